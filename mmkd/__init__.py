@@ -1,0 +1,13 @@
+"""mmkd: knowledge distillation for semantic segmentation on OpenMMLab's stack.
+
+``import mmkd`` and ``mmkd.functional`` need torch alone. With MMEngine installed the
+import also opens the scope ``mmkd``, so that ``type='mmkd.Distiller'`` and
+``_base_ = 'mmkd::...'`` resolve in any config.
+"""
+
+from importlib.util import find_spec
+
+__version__ = '0.1.0'
+
+if find_spec('mmengine') is not None:
+    from . import registry  # noqa: F401
