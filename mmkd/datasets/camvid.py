@@ -1,0 +1,120 @@
+"""CamVid in the layout of the SegNet tutorial."""
+
+import os.path as osp
+from collections.abc import Sequence
+
+from mmengine import fileio
+from mmseg.datasets import BaseSegDataset
+
+from mmkd.registry import DATASETS
+
+VOID = 11
+
+
+@DATASETS.register_module()
+class CamVidDataset(BaseSegDataset):
+    """CamVid: 11 classes, 480x360 frames.
+
+    Labels are PNG files of 0..10; 11 is void and becomes 255, which losses and metrics
+    ignore. Images may be PNG (as published) or JPEG, mixed at will. ``data/README.md``
+    says where to put the files.
+
+    Args:
+        img_suffix (str or Sequence[str]): Suffixes an image may have. Of two images
+            that differ only in suffix, the first suffix wins.
+        seg_map_suffix (str): Suffix of the label files.
+        **kwargs: As for :class:`mmseg.datasets.BaseSegDataset`. The lines of an
+            ``ann_file`` are names without suffix, relative to ``img_path``.
+
+    Example:
+        >>> dataset = CamVidDataset(
+        ...     metainfo=dict(classes=('road', 'car')), lazy_init=True)
+        >>> [dataset.label_map[label] for label in (3, 8, 9, 11)]
+        [0, 1, 255, 255]
+    """
+
+    METAINFO = dict(
+        classes=(
+            'sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol',
+            'fence', 'car', 'pedestrian', 'bicyclist',
+        ),
+        palette=[
+            [128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128],
+            [60, 40, 222], [128, 128, 0], [192, 128, 128], [64, 64, 128],
+            [64, 0, 128], [64, 64, 0], [0, 128, 192],
+        ],
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        img_suffix: str | Sequence[str] = ('.png', '.jpg'),
+        seg_map_suffix: str = '.png',
+        **kwargs,
+    ) -> None:
+        if isinstance(img_suffix, str):
+            img_suffix = (img_suffix,)
+        super().__init__(
+            img_suffix=tuple(img_suffix), seg_map_suffix=seg_map_suffix, **kwargs
+        )
+
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence | None = None) -> dict[int, int]:
+        """The base class's map, which a subset of classes needs, plus void to 255."""
+        return {**(super().get_label_map(new_classes) or {}), VOID: 255}
+
+    def load_data_list(self) -> list[dict]:
+        """List the images of ``ann_file``, or else all of them, sorted by name."""
+        img_dir = self.data_prefix['img_path']
+        ann_dir = self.data_prefix.get('seg_map_path')
+        images = self._find_images(img_dir)
+        if self.ann_file and not osp.isdir(self.ann_file):
+            names = self._read_ann_file(images)
+        else:
+            names = sorted(images)
+
+        data_list = []
+        for name in names:
+            data_info = dict(
+                img_path=osp.join(img_dir, images[name]),
+                label_map=self.label_map,
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+            )
+            if ann_dir is not None:
+                data_info['seg_map_path'] = osp.join(
+                    ann_dir, name + self.seg_map_suffix
+                )
+            data_list.append(data_info)
+        return data_list
+
+    def _find_images(self, img_dir: str) -> dict[str, str]:
+        """Map the name of each image, without suffix, to its file in ``img_dir``."""
+        images: dict[str, str] = {}
+        if fileio.isdir(img_dir, backend_args=self.backend_args):
+            for suffix in self.img_suffix:
+                for file in fileio.list_dir_or_file(
+                    img_dir,
+                    list_dir=False,
+                    suffix=suffix,
+                    recursive=True,
+                    backend_args=self.backend_args,
+                ):
+                    images.setdefault(file[: -len(suffix)], file)
+        if not images:
+            raise FileNotFoundError(
+                f"no image ({', '.join(self.img_suffix)}) in '{img_dir}': "
+                'data/README.md says how to place CamVid'
+            )
+        return images
+
+    def _read_ann_file(self, images: dict[str, str]) -> list[str]:
+        lines = fileio.list_from_file(self.ann_file, backend_args=self.backend_args)
+        names = [line.strip() for line in lines if line.strip()]
+        missing = [name for name in names if name not in images]
+        if missing:
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(names)} images of '{self.ann_file}' are not "
+                f"in '{self.data_prefix['img_path']}', the first being {missing[0]!r} "
+                '(a line holds a name without suffix)'
+            )
+        return names
