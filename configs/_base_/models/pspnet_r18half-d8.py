@@ -1,0 +1,9 @@
+# Half as wide as R18 throughout; no published weights, so from scratch.
+_base_ = './pspnet_r18-d8.py'
+
+model = dict(
+    pretrained=None,
+    backbone=dict(stem_channels=32, base_channels=32),
+    decode_head=dict(in_channels=256, channels=64),
+    auxiliary_head=dict(in_channels=128, channels=32),
+)
