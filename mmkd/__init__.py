@@ -9,5 +9,9 @@ from importlib.util import find_spec
 
 __version__ = '0.1.0'
 
-if find_spec('mmengine') is not None:
+try:
+    _installed = find_spec('mmengine') is not None
+except (ImportError, ValueError):  # kept out by an import hook, or in sys.modules
+    _installed = False
+if _installed:
     from . import registry  # noqa: F401

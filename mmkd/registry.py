@@ -7,18 +7,15 @@ it, so opening the scope costs nothing.
 import functools
 from difflib import get_close_matches
 
-try:
+from .errors import needs_openmmlab
+
+with needs_openmmlab():
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.registry import DATASETS as MMENGINE_DATASETS
     from mmengine.registry import HOOKS as MMENGINE_HOOKS
     from mmengine.registry import MODELS as MMENGINE_MODELS
     from mmengine.registry import Registry
-except ImportError as error:
-    raise ImportError(
-        f'mmkd needs the OpenMMLab stack for this ({error}): '
-        "install it with pip install 'mmkd[onedl]' (or 'mmkd[openmmlab]')"
-    ) from error
 
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']

@@ -1,3 +1,6 @@
-from .camvid import CamVidDataset
+from mmkd.errors import needs_openmmlab
+
+with needs_openmmlab():
+    from .camvid import CamVidDataset
 
 __all__ = ['CamVidDataset']

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
+from mmkd.errors import UserError
 from mmkd.registry import DATASETS
 
 VOID = 11
@@ -101,7 +102,7 @@ class CamVidDataset(BaseSegDataset):
                 ):
                     images.setdefault(file[: -len(suffix)], file)
         if not images:
-            raise FileNotFoundError(
+            raise UserError(
                 f"no image ({', '.join(self.img_suffix)}) in '{img_dir}': "
                 'data/README.md says how to place CamVid'
             )
@@ -112,7 +113,7 @@ class CamVidDataset(BaseSegDataset):
         names = [line.strip() for line in lines if line.strip()]
         missing = [name for name in names if name not in images]
         if missing:
-            raise FileNotFoundError(
+            raise UserError(
                 f"{len(missing)} of {len(names)} images of '{self.ann_file}' are not "
                 f"in '{self.data_prefix['img_path']}', the first being {missing[0]!r} "
                 '(a line holds a name without suffix)'

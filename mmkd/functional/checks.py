@@ -28,7 +28,7 @@ def at_least_float32(logits: Tensor) -> Tensor:
 def check_temperature(tau: float | Tensor, name: str = 'tau') -> None:
     """Raises a ValueError unless ``tau > 0`` and finite; a tensor is taken on trust."""
     if not isinstance(tau, Tensor) and not 0 < tau < float('inf'):
-        raise ValueError(f'{name} must be > 0, but is {tau}')
+        raise ValueError(f'{name} must be > 0 and finite, but is {tau}')
 
 
 def check_weights(forward_weight: float, reverse_weight: float) -> None:

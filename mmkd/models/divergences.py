@@ -29,7 +29,8 @@ class BalancedKL(nn.Module):
 
     Example:
         >>> import torch
-        >>> BalancedKL(reverse_weight=7.0)(torch.zeros(1, 3), torch.zeros(1, 3), tau=4.0)
+        >>> logits = torch.zeros(1, 3)
+        >>> BalancedKL(reverse_weight=7.0)(logits, logits, tau=4.0)
         tensor([0.])
     """
 
@@ -62,6 +63,7 @@ class BalancedKL(nn.Module):
         )
 
     def extra_repr(self) -> str:
+        """What ``print`` shows."""
         return (
             f'forward_weight={self.forward_weight}, '
             f'reverse_weight={self.reverse_weight}, tau_reverse={self.tau_reverse}'

@@ -7,6 +7,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from mmkd.datasets import CamVidDataset
+from mmkd.errors import UserError
 from mmkd.registry import DATASETS
 
 # All 12 labels, void last.
@@ -86,7 +87,7 @@ def test_ann_file(root):
 
 def test_ann_file_with_unknown_image(root):
     (root / 'train.txt').write_text('a\nnowhere\n')
-    with pytest.raises(FileNotFoundError, match="1 of 2 images.*'nowhere'"):
+    with pytest.raises(UserError, match=r"1 of 2 images.*'nowhere'"):
         build(root, ann_file='train.txt')
 
 
@@ -100,7 +101,7 @@ def test_without_labels(root):
 def test_no_image(tmp_path, exists):
     if exists:
         (tmp_path / 'train').mkdir()
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(UserError) as error:
         build(tmp_path)
     assert str(tmp_path / 'train') in str(error.value)
     assert 'data/README.md' in str(error.value)

@@ -24,7 +24,8 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     Args:
         tau: Temperature of both networks, > 0. The loss carries a factor tau^2.
         tau_teacher: The teacher's own temperature (LSKD, section 4.1: the two need not
-            be one). Default: ``tau``.
+            be one). Default: ``tau``. A divergence's ``tau_reverse`` is scaled for it
+            in the same proportion.
         standardize: Z-score the logits along the softmax axis first, see
             :func:`mmkd.functional.standardize`. Default False.
         divergence: What compares two distributions: a config such as
@@ -99,7 +100,8 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             student = self.resize(student, target.shape[1:])
         teacher = self.resize(teacher, student.shape[2:])
         if target is not None and target.shape[1:] != student.shape[2:]:
-            target = interpolate(target[:, None].float(), student.shape[2:])[:, 0]
+            nearest = interpolate(target[:, None].float(), student.shape[2:])[:, 0]
+            target = nearest.to(target.dtype)
         return student, teacher, target
 
     def resize(self, logits: Tensor, size: torch.Size) -> Tensor:

@@ -122,6 +122,15 @@ def test_logits_of_10000(divergence):
     assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize('shift', [1e6, -1e6])
+def test_blind_to_a_shift(shift):
+    """Ignored pixels stay out of the softmax however low the counted ones are."""
+    student, teacher = pair(2, 3, 3, 4)
+    args = teacher - shift, TARGETS['some']
+    expected = CWDLoss(tau=4.0)(student, teacher, TARGETS['some'])
+    assert_close(CWDLoss(tau=4.0)(student + shift, *args), expected)
+
+
 def test_refuses_vectors():
     with pytest.raises(ValueError, match=r'maps.*\(2, 5\).*KDLoss'):
         CWDLoss()(*pair(2, 5))
