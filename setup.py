@@ -27,7 +27,7 @@ setup(
             '.mim/tools/**/*.sh',
         ]
     },
-    install_requires=['torch>=2.1', 'numpy'],
+    install_requires=['torch>=2.6', 'numpy'],
     extras_require={
         # Both families own the same import names; install one of them.
         'onedl': [

@@ -120,7 +120,7 @@ def test_dumped_config_parses_to_the_same():
         ('pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py', 67.97),
         ('pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py', 12.79),
         ('pspnet_r18half-d8_1xb8-1000_camvid-240x240.py', 3.20),
-        ('pspnet_r18quarter-d8_1xb8-800_camvid-240x240.py', 0.80),
+        ('pspnet_r18quarter-d8_1xb8-400_camvid-240x240.py', 0.80),
     ],
 )
 def test_size_of_the_network(name, millions):

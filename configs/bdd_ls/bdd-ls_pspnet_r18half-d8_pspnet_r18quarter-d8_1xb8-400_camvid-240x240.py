@@ -1,8 +1,9 @@
 _base_ = [
-    '../pspnet/pspnet_r18quarter-d8_1xb8-800_camvid-240x240.py',
-    '../_base_/methods/cwd.py',
+    '../pspnet/pspnet_r18quarter-d8_1xb8-400_camvid-240x240.py',
+    '../_base_/methods/bdd_ls.py',
     '../_base_/teachers/pspnet_r18half_camvid.py',
 ]
+_base_.distill_losses.loss_kd.schedule.warmup = 200
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

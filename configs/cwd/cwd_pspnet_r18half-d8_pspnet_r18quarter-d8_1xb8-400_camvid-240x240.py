@@ -1,9 +1,8 @@
 _base_ = [
-    '../pspnet/pspnet_r18quarter-d8_1xb8-800_camvid-240x240.py',
-    '../_base_/methods/lskd.py',
+    '../pspnet/pspnet_r18quarter-d8_1xb8-400_camvid-240x240.py',
+    '../_base_/methods/cwd.py',
     '../_base_/teachers/pspnet_r18half_camvid.py',
 ]
-_base_.distill_losses.loss_kd.schedule.warmup = 400
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/pspnet_r18quarter-d8.py',
     '../_base_/datasets/camvid_240x240.py',
-    '../_base_/schedules/schedule_800.py',
+    '../_base_/schedules/schedule_400.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(

@@ -1,6 +1,6 @@
 _base_ = [
-    '../pspnet/pspnet_r18quarter-d8_1xb8-800_camvid-240x240.py',
-    '../_base_/methods/kd.py',
+    '../pspnet/pspnet_r18quarter-d8_1xb8-400_camvid-240x240.py',
+    '../_base_/methods/bdd.py',
     '../_base_/teachers/pspnet_r18half_camvid.py',
 ]
 model = dict(
