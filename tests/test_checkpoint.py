@@ -1,0 +1,332 @@
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mmengine')
+
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from mmkd.checkpoint import check_fit, load_weights, only_weights
+from mmkd.errors import UserError
+
+KEY = 'model.teacher.checkpoint'
+WEIGHTS = {'a.weight': torch.arange(1000.0), 'a.bias': torch.ones(3)}
+
+
+def save(path, content, **kwargs):
+    torch.save(content, path, **kwargs)
+    return path.read_bytes()
+
+
+def error_of(path):
+    with pytest.raises(UserError) as raised:
+        load_weights(str(path), KEY)
+    error = str(raised.value)
+    assert error.startswith(f"{KEY}: '{path}' ")
+    assert '\n' not in error
+    assert f'--cfg-options {KEY}=PATH' in error  # the mend
+    return error
+
+
+class Code:
+    """Unpickling it touches a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+class TestLoading:
+    @pytest.mark.parametrize('new', [True, False])
+    @pytest.mark.parametrize('prefix', ['', 'module.'])
+    @pytest.mark.parametrize('wrapped', [True, False])
+    def test_weights(self, tmp_path, new, prefix, wrapped):
+        state = {prefix + key: value for key, value in WEIGHTS.items()}
+        content = {'state_dict': state, 'meta': {'epoch': 3}} if wrapped else state
+        save(tmp_path / 'a.pth', content, _use_new_zipfile_serialization=new)
+        loaded, meta = load_weights(str(tmp_path / 'a.pth'), KEY)
+        assert list(loaded) == list(WEIGHTS)
+        assert all(torch.equal(loaded[key], WEIGHTS[key]) for key in WEIGHTS)
+        assert meta == ({'epoch': 3} if wrapped else {})
+
+    @pytest.mark.parametrize('numpy', [1, 2])
+    @pytest.mark.parametrize('load', ['ours', "MMEngine's"])
+    def test_a_runners_checkpoint(self, tmp_path, numpy, load):
+        """Holds the log history and numpy scalars, beside the weights."""
+        history = HistoryBuffer()
+        history.update(1.5)
+        scalars = {
+            name: np.dtype(name).type(1)
+            for name in ('float64', 'float32', 'float16', 'int64', 'int32', 'bool')
+        }
+        hub = {'log_scalars': {'train/loss': history}, 'runtime_info': scalars}
+        content = {'state_dict': WEIGHTS, 'message_hub': hub, 'meta': {'iter': 2}}
+        path = tmp_path / 'a.pth'
+        save(path, content)
+        # numpy 1 and 2 call the module of their pickling otherwise.
+        core = b'numpy.core.' if numpy == 1 else b'numpy._core.'
+        rewrite(
+            path,
+            lambda steps: steps.replace(b'numpy._core.', b'numpy.core.').replace(
+                b'numpy.core.', core
+            ),
+        )
+        if load == 'ours':
+            loaded, meta = load_weights(str(path), KEY)
+            assert meta == {'iter': 2}
+        else:
+            with only_weights():
+                whole = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+            loaded, hub = whole['state_dict'], whole['message_hub']
+            assert hub['log_scalars']['train/loss'].mean() == 1.5
+            assert hub['runtime_info'] == scalars
+        assert list(loaded) == list(WEIGHTS)
+
+    def test_home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv('HOME', str(tmp_path))
+        save(tmp_path / 'a.pth', WEIGHTS)
+        assert load_weights('~/a.pth', KEY)[0].keys() == WEIGHTS.keys()
+
+
+def test_the_process_is_as_it_was(tmp_path, monkeypatch):
+    """Training in a notebook must not change what its other cells may load."""
+    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
+    allowed = torch.serialization.get_safe_globals()
+    save(tmp_path / 'a.pth', WEIGHTS)
+    load_weights(str(tmp_path / 'a.pth'), KEY)
+    with pytest.raises(UserError):
+        load_weights(str(tmp_path / 'b.pth'), KEY)
+    assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
+    assert set(torch.serialization.get_safe_globals()) == set(allowed)
+
+
+class TestUnreadable:
+    def test_missing(self, tmp_path):
+        assert 'does not exist; train it first' in error_of(tmp_path / 'a.pth')
+
+    def test_folder(self, tmp_path):
+        assert 'is a folder' in error_of(tmp_path)
+
+    @pytest.mark.parametrize('new', [True, False])
+    @pytest.mark.parametrize('share', [0.01, 0.5, 0.99])
+    def test_truncated(self, tmp_path, new, share):
+        path = tmp_path / 'a.pth'
+        whole = save(path, WEIGHTS, _use_new_zipfile_serialization=new)
+        path.write_bytes(whole[: int(share * len(whole))])
+        assert 'truncated' in error_of(path)
+
+    def test_empty(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        path.touch()
+        assert 'is empty' in error_of(path)
+
+    @pytest.mark.parametrize(
+        'content',
+        [
+            b'not a checkpoint\n',
+            b'crop_size = 3\nlr = 2\n',  # c opens a pickled name
+            b'<!DOCTYPE html>\n<html></html>\n',
+            b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
+            bytes(range(255, 0, -1)),
+        ],
+    )
+    def test_garbage(self, tmp_path, content):
+        path = tmp_path / 'a.pth'
+        path.write_bytes(content)
+        error = error_of(path)
+        assert 'is not a checkpoint' in error
+        assert 'refused' not in error
+
+    def test_zip_of_another_kind(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        with zipfile.ZipFile(path, 'w') as archive:
+            archive.writestr('word/document.xml', '<xml/>')
+        assert 'is not a checkpoint' in error_of(path)
+
+    @pytest.mark.parametrize(
+        ('content', 'expected'),
+        [
+            ({'epoch': 3}, 'holds no weights, but epoch'),
+            ({'state_dict': {}}, 'holds no weights, but state_dict'),
+            ({'state_dict': None}, 'holds no weights, but state_dict'),
+            ({'model': WEIGHTS}, 'holds no weights, but model'),
+            ({}, 'holds no weights, but nothing'),
+            ([WEIGHTS], 'holds a list'),
+            (torch.ones(2), 'holds a Tensor'),
+        ],
+    )
+    def test_no_weights(self, tmp_path, content, expected):
+        save(tmp_path / 'a.pth', content)
+        assert expected in error_of(tmp_path / 'a.pth')
+
+    def test_test_pys_argument_is_no_config_key(self, tmp_path):
+        with pytest.raises(UserError) as raised:
+            load_weights(str(tmp_path / 'a.pth'), 'checkpoint')
+        assert str(raised.value).endswith('; train it first, or give another')
+
+    def test_url(self, monkeypatch):
+        def fetch(*args, **kwargs):
+            raise OSError('no route\nto host')
+
+        monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', fetch)
+        with pytest.raises(UserError) as raised:
+            load_weights('https://example.org/a.pth', KEY)
+        assert 'cannot be fetched and read (no route to host)' in str(raised.value)
+        assert f'--cfg-options {KEY}=PATH' in str(raised.value)
+
+
+def rewrite(path, change):
+    """Changes the pickle inside a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, content in parts.items():
+            changed = change(content) if name.endswith('data.pkl') else content
+            archive.writestr(name, changed)
+
+
+def text(value):
+    return b'X' + len(value).to_bytes(4, 'little') + value.encode()
+
+
+def take(owner, name):
+    """Pickle steps of getattr(owner, name)."""
+    return b'c__builtin__\ngetattr\n' + owner + text(name) + b'\x86R'
+
+
+class TestCode:
+    """What would run code is refused, and says so; none of it runs."""
+
+    @pytest.mark.parametrize(
+        'kind', ['zip', 'zip, protocol 4', 'legacy', 'pickle 0', 'pickle 2', 'pickle 4']
+    )
+    def test_refused(self, tmp_path, kind):
+        path, touched = tmp_path / 'a.pth', tmp_path / 'touched'
+        code = Code(touched)
+        protocol = int(kind[-1]) if kind[-1].isdigit() else 2
+        if kind.startswith('pickle'):
+            path.write_bytes(pickle.dumps(code, protocol=protocol))
+        else:
+            content = {'state_dict': WEIGHTS, 'code': code}
+            new = kind.startswith('zip')
+            save(
+                path,
+                content,
+                pickle_protocol=protocol,
+                _use_new_zipfile_serialization=new,
+            )
+        assert 'is refused, since loading it could run code' in error_of(path)
+        assert not touched.exists()
+
+    def test_names_what_it_holds(self, tmp_path):
+        save(tmp_path / 'a.pth', {'state_dict': WEIGHTS, 'args': Code('x')})
+        assert f'it holds {os.system.__module__}.system' in error_of(tmp_path / 'a.pth')
+        save(tmp_path / 'a.pth', nn.Linear(2, 2))
+        assert 'it holds torch.nn.modules' in error_of(tmp_path / 'a.pth')
+
+    def test_mmengines_loader_does_not_fall_back(self, tmp_path):
+        """Which load_from and resume go through."""
+        path, touched = tmp_path / 'a.pth', tmp_path / 'touched'
+        save(path, {'state_dict': WEIGHTS, 'code': Code(touched)})
+        with only_weights(), pytest.raises(pickle.UnpicklingError):
+            CheckpointLoader.load_checkpoint(str(path))
+        assert not touched.exists()
+
+    @pytest.mark.parametrize('load', ['ours', "MMEngine's"])
+    def test_getattr_reaches_the_log_history_only(self, tmp_path, load):
+        """A pickled HistoryBuffer needs getattr; getattr.__self__ is all builtins.
+
+        This would put exec where MMEngine looks for a module of its own.
+        """
+        path = tmp_path / 'a.pth'
+        save(path, WEIGHTS)
+        steps = (
+            b'\x80\x02'
+            + take(
+                take(b'cmmengine.logging.history_buffer\nHistoryBuffer\n', 'update'),
+                '__globals__',
+            )
+            + text('planted')
+            + take(take(b'c__builtin__\ngetattr\n', '__self__'), 'exec')
+            + b's.'
+        )
+        rewrite(path, lambda _: steps)
+        if load == 'ours':
+            assert 'it holds builtins.getattr' in error_of(path)
+        else:
+            with only_weights(), pytest.raises(pickle.UnpicklingError):
+                CheckpointLoader.load_checkpoint(str(path))
+        assert 'planted' not in HistoryBuffer.update.__globals__
+
+
+class TestFit:
+    @pytest.fixture
+    def model(self):
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.backbone = nn.ModuleDict(
+                    {'stem': nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))}
+                )
+                self.conv_seg = nn.Conv2d(4, 11, 1)
+
+        return Network()
+
+    def error(self, model, state, **kwargs):
+        with pytest.raises(UserError) as raised:
+            check_fit(model, state, f"{KEY}: 'a.pth'", **kwargs)
+        assert '\n' not in str(raised.value)
+        assert str(raised.value).startswith(f"{KEY}: 'a.pth' does not fit the network")
+        return str(raised.value)
+
+    def test_fits(self, model):
+        check_fit(model, model.state_dict(), 'it')
+
+    def test_old_checkpoints_do_not_count_batches(self, model):
+        state = model.state_dict()
+        del state['backbone.stem.1.num_batches_tracked']
+        check_fit(model, state, 'it')
+
+    def test_missing(self, model):
+        state = model.state_dict()
+        for key in list(state)[:4]:
+            del state[key]
+        error = self.error(model, state)
+        assert '4 missing (backbone.stem.0.weight, backbone.stem.0.bias, ' in error
+        assert ', ...)' in error
+        assert 'another config?' in error
+
+    def test_unexpected(self, model):
+        state = {**model.state_dict(), 'auxiliary_head.weight': torch.ones(1)}
+        error = self.error(model, state)
+        assert '1 unexpected (auxiliary_head.weight)' in error
+        assert 'does the config lack a head' in error
+        check_fit(model, state, 'it', allow_extra=True)
+
+    def test_shape(self, model):
+        state = {**model.state_dict(), 'backbone.stem.0.bias': torch.ones(8)}
+        error = self.error(model, state)
+        assert '1 of another shape (backbone.stem.0.bias (8,) for (4,))' in error
+        assert 'another config?' in error
+
+    def test_other_classes(self, model):
+        state = model.state_dict()
+        state['conv_seg.weight'] = torch.ones(19, 4, 1, 1)
+        state['conv_seg.bias'] = torch.ones(19)
+        error = self.error(model, state)
+        assert 'conv_seg.weight (19, 4, 1, 1) for (11, 4, 1, 1)' in error
+        assert 'other classes?' in error
+
+    def test_other_stem(self, model):
+        state = model.state_dict()
+        state['backbone.conv1.weight'] = state.pop('backbone.stem.0.weight')
+        error = self.error(model, state)
+        assert 'ResNetV1c (R101) against ResNet (R101b)?' in error
