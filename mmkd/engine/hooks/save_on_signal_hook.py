@@ -1,0 +1,67 @@
+"""Nothing is lost when a scheduler ends the job."""
+
+import signal
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import Runner
+
+from mmkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SaveOnSignalHook(Hook):
+    """Saves a checkpoint and leaves on SIGTERM or SIGUSR1, after the iteration.
+
+    Schedulers send one of them some time before they kill. The processes agree on the
+    iteration, since all must save in the same one. The exit status is 128 plus the
+    signal's number, and ``--resume`` goes on from there. An epoch-based run, whose
+    loader cannot start amid an epoch, begins the unfinished epoch again.
+    """
+
+    priority = 'LOWEST'
+    signals = (signal.SIGTERM, signal.SIGUSR1)
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Takes the signals over for the training."""
+        self.previous = {
+            number: signal.signal(number, self._note) for number in self.signals
+        }
+
+    def _note(self, number: int, frame: object) -> None:
+        self.received = number
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Saves and leaves, if any process was told to."""
+        received = torch.tensor(self.received)
+        all_reduce(received, op='max')
+        number = int(received)
+        if not number:
+            return
+        name = signal.Signals(number).name
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook):
+                runner.logger.info(f'{name}: saving at iteration {runner.iter + 1}')
+                save_now(runner, hook)
+                break
+        runner.logger.info(f'{name}: leaving; go on with --resume')
+        raise SystemExit(128 + number)
+
+    def after_train(self, runner: Runner) -> None:
+        """Gives the signals back."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+def save_now(runner: Runner, hook: CheckpointHook) -> None:
+    """Has the run's CheckpointHook save amid its interval."""
+    step = runner.iter + 1
+    if hook.by_epoch:  # not to overwrite the checkpoint of the epoch before
+        step = f'{runner.epoch}_iter_{step}'
+    hook._save_checkpoint_with_step(
+        runner, step, meta={'epoch': runner.epoch, 'iter': runner.iter + 1}
+    )

@@ -1,0 +1,117 @@
+"""From the command line to a config that is ready to run."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mmkd.errors import UserError
+
+
+def load_config(args: Namespace) -> Config:
+    """Reads the config with the command line's overrides; finds the work_dir.
+
+    That is ``--work-dir``, the config's own, or ``work_dirs/<name of the config>``.
+
+    Raises:
+        UserError: if the file does not exist, is no valid config or has no model.
+    """
+    if not Path(args.config).is_file():
+        raise UserError(f"config: '{args.config}' does not exist")
+    try:
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options or {})
+    except Exception as error:  # a config is code, its overrides are anything
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise UserError(f"config: '{args.config}' cannot be read: {reason}") from error
+    if not isinstance(config.get('model'), dict):
+        raise UserError(
+            f"model: '{args.config}' describes none; is it a base of other configs?"
+        )
+    config.launcher = args.launcher
+    if args.work_dir is not None:
+        config.work_dir = args.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return config
+
+
+def check_data(config: Config, *splits: str) -> None:
+    """Raises a UserError for data folders that are not there, before any work."""
+    for split in splits:
+        loader = config.get(f'{split}_dataloader') or {}
+        if 'dataset' in loader:
+            _check_dataset(loader.dataset, f'{split}_dataloader.dataset')
+
+
+def _check_dataset(dataset: Config, key: str) -> None:
+    """Checks the folders of a data set, and of those it wraps or joins."""
+    if 'dataset' in dataset:
+        _check_dataset(dataset.dataset, f'{key}.dataset')
+    for number, part in enumerate(dataset.get('datasets', ())):
+        _check_dataset(part, f'{key}.datasets.{number}')
+    root = dataset.get('data_root') or ''
+    if '://' in root:
+        return
+    mend = 'see data/README.md on placing it'
+    if root and not Path(root).is_dir():
+        raise UserError(
+            f"{key}.data_root: '{root}' does not exist; {mend}, or give its place with "
+            f'--cfg-options {key}.data_root=PATH'
+        )
+    prefixes = dataset.get('data_prefix') or {}
+    for name, folder in prefixes.items() if isinstance(prefixes, dict) else ():
+        if folder and '://' not in folder and not Path(root, folder).is_dir():
+            raise UserError(
+                f"{key}.data_prefix.{name}: '{Path(root, folder)}' does not exist; "
+                f'{mend}'
+            )
+
+
+def enable_amp(config: Config) -> None:
+    """Has a config train in automatic mixed precision.
+
+    Raises:
+        UserError: without a GPU, or with an optimiser wrapper of another kind.
+    """
+    if get_device() == 'cpu':
+        raise UserError('--amp needs a GPU, and there is none')
+    kind = config.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'optim_wrapper.type: --amp goes with OptimWrapper, not {kind}')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_visualization(
+    config: Config, show: bool, show_dir: str | None, wait_time: float
+) -> None:
+    """Has the config's visualisation hook draw the test images.
+
+    Raises:
+        UserError: if the config has no such hook.
+    """
+    hook = config.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UserError(
+            'default_hooks.visualization: --show and --show-dir need one, such as '
+            "dict(type='SegVisualizationHook')"
+        )
+    hook.update(draw=True, show=show, wait_time=wait_time)
+    if show_dir is not None:
+        config.visualizer.save_dir = show_dir
+
+
+def enable_tta(config: Config) -> None:
+    """Puts the config's test-time augmentation around model and test data.
+
+    Raises:
+        UserError: if the config describes none.
+    """
+    for key in ('tta_pipeline', 'tta_model'):
+        if key not in config:
+            raise UserError(f'{key}: --tta needs it, and the config has none')
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    config.tta_model.module = config.model
+    config.model = config.tta_model

@@ -1,0 +1,16 @@
+"""The one place that knows where a task keeps its labels."""
+
+import torch
+from torch import Tensor
+
+
+def stack_targets(data_samples: list) -> Tensor | None:
+    """The labels of a batch: (N, H, W) of segmentors, (N,) of classifiers.
+
+    None where the samples have neither ``gt_sem_seg`` nor ``gt_label``.
+    """
+    if all('gt_sem_seg' in sample for sample in data_samples):
+        return torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+    if all('gt_label' in sample for sample in data_samples):
+        return torch.cat([sample.gt_label for sample in data_samples])
+    return None

@@ -1,0 +1,131 @@
+"""The frozen network that the student learns from."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from torch import Tensor, nn
+
+from mmkd.checkpoint import check_fit, load_weights
+from mmkd.errors import UserError
+from mmkd.registry import MODELS
+
+from .normalization import NormalizationBridge
+
+KEY = 'model.teacher'
+
+
+class Teacher(nn.Module):
+    """A trained network that only looks.
+
+    Always in eval mode, dropout included, without gradients; run in mode ``'tensor'``,
+    so its auxiliary head, built to match the checkpoint, never works. A deep copy is
+    the teacher itself.
+
+    Args:
+        config: ``model``, a network's config, and ``checkpoint``, its weights: see
+            :func:`inline_teacher`.
+        student_preprocessor: Whose images the teacher is going to be given; they are
+            normalised anew if the teacher wants them otherwise.
+
+    Raises:
+        UserError: if the weights are missing or do not fit the network exactly.
+    """
+
+    def __init__(self, config: Mapping, student_preprocessor: nn.Module) -> None:
+        super().__init__()
+        path = config['checkpoint']
+        state, meta = load_weights(path, f'{KEY}.checkpoint')
+        self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
+        check_fit(self.model, state, f"{KEY}.checkpoint: '{path}'")
+        self.model.load_state_dict(state, strict=False)
+        self.model.requires_grad_(False)
+        self.bridge = NormalizationBridge(
+            student_preprocessor, self.model.data_preprocessor
+        )
+        # mmseg before 1.0 wrote CLASSES.
+        dataset_meta = meta.get('dataset_meta') or {}
+        self.classes = dataset_meta.get('classes') or meta.get('CLASSES')
+        self.eval()
+
+    @torch.no_grad()
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> object:
+        """Runs the network on images preprocessed for the student."""
+        return self.model(self.bridge(inputs), data_samples, mode=mode)
+
+    def train(self, mode: bool = True) -> 'Teacher':
+        """Stays in eval mode, whatever ``mode`` says."""
+        return super().train(False)
+
+    def __deepcopy__(self, memo: dict) -> 'Teacher':
+        return self
+
+
+def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
+    """Puts the network that ``config`` names into a teacher's config.
+
+    Args:
+        teacher: ``checkpoint`` and either ``config``, the path of the network's config,
+            or ``model``, the config itself.
+        folder: Where the running config lies. A relative ``config`` is looked up there,
+            then in the working directory; in a config that others inherit, write
+            ``'{{ fileDirname }}/...'``.
+
+    Returns:
+        A dict of ``model`` and ``checkpoint``, the former without pretraining.
+
+    Raises:
+        UserError: for keys missing, unknown or contradicting, or no such config.
+    """
+    unknown = set(teacher) - {'config', 'model', 'checkpoint'}
+    if unknown:
+        raise UserError(
+            f'{KEY}: unknown key {", ".join(sorted(unknown))}; it takes config (or '
+            'model) and checkpoint'
+        )
+    if not teacher.get('checkpoint'):
+        raise UserError(
+            f'{KEY}.checkpoint: a teacher needs trained weights; give their path or URL'
+        )
+    if ('config' in teacher) == ('model' in teacher):
+        raise UserError(f'{KEY}: give either config (a path) or model (a dict)')
+    if 'config' in teacher:
+        model = _read_model(teacher['config'], folder)
+    else:
+        model = copy.deepcopy(dict(teacher['model']))
+    return {'model': _without_pretraining(model), 'checkpoint': teacher['checkpoint']}
+
+
+def _read_model(path: str, folder: str | Path) -> dict:
+    """The model of a config file, able to be built under any default scope."""
+    found = [file for file in (Path(folder, path), Path(path)) if file.is_file()]
+    if not found:
+        raise UserError(
+            f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
+            "directory; write '{{ fileDirname }}/...' for a path relative to the file "
+            'it stands in'
+        )
+    config = Config.fromfile(found[0])
+    model = config.model.to_dict()
+    if 'data_preprocessor' in config:  # the Runner hands on a top-level one
+        model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
+    if config.get('default_scope'):
+        model.setdefault('_scope_', config.default_scope)
+    return model
+
+
+def _without_pretraining(node: object) -> object:
+    """Drops ``pretrained`` and ``init_cfg``: the checkpoint overwrites them anyway."""
+    if isinstance(node, Mapping):
+        return {
+            key: _without_pretraining(value)
+            for key, value in node.items()
+            if key not in ('pretrained', 'init_cfg')
+        }
+    if isinstance(node, (list, tuple)):
+        return type(node)(_without_pretraining(value) for value in node)
+    return node

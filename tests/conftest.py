@@ -1,0 +1,113 @@
+"""Networks and batches small enough to run in a blink."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmkd.engine.quiet import quiet
+
+quiet()
+
+CLASSES = 5
+
+
+@pytest.fixture(autouse=True)
+def _mmseg_scope():
+    """What a Runner does with ``default_scope = 'mmseg'``."""
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        yield
+
+
+def network(width=8, classes=CLASSES, **preprocessor):
+    """Config of a PSPNet with a ResNet-18 of ``width`` channels (64 is the usual)."""
+    norm = dict(type='BN')
+    head = dict(
+        num_classes=classes,
+        norm_cfg=norm,
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss'),
+    )
+    normalization = dict(mean=[124.0, 116.0, 104.0], std=[58.0, 57.0, 57.0])
+    return dict(
+        type='EncoderDecoder',
+        data_preprocessor={
+            **dict(type='SegDataPreProcessor', bgr_to_rgb=True, size=(32, 32)),
+            **normalization,
+            **preprocessor,
+        },
+        backbone=dict(
+            type='ResNetV1c',
+            depth=18,
+            base_channels=width,
+            stem_channels=width,
+            dilations=(1, 1, 2, 4),
+            strides=(1, 2, 1, 1),
+            norm_cfg=norm,
+        ),
+        decode_head=dict(
+            type='PSPHead',
+            in_channels=8 * width,
+            in_index=3,
+            channels=width,
+            pool_scales=(1, 2),
+            **copy.deepcopy(head),
+        ),
+        auxiliary_head=dict(
+            type='FCNHead',
+            in_channels=4 * width,
+            in_index=2,
+            channels=width,
+            num_convs=1,
+            **copy.deepcopy(head),
+        ),
+        test_cfg=dict(mode='whole'),
+    )
+
+
+def build(config):
+    """Builds and initialises a network of mmseg's."""
+    from mmseg.registry import MODELS
+
+    model = MODELS.build(Config(dict(model=config)).model)
+    model.init_weights()
+    return model
+
+
+def random_batch(images=2, size=(32, 32), classes=CLASSES):
+    """What a data loader gives a segmentor's data preprocessor."""
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    samples = []
+    for _ in range(images):
+        label = torch.randint(0, classes, (1, *size))
+        label[:, :4] = 255
+        sample = SegDataSample(gt_sem_seg=PixelData(data=label))
+        sample.set_metainfo(dict(img_shape=size, ori_shape=size))
+        samples.append(sample)
+    inputs = [torch.randint(0, 256, (3, *size)).float() for _ in range(images)]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.fixture
+def teacher_config(tmp_path):
+    """A teacher's config, with random but saved weights."""
+    torch.manual_seed(7)
+    config = network(width=16)
+    checkpoint = tmp_path / 'teacher.pth'
+    torch.save(dict(state_dict=build(config).state_dict(), meta={}), checkpoint)
+    return dict(model=config, checkpoint=str(checkpoint))
+
+
+@pytest.fixture
+def distiller_config(teacher_config):
+    """A whole Distiller's config; tests change what they are about."""
+    return dict(
+        type='mmkd.Distiller',
+        student=network(),
+        teacher=teacher_config,
+        distill_losses=dict(loss_kd=dict(type='KDLoss')),
+    )

@@ -1,0 +1,76 @@
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('mmengine')
+
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MMLogger
+
+from mmkd.engine.hooks import SaveOnSignalHook
+
+EACH = pytest.mark.parametrize('number', SaveOnSignalHook.signals)
+
+
+class Recorder(CheckpointHook):
+    """Keeps what it should save."""
+
+    saved = None
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        self.saved = step, meta
+
+
+@pytest.fixture
+def runner():
+    """One that is amid iteration 7, from 0, of epoch 2."""
+    return SimpleNamespace(
+        iter=7,
+        epoch=2,
+        hooks=[Recorder(by_epoch=False)],
+        logger=MMLogger.get_instance('test_save_on_signal'),
+    )
+
+
+@pytest.fixture
+def hook(runner):
+    before = {number: signal.getsignal(number) for number in SaveOnSignalHook.signals}
+    hook = SaveOnSignalHook()
+    hook.before_train(runner)
+    yield hook
+    hook.after_train(runner)
+    after = {number: signal.getsignal(number) for number in SaveOnSignalHook.signals}
+    assert after == before  # the signals are given back
+
+
+def test_nothing_without_a_signal(hook, runner):
+    hook.after_train_iter(runner, 0)
+    assert runner.hooks[0].saved is None
+
+
+@EACH
+def test_saves_and_leaves(hook, runner, number):
+    os.kill(os.getpid(), number)
+    with pytest.raises(SystemExit) as left:
+        hook.after_train_iter(runner, 0)
+    assert left.value.code == 128 + number
+    assert runner.hooks[0].saved == (8, {'epoch': 2, 'iter': 8})
+
+
+def test_does_not_overwrite_an_epochs_checkpoint(hook, runner):
+    runner.hooks = [Recorder(by_epoch=True)]
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+    step, meta = runner.hooks[0].saved
+    assert step == '2_iter_8'
+    assert meta == {'epoch': 2, 'iter': 8}
+
+
+def test_leaves_where_nothing_is_saved(hook, runner):
+    runner.hooks = []
+    os.kill(os.getpid(), signal.SIGUSR1)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)

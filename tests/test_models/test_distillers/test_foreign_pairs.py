@@ -1,0 +1,109 @@
+"""Pairs that mmkd has never heard of need no code: only these lines of config."""
+
+from pathlib import Path
+
+import cv2
+import mmseg
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+
+from mmkd.checkpoint import load_weights
+
+CONFIG = """
+_base_ = '{student}'
+custom_imports = dict(imports=['mmkd'])
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher=dict(config='{teacher}', checkpoint='{checkpoint}'),
+    distill_losses=dict(
+        loss_kd=dict(type='KDLoss', standardize=True, divergence='BalancedKL')))
+"""
+MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs'
+CROP = (128, 128)
+PAIRS = {
+    'segformer': (
+        'segformer/segformer_mit-b1_8xb1-160k_cityscapes-1024x1024.py',
+        'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py',
+    ),
+    'deeplabv3plus': (
+        'deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+        'mobilenet_v2/mobilenet-v2-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024.py',
+    ),
+    'cascade': (
+        'ocrnet/ocrnet_hr18_4xb2-80k_cityscapes-512x1024.py',
+        'ocrnet/ocrnet_hr18s_4xb2-80k_cityscapes-512x1024.py',
+    ),
+}
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    """Four random images in Cityscapes' layout."""
+    rng = np.random.default_rng(0)
+    for kind in ('leftImg8bit', 'gtFine'):
+        (tmp_path / kind / 'train' / 'town').mkdir(parents=True)
+    for number in range(4):
+        stem = f'town/town_{number:06}_000019'
+        image = rng.integers(0, 256, (*CROP, 3), dtype=np.uint8)
+        label = rng.integers(0, 19, CROP, dtype=np.uint8)
+        label[:9] = 255
+        cv2.imwrite(f'{tmp_path}/leftImg8bit/train/{stem}_leftImg8bit.png', image)
+        cv2.imwrite(f'{tmp_path}/gtFine/train/{stem}_gtFine_labelTrainIds.png', label)
+    return tmp_path
+
+
+def without_download(network):
+    """Takes out the pretraining, which would be fetched."""
+    network.pretrained = None
+    network.backbone.init_cfg = None
+    return network
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+def test_two_steps(pair, cityscapes, tmp_path):
+    teacher, student = (MMSEG / path for path in PAIRS[pair])
+    checkpoint = tmp_path / 'teacher.pth'
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        network = MODELS.build(without_download(Config.fromfile(teacher).model))
+    torch.save({'state_dict': network.state_dict()}, checkpoint)
+
+    text = CONFIG.format(student=student, teacher=teacher, checkpoint=checkpoint)
+    assert len(text.strip().splitlines()) <= 12
+    (tmp_path / 'distill.py').write_text(text)
+    config = Config.fromfile(tmp_path / 'distill.py')
+
+    # From here on: two steps instead of 80,000, on four small images.
+    without_download(config.model.student)
+    config.model.student.data_preprocessor.size = CROP
+    config.train_dataloader.update(batch_size=2, num_workers=0)
+    config.train_dataloader.persistent_workers = False
+    config.train_dataloader.dataset.update(
+        data_root=str(cityscapes),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+    for split in ('val', 'test'):
+        for part in ('dataloader', 'evaluator', 'cfg'):
+            config.pop(f'{split}_{part}')
+    config.work_dir = str(tmp_path / 'work_dir')
+
+    runner = Runner.from_cfg(config)
+    runner.train()
+    history = runner.message_hub.get_scalar('train/distill.loss_kd')
+    assert history.data[0].shape == (2,)
+    assert (history.data[0] > 0).all()
+    state, _ = load_weights(str(tmp_path / 'work_dir' / 'iter_2.pth'), 'checkpoint')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        lone = MODELS.build(config.model.student)
+    lone.load_state_dict(state, strict=True)
