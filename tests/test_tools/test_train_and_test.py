@@ -1,0 +1,225 @@
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmseg')
+
+import mmseg
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from PIL import Image
+
+STUDENT = 'work_dirs/kd/iter_4.pth'
+TEACHER = 'work_dirs/teacher/iter_4.pth'
+
+
+def read(bench, path):
+    # Written by the run itself: the log history is more than weights.
+    return torch.load(bench.folder / path, map_location='cpu', weights_only=False)
+
+
+def plain_student(bench):
+    """The student as mmseg alone builds it."""
+    config = Config.fromfile(bench.folder / 'student.py')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(config.model)
+
+
+def test_training(distilled):
+    assert distilled.iterations() == [1, 2, 3, 4]
+    assert 'distill.loss_kd: ' in distilled.output
+    assert 'distill.weight_kd: ' in distilled.output
+
+
+def test_same_metrics_as_the_last_validation(bench, distilled):
+    tested = bench.run('test.py', 'kd.py', STUDENT)
+    assert tested.metrics == distilled.metrics[-1:]
+    assert tested.metrics[0]['mIoU'] > 0
+
+
+def test_testing_needs_no_teacher(bench, kd, distilled):
+    alone = Path(kd).read_text()
+    alone = re.sub(r'teacher=dict\(.*\)', "teacher=dict(config='gone.py')", alone)
+    assert 'gone.py' in alone
+    tested = bench.run('test.py', bench.write('alone.py', alone), STUDENT)
+    assert tested.metrics == distilled.metrics[-1:]
+
+
+def test_teacher_is_measured_before_the_first_iteration(bench, teacher, distilled):
+    before = distilled.output.index('Teacher on 5 of 5 images: ')
+    assert before < distilled.output.index('Iter(train)')
+    tested = bench.run('test.py', 'teacher.py', TEACHER)
+    assert distilled.metrics[0] == tested.metrics[0] == teacher.metrics[-1]
+    line = re.search(r'Teacher on 5 of 5 images: (.*)', distilled.output)[1]
+    assert f'mIoU: {tested.metrics[0]["mIoU"]:.4g}' in line
+
+
+def test_checkpoint_is_a_plain_students(bench, distilled):
+    checkpoint = read(bench, STUDENT)
+    student = plain_student(bench)
+    student.load_state_dict(checkpoint['state_dict'], strict=True)
+    assert set(checkpoint['state_dict']) == set(student.state_dict())
+    assert not [key for key in checkpoint if 'teacher' in key]
+    assert 'distill_losses' not in checkpoint  # this loss learns nothing
+
+
+def test_optimizer_has_the_students_parameters_only(bench, distilled):
+    (group,) = read(bench, STUDENT)['optimizer']['param_groups']
+    assert len(group['params']) == len(list(plain_student(bench).parameters()))
+
+
+def test_teacher_leaves_the_students_start_alone(bench, distilled):
+    """A lone student of the same seed sees the same first batch with the same weights.
+
+    Its first loss is the distilled one's task loss.
+    """
+    lone = bench.run('train.py', 'student.py', '--cfg-options', 'train_cfg.max_iters=1')
+    first = re.compile(r'\[1/\d\].*?decode\.loss_ce: ([\d.]+)', re.DOTALL)
+    assert first.search(lone.output)[1] == first.search(distilled.output)[1]
+
+
+def test_student_config_works_without_mmkd(bench, distilled):
+    config = bench.folder / 'work_dirs/kd/student.py'
+    assert 'mmkd' not in config.read_text().replace(str(bench.folder), '')
+    code = (
+        'import sys\n'
+        "sys.modules['mmkd'] = None\n"
+        'import numpy as np\n'
+        'from mmseg.apis import inference_model, init_model\n'
+        f"model = init_model({str(config)!r}, {STUDENT!r}, device='cpu')\n"
+        'image = np.zeros((64, 96, 3), np.uint8)\n'
+        'print(inference_model(model, image).pred_sem_seg.data.shape)\n'
+    )
+    done = bench.shell(sys.executable, '-W', 'ignore', '-c', code)
+    assert done.code == 0, done.output
+    assert 'torch.Size([1, 64, 96])' in done.output
+    assert 'Loads checkpoint' in done.output
+
+
+def test_config_is_recorded_with_the_teacher_inlined(bench, distilled):
+    """Training writes it, and testing does not write over it."""
+    bench.run('test.py', 'kd.py', STUDENT)
+    config = Config.fromfile(bench.folder / 'work_dirs/kd/kd.py')
+    assert set(config.model.teacher) == {'model', 'checkpoint'}
+    assert config.model.teacher.model.type == 'EncoderDecoder'
+
+
+def test_resume(bench, distilled):
+    """Starts fresh where there is nothing to resume; else goes on from the last."""
+    arguments = ('train.py', 'kd.py', '--work-dir', 'resumed', '--resume')
+    fresh = bench.run(*arguments, '--cfg-options', 'train_cfg.max_iters=2')
+    assert fresh.iterations() == [1, 2]
+    resumed = bench.run(*arguments)
+    assert resumed.iterations() == [3, 4]
+    assert 'Teacher on' not in resumed.output  # it was measured at the start
+    momentum = read(bench, 'resumed/iter_4.pth')['optimizer']['state']
+    assert len(momentum) == len(list(plain_student(bench).parameters()))
+
+
+def test_ema(bench, kd):
+    """The averaged student is validated, saved with plain keys and resumed."""
+    ema = (
+        'custom_hooks = [\n'
+        "    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.5),\n"
+        ']\n'
+    )
+    config = bench.write('ema.py', Path(kd).read_text() + ema)
+    arguments = ('train.py', config, '--cfg-options')
+    trained = bench.run(*arguments, 'train_cfg.max_iters=2')
+
+    checkpoint = read(bench, 'work_dirs/ema/iter_2.pth')
+    averaged = checkpoint['ema_state_dict']
+    keys = {key.removeprefix('module.') for key in averaged} - {'steps'}
+    assert (
+        keys == set(plain_student(bench).state_dict()) == set(checkpoint['state_dict'])
+    )
+    assert averaged['steps'] == 2
+    # CheckpointHook saves what was validated, the average, as the state_dict.
+    tested = bench.run('test.py', config, 'work_dirs/ema/iter_2.pth')
+    assert tested.metrics == trained.metrics[-1:]
+
+    resumed = bench.run(*arguments, 'train_cfg.max_iters=4', '--resume')
+    assert resumed.iterations() == [3, 4]
+    assert read(bench, 'work_dirs/ema/iter_4.pth')['ema_state_dict']['steps'] == 4
+
+
+@pytest.mark.parametrize(('name', 'resume'), [('SIGTERM', True), ('SIGUSR1', False)])
+def test_signal_saves_and_leaves(bench, kd, name, resume):
+    number = signal.Signals[name]
+    options = ('--work-dir', name, '--cfg-options', 'train_cfg.val_interval=10000')
+    options = (*options, 'train_dataloader.num_workers=1')
+    process, log = bench.start('train.py', kd, *options, 'train_cfg.max_iters=10000')
+    until = time.monotonic() + 60
+    while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    stopped = bench.finish(process, log)
+    assert stopped.code == 128 + number, stopped.output[-2000:]
+    assert f'{name}: leaving; go on with --resume' in stopped.output
+    assert 'Traceback' not in stopped.output
+
+    last = int(re.search(r'saving at iteration (\d+)', stopped.output)[1])
+    assert stopped.iterations()[-1] == last
+    assert (bench.folder / name / f'iter_{last}.pth').is_file()
+    if resume:
+        options = (*options, f'train_cfg.max_iters={last + 2}')
+        resumed = bench.run('train.py', kd, '--resume', *options)
+        assert resumed.iterations() == [last + 1, last + 2]
+
+
+def test_writing_predictions(bench, distilled):
+    bench.run('test.py', 'kd.py', STUDENT, '--out', 'labels', '--show-dir', 'painted')
+    written = sorted(file.name for file in (bench.folder / 'labels').iterdir())
+    assert written == [f'{i}.png' for i in range(5)]
+    with Image.open(bench.folder / 'labels/0.png') as labels:
+        assert labels.size == (96, 64)
+    assert len(list(bench.folder.glob('**/painted/**/*.png'))) > 0
+
+
+def test_time_augmentation(bench, distilled):
+    plain = distilled.metrics[-1]
+    tested = bench.run('test.py', 'kd.py', STUDENT, '--tta')
+    (metrics,) = tested.metrics
+    assert metrics.keys() == plain.keys()
+    assert metrics != plain
+
+
+def test_mmsegs_own_tool(bench, kd):
+    """mmseg's train.py trains the same config, and records the plain student."""
+    package = Path(mmseg.__file__).parent
+    folders = (package / '.mim' / 'tools', package.parent / 'tools')
+    tools = [folder / 'train.py' for folder in folders]
+    tools = [tool for tool in tools if tool.is_file()]
+    if not tools:
+        pytest.skip("mmseg's tools are not installed")
+    done = bench.shell(
+        sys.executable, tools[0], kd, '--work-dir', 'mmseg', '--cfg-options',
+        'train_cfg.max_iters=2',
+    )  # fmt: skip
+    assert done.code == 0, done.output[-4000:]
+    assert done.iterations() == [1, 2]
+    assert 'Teacher on 5 of 5 images' in done.output
+    assert 'mmkd' not in (bench.folder / 'mmseg/student.py').read_text()
+    state = read(bench, 'mmseg/iter_2.pth')['state_dict']
+    plain_student(bench).load_state_dict(state, strict=True)
+
+
+@pytest.mark.parametrize('tool', ['train.py', 'test.py', 'misc/print_config.py'])
+def test_help_is_quick_and_quiet(bench, tool):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = bench.shell(sys.executable, Path(__file__).parents[2] / 'tools' / tool, '-h')
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Of the processor's time: it may have other work.
+    assert after.ru_utime - before.ru_utime < 5
+    assert done.code == 0
+    assert done.output.startswith('usage: ')
+    assert 'warn' not in done.output.lower()
+    assert '--cfg-options' in done.output
