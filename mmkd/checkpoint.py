@@ -47,18 +47,20 @@ def only_weights() -> Iterator[None]:
             for name in ('_reconstruct', 'scalar')
         ),
     ]
-    before = os.environ.get(FORCE)
+    switch, allowed = os.environ.get(FORCE), torch.serialization.get_safe_globals()
     # OneDL's loader allows getattr as well, and getattr.__self__.exec runs code.
     theirs = getattr(mmengine_checkpoint, 'get_torch_safe_globals', None)
     os.environ[FORCE] = '1'
     mmengine_checkpoint.get_torch_safe_globals = list
+    torch.serialization.add_safe_globals(harmless)
     try:
-        with torch.serialization.safe_globals(harmless):
-            yield
-    finally:
+        yield
+    finally:  # not by torch's context manager, which ends an outer one's with its own
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
         os.environ.pop(FORCE)
-        if before is not None:
-            os.environ[FORCE] = before
+        if switch is not None:
+            os.environ[FORCE] = switch
         if theirs is not None:
             mmengine_checkpoint.get_torch_safe_globals = theirs
 

@@ -108,6 +108,15 @@ def test_the_process_is_as_it_was(tmp_path, monkeypatch):
     assert set(torch.serialization.get_safe_globals()) == set(allowed)
 
 
+def test_may_be_nested(tmp_path):
+    """A tool reads everything within; a teacher is read in its own."""
+    torch.save({'history': HistoryBuffer()}, tmp_path / 'a.pth')
+    with only_weights():
+        save(tmp_path / 'b.pth', WEIGHTS)
+        load_weights(str(tmp_path / 'b.pth'), KEY)
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), map_location='cpu')
+
+
 class TestUnreadable:
     def test_missing(self, tmp_path):
         assert 'does not exist; train it first' in error_of(tmp_path / 'a.pth')
