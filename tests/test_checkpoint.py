@@ -4,9 +4,6 @@ import zipfile
 
 import numpy as np
 import pytest
-
-pytest.importorskip('mmengine')
-
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader

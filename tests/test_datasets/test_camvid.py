@@ -1,8 +1,5 @@
-import pytest
-
-pytest.importorskip('mmseg')
-
 import numpy as np
+import pytest
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 

@@ -1,9 +1,6 @@
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('mmseg')
-
 from mmengine.config import Config
 from mmengine.runner import Runner
 

@@ -2,9 +2,6 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('mmseg')
-
 from mmengine.config import Config
 
 from mmkd.engine import run_config

@@ -3,9 +3,6 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-
-pytest.importorskip('mmengine')
-
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 

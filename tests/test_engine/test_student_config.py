@@ -2,9 +2,6 @@ import copy
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('mmseg')
-
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS

@@ -14,11 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip('mmseg')
-
 import numpy as np
+import pytest
 from PIL import Image
 
 REPO = Path(__file__).parents[2]
@@ -96,6 +93,7 @@ class Result:
 
 
 def _run_script(script: str, arguments: list, cwd: str, log: str) -> None:
+    sys.stdout.flush()  # what the preloaded packages had printed
     with open(log, 'wb') as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -5,9 +5,6 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('mmseg')
-
 import torch
 from mmengine.config import DictAction
 from mmengine.registry import MODELS, DefaultScope

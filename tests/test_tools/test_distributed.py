@@ -4,9 +4,6 @@ import socket
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip('mmseg')
-
 import torch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
