@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ class Distiller(BaseModel):
     ) -> None:
         # Past BaseModel, which would make a preprocessor beside the student's.
         super(BaseModel, self).__init__()
-        student = copy.deepcopy(dict(student))
+        student = ConfigDict(copy.deepcopy(dict(student)))  # mmseg reads attributes
         if data_preprocessor is not None:
             student.setdefault('data_preprocessor', data_preprocessor)
         self.student = MODELS.build(student)
@@ -113,6 +114,8 @@ class Distiller(BaseModel):
 
         A loss with a schedule also logs its present weight, ``distill.weight_<name>``.
         """
+        if self.teacher is None:
+            raise RuntimeError('a Distiller has no teacher before init_weights()')
         factors = {term.name: term.factor() for term in self.terms}
         active = [term for term in self.terms if factors[term.name] > 0]
         with record(

@@ -106,6 +106,14 @@ def test_there_is_no_teacher_before_training(distiller_config):
     assert len(distiller.predict(**batch)) == 2
 
 
+def test_training_without_a_teacher_says_so(distiller_config):
+    distiller = MODELS.build(distiller_config)  # of plain dicts
+    with pytest.raises(RuntimeError, match='init_weights'):
+        loss_of(distiller, random_batch())
+    data = distiller.eval().data_preprocessor(random_batch(), False)
+    assert len(distiller.predict(**data)) == 2
+
+
 def test_the_teacher_stays_in_eval_mode_and_unchanged(distiller_config):
     distiller = make(distiller_config)
     before = copy.deepcopy(distiller.teacher.model.state_dict())
