@@ -27,7 +27,7 @@ def main() -> None:
 
     quiet()
     from mmkd.engine import launch, run_config
-    from mmkd.engine.hooks import SaveOnSignalHook
+    from mmkd.engine.hooks import LastValidationHook, SaveOnSignalHook
 
     with launch.guarded():
         config = run_config.load_config(args)
@@ -38,6 +38,7 @@ def main() -> None:
         runner = launch.build_runner(config)
         launch.check_start(runner)
         runner.register_hook(SaveOnSignalHook())
+        runner.register_hook(LastValidationHook())
         runner.train()
 
 

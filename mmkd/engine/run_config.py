@@ -1,6 +1,7 @@
 """From the command line to a config that is ready to run."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
@@ -9,26 +10,36 @@ from mmengine.device import get_device
 from mmkd.errors import UserError
 
 
+def read_config(path: str, options: Mapping[str, object] | None = None) -> Config:
+    """Reads the config of a run, with overrides of its keys.
+
+    Raises:
+        UserError: if the file does not exist, is no valid config or has no model.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"config: '{path}' does not exist")
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(dict(options or {}))
+    except Exception as error:  # a config is code, its overrides are anything
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise UserError(f"config: '{path}' cannot be read: {reason}") from error
+    if not isinstance(config.get('model'), dict):
+        raise UserError(
+            f"model: '{path}' describes none; is it a base of other configs?"
+        )
+    return config
+
+
 def load_config(args: Namespace) -> Config:
     """Reads the config with the command line's overrides; finds the work_dir.
 
     That is ``--work-dir``, the config's own, or ``work_dirs/<name of the config>``.
 
     Raises:
-        UserError: if the file does not exist, is no valid config or has no model.
+        UserError: see :func:`read_config`.
     """
-    if not Path(args.config).is_file():
-        raise UserError(f"config: '{args.config}' does not exist")
-    try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
-    except Exception as error:  # a config is code, its overrides are anything
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise UserError(f"config: '{args.config}' cannot be read: {reason}") from error
-    if not isinstance(config.get('model'), dict):
-        raise UserError(
-            f"model: '{args.config}' describes none; is it a base of other configs?"
-        )
+    config = read_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir

@@ -1,0 +1,22 @@
+"""A run that was stopped in its last validation still gets it."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LastValidationHook(Hook):
+    """Validates a resumed run that has nothing left to train.
+
+    Its last checkpoint is written before its last validation. A run that was killed
+    between the two would resume, train nothing and end without a result.
+    """
+
+    priority = 'LOWEST'  # when all other hooks are ready
+
+    def before_train(self, runner: Runner) -> None:
+        """Validates, if the last iteration is done already."""
+        if runner.val_loop is not None and runner.iter >= runner.max_iters:
+            runner.val_loop.run()

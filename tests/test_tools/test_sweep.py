@@ -1,0 +1,215 @@
+"""Configs times seeds: what is run, what survives a kill, what comes out."""
+
+import csv
+import json
+import os
+import runpy
+import signal
+import time
+
+import pytest
+
+from .conftest import TOOLS
+
+SWEEP = 'analysis/sweep.py'
+LONG = ('train_cfg.max_iters=60', 'train_cfg.val_interval=60')
+
+
+def read(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def iterations(folder):
+    """What a run has trained over all its attempts, as logged."""
+    found = []
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        found.append([record['iter'] for record in records if 'iter' in record])
+    return found
+
+
+def until(condition, seconds=50):
+    """Waits for something to hold; gives it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    pytest.fail('it has not come to pass')
+
+
+def last_checkpoint(folder):
+    """The iteration of a run's last checkpoint, 0 if there is none."""
+    path = folder / 'last_checkpoint'
+    text = path.read_text() if path.exists() else ''
+    return int(text.rpartition('_')[2].removesuffix('.pth')) if text else 0
+
+
+def training(process):
+    """The process of the training that a sweep has started."""
+    (child,) = open(f'/proc/{process.pid}/task/{process.pid}/children').read().split()
+    return int(child)
+
+
+def gone(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] == 'Z'
+    except FileNotFoundError:
+        return True
+
+
+@pytest.fixture(scope='module')
+def sweep(bench, kd):
+    """Student and distilled, seeds 0 and 1, each with a teacher of its seed."""
+    for seed in (0, 1):
+        checkpoint = bench.folder / 'work_dirs/teacher/iter_4.pth'
+        (bench.folder / f'teacher_{seed}.pth').write_bytes(checkpoint.read_bytes())
+    arguments = (SWEEP, 'student.py', 'kd.py', '--seeds', 0, 1, '--jobs', 2)
+    option = f'model.teacher.checkpoint={bench.folder}/teacher_{{seed}}.pth'
+    arguments = (*arguments, '--work-dir', 'sweep', '--cfg-options', option)
+    return arguments, bench.run(*arguments)
+
+
+def test_runs(bench, sweep):
+    for name in ('student', 'kd'):
+        for seed in (0, 1):
+            folder = bench.folder / 'sweep' / name / f'seed_{seed}'
+            settings = json.loads((folder / 'settings.json').read_text())
+            assert settings['randomness']['seed'] == seed
+            if name == 'kd':
+                teacher = settings['model']['teacher']['checkpoint']
+                assert teacher == str(bench.folder / f'teacher_{seed}.pth')
+            assert iterations(folder) == [[1, 2, 3, 4]]
+            assert (folder / 'iter_4.pth').exists()
+
+
+def test_results(bench, sweep):
+    rows = read(bench.folder / 'sweep/runs.csv')
+    assert [(row['config'], row['seed']) for row in rows] == [
+        ('student', '0'),
+        ('student', '1'),
+        ('kd', '0'),
+        ('kd', '1'),
+    ]
+    values = {}
+    for row in rows:
+        folder = f'sweep/{row["config"]}/seed_{row["seed"]}'
+        assert float(row['value']) == bench.scalars(folder)[-1]['mIoU']
+        assert (row['metric'], row['iteration']) == ('mIoU', '4')
+        assert int(row['seconds']) > 0
+        values.setdefault(row['config'], []).append(float(row['value']))
+    student, kd = read(bench.folder / 'sweep/summary.csv')
+    assert float(student['mean']) == pytest.approx(sum(values['student']) / 2)
+    assert student['difference'] == ''
+    difference = (sum(values['kd']) - sum(values['student'])) / 2
+    assert float(kd['difference']) == pytest.approx(difference)
+    assert f'{difference:+.2f}' in sweep[1].output
+
+
+def test_finished_runs_are_left_alone(bench, sweep):
+    arguments, first = sweep
+    before = sorted(path for path in bench.folder.glob('sweep/*/*/*'))
+    again = bench.run(*arguments)
+    assert before == sorted(path for path in bench.folder.glob('sweep/*/*/*'))
+    assert 'running' not in again.output
+    assert again.output.splitlines()[-7:] == first.output.splitlines()[-7:]
+
+
+def test_kill_of_everything(bench, kd):
+    """Goes on from the last checkpoint: no more than an interval is lost."""
+    arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'killed')
+    arguments = (*arguments, '--cfg-options', *LONG)
+    folder = bench.folder / 'killed/student/seed_0'
+    process, _ = bench.start(*arguments)
+    until(lambda: last_checkpoint(folder) >= 10)
+    pid = training(process)
+    process.kill()
+    os.kill(pid, signal.SIGKILL)
+    process.join()
+    until(lambda: gone(pid))
+    saved = last_checkpoint(folder)
+    bench.run(*arguments)
+    first, second = iterations(folder)
+    assert second == list(range(saved + 1, 61))
+    assert first[-1] - saved <= 2  # the interval of the checkpoints
+    (row,) = read(bench.folder / 'killed/runs.csv')
+    assert row['iteration'] == '60'
+
+
+def test_kill_of_the_sweep_alone(bench, kd):
+    """The training goes on; the next call waits for it."""
+    arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'orphan')
+    arguments = (*arguments, '--cfg-options', *LONG)
+    folder = bench.folder / 'orphan/student/seed_0'
+    process, _ = bench.start(*arguments)
+    until(lambda: last_checkpoint(folder))
+    process.kill()
+    process.join()
+    again = bench.run(*arguments)
+    assert 'student 0: running elsewhere' in again.output
+    assert 'student 0: finished' in again.output
+    assert iterations(folder) == [list(range(1, 61))]
+
+
+def test_stop_saves(bench, kd):
+    arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'stopped')
+    # Checkpoints at the end only, and on the signal.
+    options = (*LONG, 'default_hooks.checkpoint.interval=60')
+    folder = bench.folder / 'stopped/student/seed_0'
+    process, log = bench.start(*arguments, '--cfg-options', *options)
+    until(lambda: sum(iterations(folder), []))
+    process.terminate()
+    result = bench.finish(process, log)
+    assert result.code == 128 + signal.SIGTERM
+    (done,) = iterations(folder)
+    assert last_checkpoint(folder) == done[-1] < 60
+
+
+def test_one_failure(bench, kd):
+    """The others are run; what went wrong is said."""
+    bad = "_base_ = 'student.py'\nmodel = dict(decode_head=dict(in_channels=7))\n"
+    bench.write('bad.py', bad)
+    arguments = (SWEEP, 'bad.py', 'student.py', '--seeds', 0, '--work-dir', 'some')
+    result = bench.run(*arguments, code=1)
+    assert 'bad 0: failed: RuntimeError: ' in result.output
+    assert 'some/bad/seed_0/output.log' in ''.join(result.output.split())
+    assert 'student 0: finished' in result.output
+    assert '1 of 2 runs failed' in result.output
+    (row,) = read(bench.folder / 'some/runs.csv')
+    assert row['config'] == 'student'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('student.py', './student.py'), 'configs: student is there twice'),
+        (('student.py', '--seeds', 1, 1), 'seeds: 1 is there twice'),
+        (('student.py', '--jobs', 0), '--jobs must be at least 1'),
+        (('gone.py',), "config: 'gone.py' does not exist"),
+    ],
+)
+def test_bad_arguments(bench, kd, arguments, message):
+    result = bench.run(SWEEP, *arguments, '--work-dir', 'bad', code=None)
+    assert result.code in (1, 2)
+    assert message in result.output
+    assert 'Traceback' not in result.output
+
+
+def test_summary():
+    summarize = runpy.run_path(str(TOOLS / SWEEP))['summarize']
+    values = {
+        'alone': {0: 10.0, 1: 12.0, 2: 17.0},
+        'kd': {0: 11.0, 1: 15.0},
+        'lskd': {3: 20.0},
+        'none': {},
+    }
+    alone, kd, lskd, none = summarize(values)
+    assert (alone['mean'], alone['runs'], alone['pairs']) == (13.0, 3, None)
+    assert alone['sd'] == pytest.approx(13**0.5)  # ((-3)^2 + (-1)^2 + 4^2) / 2
+    assert (kd['mean'], kd['difference'], kd['pairs'], kd['above']) == (13, 2, 2, 2)
+    assert kd['difference sd'] == pytest.approx(2**0.5)  # of 1 and 3
+    assert (lskd['mean'], lskd['sd'], lskd['pairs']) == (20.0, None, 0)
+    assert lskd['difference'] is None
+    assert (none['runs'], none['mean']) == (0, None)

@@ -1,0 +1,159 @@
+"""Train configs with several seeds and compare them with the first config
+
+python tools/analysis/sweep.py CONFIG... --seeds 0 1 2
+
+Each run has a folder of its own, WORK_DIR/<name of the config>/seed_<seed>. Calling the
+same sweep again goes on where it was stopped, by whatever means: finished runs stay,
+unfinished ones resume from their last checkpoint. Trainings outlive a sweep that is
+killed with -9; the next one waits for them.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+from statistics import mean, stdev
+
+from mmkd.engine.arguments import add_config_options
+
+
+def parse_args() -> argparse.Namespace:
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
+    add = parser.add_argument
+    add('configs', nargs='+', metavar='CONFIG', help='the first is the baseline')
+    add('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    add('--jobs', type=int, default=1, help='runs at once; they share cores or GPUs')
+    add('--work-dir', type=Path, default=Path('work_dirs/sweep'))
+    add('--metric', help='of the last validation (default: mIoU or accuracy/top1)')
+    add_config_options(parser)
+    parser.epilog = (
+        'In --cfg-options {seed} stands for the seed, so that a distillation can take '
+        'the teacher of its seed; a key model.teacher... goes to distillations only.'
+    )
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error('--jobs must be at least 1')
+    for name in ('configs', 'seeds'):
+        given = [Path(str(each)).stem for each in getattr(args, name)]
+        twice = sorted({each for each in given if given.count(each) > 1})
+        if twice:
+            parser.error(f'{name}: {", ".join(twice)} is there twice')
+    return args
+
+
+def options_of(config: str, seed: int, options: dict) -> dict:
+    """The overrides for a run: its seed, and those that go to its config."""
+    from mmkd.engine.run_config import read_config
+
+    distils = 'teacher' in read_config(config).model
+    own = {'randomness.seed': seed}
+    for key, value in options.items():
+        if distils or not key.startswith('model.teacher.'):
+            seeded = isinstance(value, str)
+            own[key] = value.replace('{seed}', str(seed)) if seeded else value
+    return own
+
+
+def summarize(values: dict[str, dict[int, float]]) -> list[dict[str, object]]:
+    """One row a config: mean and spread, and the paired difference to the first.
+
+    Args:
+        values: The metric of each config's runs, by seed.
+    """
+    baseline, rows = next(iter(values.values())), []
+    for name, runs in values.items():
+        pairs = [runs[seed] - baseline[seed] for seed in runs if seed in baseline]
+        first = runs is baseline
+        rows.append(
+            {
+                'config': name,
+                'runs': len(runs),
+                'mean': mean(runs.values()) if runs else None,
+                'sd': stdev(runs.values()) if len(runs) > 1 else None,
+                'pairs': None if first else len(pairs),
+                'difference': mean(pairs) if pairs and not first else None,
+                'difference sd': stdev(pairs) if len(pairs) > 1 and not first else None,
+                'above': None if first else sum(pair > 0 for pair in pairs),
+            }
+        )
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    """Writes rows that have the same keys; None is an empty cell."""
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def show(rows: list[dict[str, object]], metric: str) -> None:
+    """Prints the summary as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    def spread(value: float | None, sd: float | None, sign: str = '') -> str:
+        if value is None:
+            return ''
+        return f'{value:{sign}.2f}' + ('' if sd is None else f' ± {sd:.2f}')
+
+    table = Table('config', title=f'{metric} at the last iteration, mean ± sd')
+    for column in ('runs', metric, f'difference to {rows[0]["config"]}', 'above'):
+        table.add_column(column, justify='right')
+    for row in rows:
+        difference = spread(row['difference'], row['difference sd'], '+')
+        above = f'{row["above"]} of {row["pairs"]}' if row['pairs'] else ''
+        level = spread(row['mean'], row['sd'])
+        table.add_row(row['config'], str(row['runs']), level, difference, above)
+    Console().print(table)
+
+
+def main() -> None:
+    args = parse_args()
+
+    from mmkd.engine.quiet import quiet
+
+    quiet()
+    from mmkd.engine.launch import guarded
+    from mmkd.engine.run_queue import RunQueue
+    from mmkd.engine.runs import Run
+
+    with guarded():
+        runs = {}
+        for config in args.configs:
+            for seed in args.seeds:
+                options = options_of(config, seed, args.cfg_options or {})
+                name = Path(config).stem
+                folder = args.work_dir / name / f'seed_{seed}'
+                run = Run(config, folder, options, f'{name} {seed}')
+                runs[name, seed] = run
+        failed = RunQueue(list(runs.values()), args.jobs).execute()
+        values = {Path(config).stem: {} for config in args.configs}
+        rows = []
+        for (name, seed), run in runs.items():
+            if run in failed:
+                continue
+            state, (metric, value) = run.state(), run.result(args.metric)
+            values[name][seed] = value
+            rows.append(
+                {
+                    'config': name,
+                    'seed': seed,
+                    'iteration': state.done,
+                    'metric': metric,
+                    'value': value,
+                    'seconds': round(state.seconds),
+                }
+            )
+        if rows:
+            write_csv(args.work_dir / 'runs.csv', rows)
+            summary = summarize(values)
+            write_csv(args.work_dir / 'summary.csv', summary)
+            show(summary, metric)
+            print(f'Written: {args.work_dir}/runs.csv, {args.work_dir}/summary.csv')
+    if failed:
+        raise SystemExit(f'{len(failed)} of {len(runs)} runs failed, see above')
+
+
+if __name__ == '__main__':
+    main()
