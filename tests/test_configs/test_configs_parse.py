@@ -53,12 +53,9 @@ def test_recipe_is_coherent(name):
     assert 'mmkd' in cfg.custom_imports.imports
 
     network = network_of(cfg)
-    (crop,) = (
-        step.crop_size
-        for step in cfg.train_dataloader.dataset.pipeline
-        if step.type == 'RandomCrop'
-    )
-    assert tuple(network.data_preprocessor.size) == tuple(crop)
+    assert tuple(network.data_preprocessor.size) == tuple(cfg.crop_size)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        assert tuple(step.get('crop_size', cfg.crop_size)) == tuple(cfg.crop_size)
 
     with DefaultScope.overwrite_default_scope('mmseg'):
         classes = DATASETS.get(cfg.train_dataloader.dataset.type).METAINFO['classes']

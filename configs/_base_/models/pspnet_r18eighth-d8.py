@@ -1,0 +1,9 @@
+# An eighth as wide as R18 throughout; no published weights, so from scratch.
+_base_ = './pspnet_r18-d8.py'
+
+model = dict(
+    pretrained=None,
+    backbone=dict(stem_channels=8, base_channels=8),
+    decode_head=dict(in_channels=64, channels=16),
+    auxiliary_head=dict(in_channels=32, channels=8),
+)
