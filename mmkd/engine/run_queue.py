@@ -145,7 +145,7 @@ class RunQueue:
             table.add_row(
                 job.run.name,
                 job.status,
-                ProgressBar(state.total, state.done, width=20),
+                ProgressBar(state.total, state.done, width=10),
                 f'{state.done}/{state.total}',
                 '{} {:.2f}'.format(*result) if result else '',
                 clock(state.seconds) if state.seconds else '',

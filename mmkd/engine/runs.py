@@ -104,15 +104,19 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint, or where the final one will be if there is none yet."""
-        if self._pointer.exists():
-            # By name: the folder may have been moved since.
-            return self.work_dir / Path(self._pointer.read_text().strip()).name
-        return self.work_dir / self._final()
+        """The checkpoint that the run ends with."""
+        unit = 'iter' if 'max_iters' in self.settings['train_cfg'] else 'epoch'
+        return self.work_dir / f'{unit}_{self.total}.pth'
 
-    def _final(self) -> str:
-        kind = 'iter' if 'max_iters' in self.settings['train_cfg'] else 'epoch'
-        return f'{kind}_{self.total}.pth'
+    @property
+    def _saved(self) -> str:
+        """The name of the last checkpoint so far; empty if there is none."""
+        pointer = self.work_dir / 'last_checkpoint'
+        return Path(pointer.read_text().strip()).name if pointer.exists() else ''
+
+    @property
+    def _record(self) -> Path:
+        return self.work_dir / 'settings.json'
 
     def state(self) -> State:
         """Reads how far the run is."""
@@ -129,9 +133,8 @@ class Run:
         metrics = {
             k: v for k, v in last.items() if k not in ('step', 'time', 'data_time')
         }
-        finished = (
-            last.get('step') == self.total and self.checkpoint.name == self._final()
-        )
+        ended = last.get('step') == self.total
+        finished = ended and self._saved == self.checkpoint.name
         return State(done, self.total, seconds, metrics, finished)
 
     def result(self, metric: str | None = None) -> tuple[str, float]:
@@ -153,7 +156,7 @@ class Run:
 
         One without a checkpoint yet may be begun anew with any.
         """
-        if self._record.exists() and self._pointer.exists():
+        if self._record.exists() and self._saved:
             old = json.loads(self._record.read_text())
             keys = sorted({*old, *self.settings})
             if other := [k for k in keys if old.get(k) != self.settings.get(k)]:
@@ -161,14 +164,6 @@ class Run:
                     f'{self.work_dir}: holds a run with other settings '
                     f'({", ".join(other)}); delete it, or choose another --work-dir'
                 )
-
-    @property
-    def _pointer(self) -> Path:
-        return self.work_dir / 'last_checkpoint'
-
-    @property
-    def _record(self) -> Path:
-        return self.work_dir / 'settings.json'
 
     def start(
         self, environment: Mapping[str, str] | None = None
@@ -200,7 +195,7 @@ class Run:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
-            if not self._pointer.exists():
+            if not self._saved:
                 new = self._record.with_suffix('.new')
                 new.write_text(json.dumps(self.settings))
                 new.replace(self._record)

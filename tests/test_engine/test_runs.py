@@ -54,7 +54,7 @@ def test_nothing_there_yet(make):
     assert run.state() == State(0, 8, 0.0, {}, False)
     assert run.state().pace is None
     assert run.checkpoint == run.work_dir / 'iter_8.pth'
-    with pytest.raises(UserError, match='no metric mIoU or .*nothing has been valid'):
+    with pytest.raises(UserError, match=r'no metric mIoU or .*nothing has been valid'):
         run.result()
 
 
@@ -64,7 +64,7 @@ def test_half_way(make):
     save(run, 'iter_4.pth')
     assert run.state() == State(6, 8, 60.0, {'mIoU': 30.0, 'aAcc': 80.0}, False)
     assert run.state().pace == 10.0
-    assert run.checkpoint == run.work_dir / 'iter_4.pth'
+    assert run.checkpoint == run.work_dir / 'iter_8.pth'  # not the last one so far
 
 
 def test_finished(make):
@@ -109,7 +109,7 @@ def test_epochs(make):
 
 
 def test_length_unknown(make):
-    with pytest.raises(UserError, match='train_cfg: .* has no max_iters'):
+    with pytest.raises(UserError, match=r'train_cfg: .* has no max_iters'):
         make('by_epoch=False').state()
 
 

@@ -6,6 +6,7 @@ import os
 import runpy
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +49,8 @@ def last_checkpoint(folder):
 
 def training(process):
     """The process of the training that a sweep has started."""
-    (child,) = open(f'/proc/{process.pid}/task/{process.pid}/children').read().split()
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    (child,) = children.read_text().split()
     return int(child)
 
 
@@ -159,7 +161,7 @@ def test_stop_saves(bench, kd):
     options = (*LONG, 'default_hooks.checkpoint.interval=60')
     folder = bench.folder / 'stopped/student/seed_0'
     process, log = bench.start(*arguments, '--cfg-options', *options)
-    until(lambda: sum(iterations(folder), []))
+    until(lambda: any(iterations(folder)))
     process.terminate()
     result = bench.finish(process, log)
     assert result.code == 128 + signal.SIGTERM

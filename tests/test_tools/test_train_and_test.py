@@ -109,6 +109,35 @@ def test_config_is_recorded_with_the_teacher_inlined(bench, distilled):
     assert config.model.teacher.model.type == 'EncoderDecoder'
 
 
+EPOCHS = """
+_base_ = 'student.py'
+train_cfg = dict(
+    _delete_=True, type='EpochBasedTrainLoop', max_epochs=2, val_interval=2
+)
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True)
+)
+default_hooks = dict(
+    checkpoint=dict(by_epoch=True, interval=1), logger=dict(log_metric_by_epoch=True)
+)
+log_processor = dict(by_epoch=True)
+param_scheduler = [dict(type='PolyLR', power=0.9, begin=0, end=2, by_epoch=True)]
+"""
+
+
+@pytest.mark.parametrize(('config', 'last'), [('student', 4), ('epochs', 2)])
+def test_resume_makes_up_for_the_last_validation(bench, config, last):
+    """As after a kill between the last checkpoint and the validation's end."""
+    bench.write('epochs.py', EPOCHS)
+    arguments = ('train.py', f'{config}.py', '--work-dir', f'cut_{config}')
+    whole = bench.run(*arguments)
+    resumed = bench.run(*arguments, '--resume')
+    assert 'Iter(train)' not in resumed.output
+    assert 'Epoch(train)' not in resumed.output
+    assert resumed.metrics == whole.metrics[-1:]
+    assert bench.scalars(f'cut_{config}')[-1]['step'] == last
+
+
 def test_resume(bench, distilled):
     """Starts fresh where there is nothing to resume; else goes on from the last."""
     arguments = ('train.py', 'kd.py', '--work-dir', 'resumed', '--resume')
