@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 import torch
 from rich.console import Console
@@ -105,7 +104,7 @@ class RunQueue:
             return
         job.slot = free[0]
         job.process = job.run.start(self.slots[job.slot])
-        self._set(job, 'running' if job.process else 'running elsewhere')
+        self._set(job, 'running' if job.process else 'elsewhere')
 
     def _set(self, job: Job, status: str, reason: str = '') -> None:
         """Changes a status; says so where the table is not live, or it is bad news."""
@@ -126,6 +125,8 @@ class RunQueue:
         finally:
             signal.signal(signal.SIGTERM, previous)
             running = [job.process for job in self.queue if job.status == 'running']
+            if running:
+                self.console.print('Stopping: the trainings save a checkpoint and end.')
             for process in running:
                 process.terminate()
             try:
@@ -137,15 +138,19 @@ class RunQueue:
 
     def table(self) -> Table:
         """What the screen shows."""
-        table = Table('run', 'status', 'progress', box=None, expand=False)
+        table = Table(box=None)
+        widest = max(len(job.run.name) for job in self.queue)
+        table.add_column('run', overflow='fold', min_width=min(20, widest))
+        table.add_column('status', no_wrap=True)
+        table.add_column('progress', max_width=20)
         for column in ('', 'result', 'time', 'left'):
-            table.add_column(column, justify='right')
+            table.add_column(column, justify='right', no_wrap=True)
         for job in self.queue:
             state, result = job.state, job.state.result()
             table.add_row(
                 job.run.name,
                 job.status,
-                ProgressBar(state.total, state.done, width=10),
+                ProgressBar(state.total, state.done),
                 f'{state.done}/{state.total}',
                 '{} {:.2f}'.format(*result) if result else '',
                 clock(state.seconds) if state.seconds else '',
@@ -173,7 +178,10 @@ class RunQueue:
 
 def clock(seconds: float | None) -> str:
     """Seconds as hours, minutes and seconds."""
-    return '?' if seconds is None else str(timedelta(seconds=round(seconds)))
+    if seconds is None:
+        return '?'
+    minutes, seconds = divmod(round(seconds), 60)
+    return f'{minutes // 60}:{minutes % 60:02}:{seconds:02}'
 
 
 def shares(jobs: int) -> list[dict[str, str]]:

@@ -150,7 +150,7 @@ def test_kill_of_the_sweep_alone(bench, kd):
     process.kill()
     process.join()
     again = bench.run(*arguments)
-    assert 'student 0: running elsewhere' in again.output
+    assert 'student 0: elsewhere' in again.output
     assert 'student 0: finished' in again.output
     assert iterations(folder) == [list(range(1, 61))]
 
@@ -190,10 +190,14 @@ def test_one_failure(bench, kd):
         (('student.py', '--seeds', 1, 1), 'seeds: 1 is there twice'),
         (('student.py', '--jobs', 0), '--jobs must be at least 1'),
         (('gone.py',), "config: 'gone.py' does not exist"),
+        (
+            ('student.py', '--cfg-options', 'model.teacher.checkpoint=a.pth'),
+            'model.teacher.checkpoint: none of the configs has a teacher',
+        ),
     ],
 )
 def test_bad_arguments(bench, kd, arguments, message):
-    result = bench.run(SWEEP, *arguments, '--work-dir', 'bad', code=None)
+    result = bench.run(SWEEP, '--work-dir', 'bad', *arguments, code=None)
     assert result.code in (1, 2)
     assert message in result.output
     assert 'Traceback' not in result.output

@@ -41,14 +41,21 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def options_of(config: str, seed: int, options: dict) -> dict:
-    """The overrides for a run: its seed, and those that go to its config."""
+TEACHER = 'model.teacher.'
+
+
+def distils(config: str) -> bool:
+    """Whether a config has a teacher."""
     from mmkd.engine.run_config import read_config
 
-    distils = 'teacher' in read_config(config).model
+    return 'teacher' in read_config(config).model
+
+
+def options_of(seed: int, distils: bool, options: dict) -> dict:
+    """The overrides for a run: its seed, and those that concern its config."""
     own = {'randomness.seed': seed}
     for key, value in options.items():
-        if distils or not key.startswith('model.teacher.'):
+        if distils or not key.startswith(TEACHER):
             seeded = isinstance(value, str)
             own[key] = value.replace('{seed}', str(seed)) if seeded else value
     return own
@@ -117,16 +124,22 @@ def main() -> None:
     from mmkd.engine.launch import guarded
     from mmkd.engine.run_queue import RunQueue
     from mmkd.engine.runs import Run
+    from mmkd.errors import UserError
 
     with guarded():
-        runs = {}
+        runs, options = {}, args.cfg_options or {}
+        distilling = {config: distils(config) for config in args.configs}
+        lost = [key for key in options if key.startswith(TEACHER)]
+        if lost and not any(distilling.values()):
+            raise UserError(
+                f'--cfg-options {lost[0]}: none of the configs has a teacher'
+            )
         for config in args.configs:
             for seed in args.seeds:
-                options = options_of(config, seed, args.cfg_options or {})
                 name = Path(config).stem
                 folder = args.work_dir / name / f'seed_{seed}'
-                run = Run(config, folder, options, f'{name} {seed}')
-                runs[name, seed] = run
+                own = options_of(seed, distilling[config], options)
+                runs[name, seed] = Run(config, folder, own, f'{name} {seed}')
         failed = RunQueue(list(runs.values()), args.jobs).execute()
         values = {Path(config).stem: {} for config in args.configs}
         rows = []
