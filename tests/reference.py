@@ -43,18 +43,25 @@ def divergence(
     return forward_weight * tau**2 * forward + reverse_weight * tau_reverse**2 * reverse
 
 
-def kd(student, teacher, target=None, ignore_index=255, loss_weight=1.0, **options):
-    """Mean divergence over the samples (N, C), or over the counted pixels."""
-    pairs = []
+def positions(student, teacher, target, ignore_index):
+    """Both networks' logits and the label of each sample, or of each counted pixel."""
+    if student.ndim == 2:
+        labels = [None] * len(student) if target is None else target.tolist()
+        return list(zip(student, teacher, labels, strict=True))
+    found = []
     for n in range(len(student)):
-        if student.ndim == 2:
-            pairs.append((student[n], teacher[n]))
-            continue
         for y in range(student.shape[2]):
             for x in range(student.shape[3]):
-                if target is None or target[n, y, x] != ignore_index:
-                    pairs.append((student[n, :, y, x], teacher[n, :, y, x]))
-    total = sum(divergence(s, t, **options) for s, t in pairs)
+                label = None if target is None else int(target[n, y, x])
+                if label != ignore_index:
+                    found.append((student[n, :, y, x], teacher[n, :, y, x], label))
+    return found
+
+
+def kd(student, teacher, target=None, ignore_index=255, loss_weight=1.0, **options):
+    """Mean divergence over the samples (N, C), or over the counted pixels."""
+    pairs = positions(student, teacher, target, ignore_index)
+    total = sum(divergence(s, t, **options) for s, t, _ in pairs)
     return loss_weight * total / len(pairs)
 
 
@@ -70,6 +77,74 @@ def cwd(student, teacher, target=None, ignore_index=255, loss_weight=1.0, **opti
             if len(s):
                 total = total + divergence(s, t, **options)
     return loss_weight * total / (student.shape[0] * student.shape[1])
+
+
+def dkd(
+    student,
+    teacher,
+    target,
+    alpha=1.0,
+    beta=8.0,
+    tau=4.0,
+    tau_teacher=None,
+    tau_reverse=None,
+    forward_weight=1.0,
+    reverse_weight=0.0,
+    standardized=False,
+    ignore_index=255,
+    loss_weight=1.0,
+):
+    """Target class against the rest, and the rest renormalised, with probabilities."""
+    ratio, terms = (tau_teacher or tau) / tau, []
+    for s, t, c in positions(student, teacher, target, ignore_index):
+        if standardized:
+            s, t = standardize(s), standardize(t)
+        others = [i for i in range(len(s)) if i != c]
+        term = 0
+        for weight, tau_half, reverse in (
+            (forward_weight, tau, False),
+            (reverse_weight, tau_reverse or tau, True),
+        ):
+            p, q = softmax(t / (tau_half * ratio)), softmax(s / tau_half)
+            if reverse:
+                p, q = q, p
+            two = [torch.stack([x[c], x[others].sum()]) for x in (p, q)]
+            rest = [x[others] / x[others].sum() for x in (p, q)]
+            term = term + weight * tau_half**2 * (alpha * kl(*two) + beta * kl(*rest))
+        terms.append(term)
+    return loss_weight * sum(terms) / len(terms)
+
+
+def pearson(a, b):
+    """Covariance over the product of the standard deviations."""
+    a, b = a - a.sum() / len(a), b - b.sum() / len(b)
+    return (a * b).sum() / ((a**2).sum() * (b**2).sum()).sqrt()
+
+
+def dist(
+    student,
+    teacher,
+    target=None,
+    beta=1.0,
+    gamma=1.0,
+    tau=1.0,
+    tau_teacher=None,
+    standardized=False,
+    ignore_index=255,
+    loss_weight=1.0,
+):
+    """1 - correlation, over the classes and over the positions."""
+    rows = []
+    for s, t, _ in positions(student, teacher, target, ignore_index):
+        if standardized:
+            s, t = standardize(s), standardize(t)
+        rows.append((softmax(s / tau), softmax(t / (tau_teacher or tau))))
+    between = sum(1 - pearson(q, p) for q, p in rows) / len(rows)
+    student, teacher = (torch.stack(x) for x in zip(*rows, strict=True))
+    columns = range(student.shape[1])
+    within = sum(1 - pearson(student[:, c], teacher[:, c]) for c in columns)
+    total = beta * between + gamma * within / len(columns)
+    return loss_weight * tau**2 * total
 
 
 def value_and_gradient(function, student, *args, **kwargs):

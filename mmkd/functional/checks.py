@@ -44,7 +44,7 @@ def check_weights(forward_weight: float, reverse_weight: float) -> None:
 def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> None:
     """Checks what a loss is given: (N, C) or (N, C, H, W), and (N,) or (N, H', W').
 
-    Maps may differ in height and width.
+    Maps may differ in height and width; the target of vectors may be soft, (N, C).
 
     Raises:
         ValueError: if the two are not both vectors or both maps of one N and C, or the
@@ -60,7 +60,8 @@ def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> Non
             f'student logits {tuple(student.shape)} and teacher logits '
             f'{tuple(teacher.shape)} must agree in batch and classes'
         )
-    if target is None:
+    soft = target is not None and target.is_floating_point() and student.ndim == 2
+    if target is None or (soft and target.shape == student.shape):
         return
     if target.ndim != student.ndim - 1 or target.shape[0] != student.shape[0]:
         raise ValueError(

@@ -2,11 +2,13 @@ from mmkd import registry  # noqa: F401  first: it says which extra is missing
 
 from .distillers import Distiller
 from .divergences import BalancedKL, ForwardKL, ReverseKL
-from .losses import CWDLoss, KDLoss, LogitLoss
+from .losses import CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
 
 __all__ = [
     'BalancedKL',
     'CWDLoss',
+    'DISTLoss',
+    'DKDLoss',
     'Distiller',
     'ForwardKL',
     'KDLoss',

@@ -99,3 +99,20 @@ def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
         return divergence()
     config = {'type': divergence} if isinstance(divergence, str) else dict(divergence)
     return MODELS.build(qualified(config))
+
+
+def halves(divergence: nn.Module, tau: float) -> list[tuple[nn.Module, float]]:
+    """A divergence as parts of one temperature each, whose sum it is.
+
+    For a loss that makes its logits for a temperature, as DKD does.
+
+    Example:
+        >>> [tau for _, tau in halves(BalancedKL(tau_reverse=2.0), tau=4.0)]
+        [4.0, 2.0]
+    """
+    tau_reverse = getattr(divergence, 'tau_reverse', None)
+    if tau_reverse is None:
+        return [(divergence, tau)]
+    weights = (divergence.forward_weight, 0.0), (0.0, divergence.reverse_weight)
+    pairs = zip(weights, (tau, tau_reverse), strict=True)
+    return [(BalancedKL(*weights), tau) for weights, tau in pairs if any(weights)]

@@ -1,5 +1,7 @@
 from .cwd_loss import CWDLoss
+from .dist_loss import DISTLoss
+from .dkd_loss import DKDLoss
 from .kd_loss import KDLoss
 from .logit_loss import LogitLoss
 
-__all__ = ['CWDLoss', 'KDLoss', 'LogitLoss']
+__all__ = ['CWDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss']

@@ -118,8 +118,11 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
 
     def diverge(self, student: Tensor, teacher: Tensor, dim: int = 1) -> Tensor:
         """The divergence of every position, with each network's temperature."""
-        teacher = teacher * (self.tau / self.tau_teacher)
-        return self.divergence(student, teacher, self.tau, dim)
+        return self.divergence(student, self.cooled(teacher), self.tau, dim)
+
+    def cooled(self, teacher: Tensor) -> Tensor:
+        """The teacher's logits, so that at ``tau`` they are as at ``tau_teacher``."""
+        return teacher * (self.tau / self.tau_teacher)
 
     @abstractmethod
     def compare(
@@ -144,3 +147,17 @@ def mean_over_counted(values: Tensor, counted: Tensor | None) -> Tensor:
     if counted is None:
         return values.mean()
     return torch.where(counted, values, 0).sum() / counted.sum().clamp(min=1)
+
+
+def hard_target(target: Tensor | None, counted: Tensor | None, loss: str) -> Tensor:
+    """The class of every position, an index; 0 where it does not count.
+
+    Raises:
+        ValueError: without a target, or with a soft one (Mixup, CutMix).
+    """
+    if target is None or target.is_floating_point():
+        what = (
+            'soft labels (of Mixup or CutMix?)' if target is not None else 'no target'
+        )
+        raise ValueError(f'{loss} needs the class of each position, but got {what}')
+    return target if counted is None else torch.where(counted, target, 0)
