@@ -2,10 +2,11 @@ from mmkd import registry  # noqa: F401  first: it says which extra is missing
 
 from .distillers import Distiller
 from .divergences import BalancedKL, ForwardKL, ReverseKL
-from .losses import CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
+from .losses import CTKDLoss, CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
 
 __all__ = [
     'BalancedKL',
+    'CTKDLoss',
     'CWDLoss',
     'DISTLoss',
     'DKDLoss',

@@ -1,26 +1,12 @@
-"""A Distiller in an epoch-based run, with a loss that learns."""
+"""A Distiller in an epoch-based run, with a loss that learns: CTKD."""
 
 import pytest
 import torch
 from mmengine.runner import Runner
-from torch import nn
 
 from mmkd.checkpoint import only_weights
-from mmkd.models import KDLoss
-from mmkd.registry import MODELS
+from mmkd.errors import UserError
 from tests.conftest import build, network, random_batch
-
-
-@MODELS.register_module()
-class LearningKDLoss(KDLoss):
-    """Plain KD times a learnt factor, as CTKD's temperature is learnt."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.theta = nn.Parameter(torch.ones(()))
-
-    def compare(self, *args):
-        return self.theta * super().compare(*args)
 
 
 class Images(torch.utils.data.Dataset):
@@ -44,7 +30,11 @@ def run(distiller_config, tmp_path):
     """Trains for some epochs of two iterations."""
     distiller_config['distill_losses'] = dict(
         loss_kd=dict(
-            type='LearningKDLoss', schedule=dict(warmup=2, stop=3, by_epoch=True)
+            type='CTKDLoss',
+            t_start=0.01,  # random networks have small logits
+            t_end=0.02,
+            warmup=0,
+            schedule=dict(warmup=2, stop=3, by_epoch=True),
         )
     )
 
@@ -75,6 +65,35 @@ def run(distiller_config, tmp_path):
 def test_weight_follows_the_epochs(run):
     history = run(4, 'epochs').message_hub.get_scalar('train/distill.weight_kd')
     assert history.data[0].tolist() == [0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_what_a_loss_learns_is_logged(run):
+    runner = run(4, 'logged')
+    hub = runner.message_hub
+    taus = hub.get_scalar('train/distill.tau_kd').data[0].tolist()
+    assert taus[0] == pytest.approx(0.024621, abs=1e-6)
+    assert len(set(taus[:6])) == 6
+    assert set(hub.get_scalar('train/distill.lambda_kd').data[0]) == {1.0}
+
+
+def test_epochs_in_a_run_that_counts_none(distiller_config, tmp_path):
+    distiller_config['distill_losses'] = dict(loss_kd=dict(type='CTKDLoss'))
+    runner = Runner(
+        model=distiller_config,
+        work_dir=str(tmp_path),
+        train_dataloader=dict(
+            dataset=Images(),
+            batch_size=2,
+            sampler=dict(type='InfiniteSampler'),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        train_cfg=dict(by_epoch=False, max_iters=2),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        default_scope='mmseg',
+        experiment_name=f'{tmp_path.name}_iterations',
+    )
+    with pytest.raises(UserError, match=r'loss_kd.by_epoch: .* set by_epoch=False'):
+        runner.train()
 
 
 def test_what_a_loss_learns_is_beside_the_plain_student(run, tmp_path):

@@ -43,7 +43,7 @@ class DistillHook(Hook):
         """Checks what only the Runner knows; records the configs."""
         distiller = distiller_of(runner)
         check_classes(distiller.teacher.classes, runner)
-        check_schedules(distiller.terms, runner)
+        check_schedules(distiller, runner)
         for parameter in distiller.distill_losses.parameters():
             broadcast(parameter.data)
         if runner.cfg.get('model'):
@@ -114,13 +114,15 @@ def check_classes(classes: list | None, runner: Runner) -> None:
     )
 
 
-def check_schedules(terms: list, runner: Runner) -> None:
+def check_schedules(distiller: torch.nn.Module, runner: Runner) -> None:
     """Raises a UserError for epochs where the run counts none."""
     if not isinstance(runner.train_loop, IterBasedTrainLoop):
         return
-    for term in terms:
-        if term.schedule is not None and term.schedule.by_epoch:
+    for term in distiller.terms:
+        own = getattr(distiller.distill_losses[term.name], 'by_epoch', False)
+        if own or (term.schedule is not None and term.schedule.by_epoch):
+            key = term.key if own else f'{term.key}.schedule'
             raise UserError(
-                f'{term.key}.schedule.by_epoch: this run counts iterations, not '
-                'epochs; set by_epoch=False and give iterations'
+                f'{key}.by_epoch: this run counts iterations, not epochs; set '
+                'by_epoch=False and give iterations'
             )

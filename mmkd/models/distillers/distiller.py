@@ -112,7 +112,8 @@ class Distiller(BaseModel):
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Returns the student's own losses and each distillation loss.
 
-        A loss with a schedule also logs its present weight, ``distill.weight_<name>``.
+        A loss with a schedule also logs its present weight: ``distill.weight_kd`` of
+        ``loss_kd``; CTKD its temperature likewise.
         """
         if self.teacher is None:
             raise RuntimeError('a Distiller has no teacher before init_weights()')
@@ -130,17 +131,22 @@ class Distiller(BaseModel):
         target = stack_targets(data_samples)
         for term in self.terms:
             name, factor = term.name, factors[term.name]
-            value = inputs.new_zeros(())
+            loss = self.distill_losses[name]
             if term in active:
-                value = factor * self.distill_losses[name](
+                value = factor * loss(
                     student_logits[term.student_tap],
                     teacher_logits[term.teacher_tap],
                     target,
                 )
+            else:  # a graph nonetheless: DDP waits for each parameter's gradient
+                zeros = (0 * parameter.sum() for parameter in loss.parameters())
+                value = sum(zeros, inputs.new_zeros(()))
             losses[f'distill.{name}'] = value
+            logged = getattr(loss, 'logged', dict)()
             if term.schedule is not None:
-                weight = torch.tensor(factor * self.distill_losses[name].loss_weight)
-                losses[f'distill.{name.replace("loss", "weight")}'] = weight
+                logged['weight'] = torch.tensor(factor * loss.loss_weight)
+            for what, number in logged.items():
+                losses[f'distill.{name.replace("loss", what)}'] = number
         return losses
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:

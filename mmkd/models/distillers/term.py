@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from mmkd.errors import UserError
+from mmkd.models.schedule import STANDARDIZED_DEFAULT, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
-from .schedule import STANDARDIZED_DEFAULT, WeightSchedule
 from .taps import find_tap, logit_width
 
 

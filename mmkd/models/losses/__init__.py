@@ -1,7 +1,8 @@
+from .ctkd_loss import CTKDLoss
 from .cwd_loss import CWDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .kd_loss import KDLoss
 from .logit_loss import LogitLoss
 
-__all__ = ['CWDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss']
+__all__ = ['CTKDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'LogitLoss']

@@ -124,6 +124,10 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         """The teacher's logits, so that at ``tau`` they are as at ``tau_teacher``."""
         return teacher * (self.tau / self.tau_teacher)
 
+    def logged(self) -> dict[str, Tensor]:
+        """What to log beside the loss: scalars without a graph, by name."""
+        return {}
+
     @abstractmethod
     def compare(
         self,

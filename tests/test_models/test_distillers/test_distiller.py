@@ -250,6 +250,22 @@ def test_schedules(distiller_config):
     assert at(9) == (0.0, 0.0)
 
 
+def test_what_learns_has_a_gradient_at_all_times(distiller_config):
+    """DDP waits for that of each parameter."""
+    distiller_config['distill_losses'] = dict(
+        loss_kd=dict(type='CTKDLoss', schedule=dict(stop=1))
+    )
+    distiller = make(distiller_config)
+    hub = MessageHub.get_instance('test_distiller_learns')
+    for iteration in (0, 1):
+        hub.update_info('iter', iteration)
+        losses = loss_of(distiller, random_batch())
+        assert (losses['distill.weight_kd'] == 0) == (iteration == 1)
+        distiller.zero_grad()
+        losses['distill.loss_kd'].backward()
+        assert distiller.distill_losses['loss_kd'].theta.grad == 0  # epoch 0
+
+
 def test_standardised_losses_warm_up_by_default(distiller_config):
     distiller_config['distill_losses']['loss_kd']['standardize'] = True
     hub = MessageHub.get_instance('test_distiller_default_warmup')

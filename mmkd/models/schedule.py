@@ -43,8 +43,13 @@ class WeightSchedule:
 
     def current(self) -> float:
         """The share of the weight where the running Runner now is."""
-        hub = MessageHub.get_current_instance()
-        return self.factor(int(hub.get_info('epoch' if self.by_epoch else 'iter', 0)))
+        return self.factor(position(self.by_epoch))
+
+
+def position(by_epoch: bool) -> int:
+    """The iteration or epoch, from 0, where the running Runner now is; else 0."""
+    hub = MessageHub.get_current_instance()
+    return int(hub.get_info('epoch' if by_epoch else 'iter', 0))
 
 
 # The gradient of a standardised loss goes with 1/std of the student's logits, which

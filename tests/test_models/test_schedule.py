@@ -1,7 +1,7 @@
 import pytest
 from mmengine.logging import MessageHub
 
-from mmkd.models.distillers.schedule import WeightSchedule
+from mmkd.models.schedule import WeightSchedule
 
 
 def test_linear_warmup():
