@@ -2,18 +2,23 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install test lint clean
+.PHONY: install demo test lint clean
 
 install: $(VENV)/.installed
 
 # torch and torchvision together: a torchvision wheel fits one torch only.
 $(VENV)/.installed: setup.py pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install torch torchvision
-	$(BIN)/python -m pip install -e '.[onedl,dev]'
-	touch $@
+	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 6 GB, some minutes.'
+	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
+	$(PIP) --upgrade pip && \
+	$(PIP) torch torchvision && \
+	$(PIP) -e '.[onedl,dev]' && \
+	touch $@ && echo "Installed in $$(($$(date +%s) - start)) s."
+
+demo: install
+	@$(BIN)/python tools/demo.py
 
 test: install
 	$(BIN)/python -m pytest

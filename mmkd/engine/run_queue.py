@@ -63,7 +63,7 @@ class RunQueue:
         """Runs what is to be run; returns those that failed.
 
         On SIGTERM or Ctrl-C the trainings save a checkpoint and end, then this raises
-        SystemExit or KeyboardInterrupt.
+        SystemExit; a second Ctrl-C kills them.
         """
         with (
             self._ends_with_this(),
@@ -114,16 +114,18 @@ class RunQueue:
 
     @contextmanager
     def _ends_with_this(self) -> Iterator[None]:
-        """Has SIGTERM raise SystemExit, and takes the trainings along, saved."""
+        """Has SIGTERM and Ctrl-C end it all, the trainings saved."""
 
         def leave(number: int, frame: object) -> None:
             raise SystemExit(128 + number)
 
-        previous = signal.signal(signal.SIGTERM, leave)
+        numbers = signal.SIGTERM, signal.SIGINT
+        previous = {number: signal.signal(number, leave) for number in numbers}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
             running = [job.process for job in self.queue if job.status == 'running']
             if running:
                 self.console.print('Stopping: the trainings save a checkpoint and end.')
@@ -132,7 +134,7 @@ class RunQueue:
             try:
                 for process in running:
                     process.wait()
-            except KeyboardInterrupt:  # a second one
+            except KeyboardInterrupt:
                 for process in running:
                     process.kill()
 

@@ -155,16 +155,18 @@ def test_kill_of_the_sweep_alone(bench, kd):
     assert iterations(folder) == [list(range(1, 61))]
 
 
-def test_stop_saves(bench, kd):
-    arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'stopped')
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_stop_saves(bench, kd, number):
+    arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', f'stopped_{number}')
     # Checkpoints at the end only, and on the signal.
     options = (*LONG, 'default_hooks.checkpoint.interval=60')
-    folder = bench.folder / 'stopped/student/seed_0'
+    folder = bench.folder / f'stopped_{number}/student/seed_0'
     process, log = bench.start(*arguments, '--cfg-options', *options)
     until(lambda: any(iterations(folder)))
-    process.terminate()
+    os.kill(process.pid, number)
     result = bench.finish(process, log)
-    assert result.code == 128 + signal.SIGTERM
+    assert result.code == 128 + number
+    assert 'Traceback' not in result.output
     (done,) = iterations(folder)
     assert last_checkpoint(folder) == done[-1] < 60
 
