@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/methods/bdd_ls.py',
     '../_base_/teachers/pspnet_r18quarter_street-scenes.py',
 ]
-_base_.distill_losses.loss_kd.schedule.warmup = 100
+_base_.distill_losses.loss_kd.schedule.warmup = 60
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/pspnet_r18quarter-d8.py',
     '../_base_/datasets/street_scenes_128x256.py',
-    '../_base_/schedules/schedule_250.py',
+    '../_base_/schedules/schedule_150.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(data_preprocessor=dict(size=_base_.crop_size))
