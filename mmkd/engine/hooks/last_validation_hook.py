@@ -1,7 +1,7 @@
 """A run that was stopped in its last validation still gets it."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmkd.registry import HOOKS
 
@@ -17,6 +17,11 @@ class LastValidationHook(Hook):
     priority = 'LOWEST'  # when all other hooks are ready
 
     def before_train(self, runner: Runner) -> None:
-        """Validates, if the last iteration is done already."""
-        if runner.val_loop is not None and runner.iter >= runner.max_iters:
+        """Validates, if the last iteration or epoch is done already."""
+        # An epoch that is begun again adds to the iterations, beyond max_iters.
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            over = runner.epoch >= runner.max_epochs
+        else:
+            over = runner.iter >= runner.max_iters
+        if over and runner.val_loop is not None:
             runner.val_loop.run()
