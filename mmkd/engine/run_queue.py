@@ -39,8 +39,8 @@ class RunQueue:
     """Brings runs to their end and shows a table of them meanwhile.
 
     Finished ones are left alone, unfinished ones go on from their last checkpoint, one
-    that another process trains is waited for, and one that fails does not keep the
-    others from running.
+    that another process trains is waited for, a distillation waits for its teacher if
+    that is trained here, and one that fails does not keep the others from running.
 
     Args:
         runs: In the order in which to start them.
@@ -88,29 +88,48 @@ class RunQueue:
             if job.state.finished:
                 self._set(job, 'finished')
             elif job.process:
-                reason = job.run.last_words()
-                if job.process.returncode == 0:
+                reason, code = job.run.last_words(), job.process.returncode
+                if code == 0:
                     reason = 'it ended without a validation at its last iteration'
+                elif code < 0:  # it had no time for last words
+                    reason = f'it was ended by {signal.Signals(-code).name}'
+                    reason += ' (out of memory?)' if code == -signal.SIGKILL else ''
                 log = job.run.work_dir / 'output.log'
                 self._set(job, 'failed', f': {reason} (see {log})')
             else:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
-        """Starts a run if a slot is free, and nobody else trains it."""
+        """Starts a run if a slot is free, its teacher ready and nobody trains it."""
         taken = {other.slot for other in self.queue if other.status == 'running'}
         free = [slot for slot in range(len(self.slots)) if slot not in taken]
-        if not free:
+        if not free or self._lacks_teacher(job):
             return
         job.slot = free[0]
         job.process = job.run.start(self.slots[job.slot])
-        self._set(job, 'running' if job.process else 'elsewhere')
+        if job.process:
+            self._set(job, 'running')
+        else:
+            job.state = job.run.state()
+            self._set(job, 'finished' if job.state.finished else 'elsewhere')
+
+    def _lacks_teacher(self, job: Job) -> bool:
+        """Whether another run here has yet to train the teacher of this one."""
+        if job.run.teacher is None:
+            return False
+        folder = job.run.teacher.resolve().parent
+        others = (other for other in self.queue if other is not job and not other.over)
+        return any(other.run.work_dir.resolve() == folder for other in others)
 
     def _set(self, job: Job, status: str, reason: str = '') -> None:
         """Changes a status; says so where the table is not live, or it is bad news."""
         changed, job.status = job.status != status, status
         if changed and (reason or not self.console.is_terminal):
-            self.console.print(f'{job.run.name}: {status}{reason}', highlight=False)
+            self._say(f'{job.run.name}: {status}{reason}')
+
+    def _say(self, text: str) -> None:
+        """Prints a line as it is: an error may have brackets, a path be long."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def _ends_with_this(self) -> Iterator[None]:
@@ -128,7 +147,7 @@ class RunQueue:
                 signal.signal(number, handler)
             running = [job.process for job in self.queue if job.status == 'running']
             if running:
-                self.console.print('Stopping: the trainings save a checkpoint and end.')
+                self._say('Stopping: the trainings save a checkpoint and end.')
             for process in running:
                 process.terminate()
             try:
@@ -137,6 +156,7 @@ class RunQueue:
             except KeyboardInterrupt:
                 for process in running:
                     process.kill()
+                    process.wait()
 
     def table(self) -> Table:
         """What the screen shows."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from .run_config import read_config
 
 # In a checkout and in an installed wheel alike.
 TRAIN = Path(mmkd.__file__).parent / '.mim' / 'tools' / 'train.py'
+_ERROR = re.compile(r'error: |[\w.]*(Error|Exception|Interrupt)\b')
 METRICS = ('mIoU', 'accuracy/top1')  # what a run is judged by if nobody says
 
 
@@ -152,11 +154,16 @@ class Run:
         return result
 
     def check_settings(self) -> None:
-        """Raises a UserError if the folder holds a run with other settings.
+        """Raises a UserError if the folder holds a run with other or unknown settings.
 
         One without a checkpoint yet may be begun anew with any.
         """
-        if self._record.exists() and self._saved:
+        if self._saved:
+            if not self._record.exists():
+                raise UserError(
+                    f'{self.work_dir}: holds a run of unknown settings, as there is no '
+                    'settings.json; delete it, or choose another --work-dir'
+                )
             old = json.loads(self._record.read_text())
             keys = sorted({*old, *self.settings})
             if other := [k for k in keys if old.get(k) != self.settings.get(k)]:
@@ -164,6 +171,12 @@ class Run:
                     f'{self.work_dir}: holds a run with other settings '
                     f'({", ".join(other)}); delete it, or choose another --work-dir'
                 )
+
+    @property
+    def teacher(self) -> Path | None:
+        """The checkpoint that it distils from, if it does."""
+        checkpoint = (self.settings['model'].get('teacher') or {}).get('checkpoint')
+        return Path(checkpoint) if checkpoint else None
 
     def start(
         self, environment: Mapping[str, str] | None = None
@@ -178,7 +191,8 @@ class Run:
             environment: Variables to set for it.
 
         Returns:
-            The process; None if another process trains in the folder already.
+            The process; None if another process trains in the folder already, or has
+            finished the run meanwhile.
         """
         import fcntl
 
@@ -195,6 +209,8 @@ class Run:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
+            if self.state().finished:
+                return None
             if not self._saved:
                 new = self._record.with_suffix('.new')
                 new.write_text(json.dumps(self.settings))
@@ -210,10 +226,15 @@ class Run:
             )
 
     def last_words(self) -> str:
-        """The last line that the training has printed: of a failed one, the reason."""
+        """Of a failed training, the reason: its last error, or the last line printed.
+
+        What follows an error, such as a warning of leaked semaphores, is no reason.
+        """
         log = self.work_dir / 'output.log'
-        lines = log.read_text(errors='replace').split('\n') if log.exists() else []
-        return next((line.strip() for line in reversed(lines) if line.strip()), '')
+        text = log.read_text(errors='replace') if log.exists() else ''
+        lines = [line.rstrip() for line in text.split('\n') if line.strip()]
+        errors = [line for line in lines if _ERROR.match(line)]
+        return (errors or lines or [''])[-1].strip()
 
 
 def _records(log: Path) -> Iterator[dict]:

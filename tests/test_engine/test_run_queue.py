@@ -1,0 +1,152 @@
+"""Order, failures and signals of a queue, with a stand-in for the training."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from mmkd.engine import run_queue, runs
+from mmkd.engine.run_queue import RunQueue
+from mmkd.engine.runs import Run
+from mmkd.errors import UserError
+
+CONFIG = "model = dict(type='EncoderDecoder')\ntrain_cfg = dict(max_iters=8)\n"
+TRAIN = """
+import json, sys, time
+from pathlib import Path
+folder = Path(sys.argv[3])
+options = dict(option.split('=', 1) for option in sys.argv[6:])
+teacher = options.get('model.teacher.checkpoint')
+if teacher and not Path(teacher).exists():
+    sys.exit(f'error: {teacher} does not exist')
+print('begun', flush=True)
+time.sleep(float(options.get('seconds', 0.3)))
+logs = folder / time.strftime('%Y%m%d_%H%M%S') / 'vis_data'
+logs.mkdir(parents=True)
+(folder / 'iter_8.pth').touch()
+(folder / 'last_checkpoint').write_text('iter_8.pth')
+(logs / 'scalars.json').write_text('{"mIoU": 3.0, "step": 8}')
+"""
+QUEUE = """
+import sys
+from pathlib import Path
+from mmkd.engine import run_queue, runs
+folder = Path(sys.argv[1])
+runs.TRAIN = folder / 'train.py'
+run = runs.Run(str(folder / 'config.py'), folder / 'run', {'seconds': 60})
+run_queue.RunQueue([run]).execute()
+"""
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Makes runs whose training is a script."""
+    (tmp_path / 'config.py').write_text(CONFIG)
+    (tmp_path / 'train.py').write_text(TRAIN)
+    monkeypatch.setattr(runs, 'TRAIN', tmp_path / 'train.py')
+    monkeypatch.setattr(run_queue, 'POLL', 0.05)
+
+    def make(name, script=None, **options):
+        if script:
+            (tmp_path / 'train.py').write_text(script)
+        options = {key.replace('__', '.'): value for key, value in options.items()}
+        return Run(str(tmp_path / 'config.py'), tmp_path / name, options)
+
+    return make
+
+
+def execute(*queue, jobs=1):
+    screen = io.StringIO()
+    failed = RunQueue(queue, jobs, Console(file=screen, width=40)).execute()
+    return failed, screen.getvalue()
+
+
+@pytest.mark.parametrize('orphan', [False, True])
+def test_a_distillation_waits_for_its_teacher(make, orphan):
+    """Even if another process trains that, and slots are free."""
+    teacher = make('teacher')
+    checkpoint = str(teacher.work_dir / 'iter_8.pth')
+    student = make('student', model__teacher__checkpoint=checkpoint)
+    process = teacher.start() if orphan else None
+    failed, screen = execute(teacher, student, jobs=2)
+    if process:
+        process.wait()
+    assert failed == []
+    assert screen.index('teacher: finished') < screen.index('student: running')
+
+
+def test_a_distillation_of_a_failed_teacher_fails(make):
+    script = TRAIN.replace(
+        'sys.argv[3])', "sys.argv[3])\nassert 'teach' != folder.name"
+    )
+    teacher = make('teach', script)
+    checkpoint = str(teacher.work_dir / 'iter_8.pth')
+    student = make('student', model__teacher__checkpoint=checkpoint)
+    failed, screen = execute(teacher, student)
+    assert failed == [teacher, student]
+    assert 'student: failed: error: ' in screen
+
+
+def test_a_finished_run_is_not_started(make):
+    """Another process may have finished it while it waited here."""
+    run = make('run')
+    assert run.start().wait() == 0
+    assert run.state().finished
+    assert run.start() is None
+    queue = RunQueue([make('run')], console=Console(file=io.StringIO()))
+    assert queue.queue[0].state.finished
+
+
+def test_reasons_are_printed_as_they_are(make):
+    """In one line, whatever the width, with what looks like rich's markup."""
+    script = "print('RuntimeError: no [/conv1] in [blue]'); raise SystemExit(1)"
+    run = make('a_name_that_is_longer_than_the_screen_is_wide', script)
+    _, screen = execute(run)
+    reason = 'RuntimeError: no [/conv1] in [blue]'
+    log = run.work_dir / 'output.log'
+    assert f'{run.name}: failed: {reason} (see {log})\n' in screen
+
+
+def test_noise_after_the_error_is_no_reason(make):
+    noise = "print('RuntimeError: the cause\\nleaked:\\n  warnings.warn('); exit(1)"
+    _, screen = execute(make('run', noise))
+    assert 'run: failed: RuntimeError: the cause (see' in screen
+
+
+def test_a_killed_training_says_so(make):
+    script = 'import os; print("[2/8] loss: 3", flush=True); os.kill(os.getpid(), 9)'
+    _, screen = execute(make('run', script))
+    assert 'run: failed: it was ended by SIGKILL' in screen
+
+
+def test_a_folder_without_settings_is_refused(make):
+    """One that tools/train.py alone has trained in, with who knows what."""
+    run = make('run')
+    run.work_dir.mkdir()
+    (run.work_dir / 'last_checkpoint').write_text('iter_4.pth')
+    with pytest.raises(UserError, match=r'unknown settings.*settings\.json'):
+        RunQueue([run])
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_silence(make, tmp_path, number):
+    make('run')
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', '-c', QUEUE, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    log, end = tmp_path / 'run' / 'output.log', time.monotonic() + 60
+    while not (log.exists() and 'begun' in log.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert 'Traceback' not in output
+    assert make('run').start() is not None  # the training is gone, and its lock
