@@ -34,10 +34,12 @@ def parse_args() -> argparse.Namespace:
     if args.jobs < 1:
         parser.error('--jobs must be at least 1')
     for name in ('configs', 'seeds'):
-        given = [Path(str(each)).stem for each in getattr(args, name)]
-        twice = sorted({each for each in given if given.count(each) > 1})
-        if twice:
-            parser.error(f'{name}: {", ".join(twice)} is there twice')
+        given: dict[str, list[str]] = {}
+        for each in map(str, getattr(args, name)):
+            given.setdefault(Path(each).stem, []).append(each)
+        for stem, same in given.items():
+            if len(same) > 1:
+                parser.error(f'{name}: {stem} is there twice: {", ".join(same)}')
     return args
 
 
@@ -56,9 +58,15 @@ def options_of(seed: int, distils: bool, options: dict) -> dict:
     own = {'randomness.seed': seed}
     for key, value in options.items():
         if distils or not key.startswith(TEACHER):
-            seeded = isinstance(value, str)
-            own[key] = value.replace('{seed}', str(seed)) if seeded else value
+            own[key] = seeded(value, seed)
     return own
+
+
+def seeded(value: object, seed: int) -> object:
+    """A value of an option, {seed} in it being the seed."""
+    if isinstance(value, list | tuple):
+        return type(value)(seeded(item, seed) for item in value)
+    return value.replace('{seed}', str(seed)) if isinstance(value, str) else value
 
 
 def summarize(values: dict[str, dict[int, float]]) -> list[dict[str, object]]:
@@ -158,6 +166,8 @@ def main() -> None:
                     'seconds': round(state.seconds),
                 }
             )
+        if len(found := sorted({row['metric'] for row in rows})) > 1:
+            raise UserError(f'--metric: the runs give {", ".join(found)}; choose one')
         if rows:
             write_csv(args.work_dir / 'runs.csv', rows)
             summary = summarize(values)
