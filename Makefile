@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 install: $(VENV)/.installed
 
-# torch and torchvision together: a torchvision wheel fits one torch only.
+# torch and torchvision together: a torchvision wheel fits one torch only. Setuptools
+# warns of any editable install.
 $(VENV)/.installed: setup.py pyproject.toml
 	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 6 GB, some minutes.'
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \
 	$(PIP) torch torchvision && \
-	$(PIP) -e '.[onedl,dev]' && \
+	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,dev]' && \
 	touch $@ && echo "Installed in $$(($$(date +%s) - start)) s."
 
 demo: install
