@@ -147,6 +147,54 @@ def dist(
     return loss_weight * tau**2 * total
 
 
+def mlkd(
+    student,
+    teacher,
+    target=None,
+    tau=4.0,
+    taus=(3.0, 5.0, 2.0, 6.0),
+    beta=1.0,
+    gamma=1.0,
+    standardized=False,
+    ignore_index=255,
+    loss_weight=1.0,
+    **options,
+):
+    """Single predictions, then inner products of rows and of columns, one by one.
+
+    Of maps no larger than the grid of cells: each pixel is a sample.
+    """
+    ratio = (options.get('tau_teacher') or tau) / tau
+    total = 0
+    for each in (tau, *taus):
+        own = {**options, 'tau': each, 'tau_teacher': each * ratio}
+        own['standardized'] = standardized
+        total = total + kd(student, teacher, target, ignore_index, **own)
+        groups = [(student, teacher, target)]
+        if student.ndim == 4:
+            targets = [None] * len(student) if target is None else target.split(1)
+            groups = list(zip(student.split(1), teacher.split(1), targets, strict=True))
+        levels = []
+        for group in groups:
+            rows = [
+                (softmax(s / each), softmax(t / (each * ratio)))
+                for s, t, _ in positions(*group, ignore_index)
+            ]
+            if not rows:
+                continue
+            q, p = (torch.stack(x) for x in zip(*rows, strict=True))
+            level = 0
+            for weight, a, b in ((beta, q, p), (gamma, q.T, p.T)):
+                pairs = [(i, j) for i in range(len(a)) for j in range(len(a))]
+                square = sum(
+                    ((a[i] * a[j]).sum() - (b[i] * b[j]).sum()) ** 2 for i, j in pairs
+                )
+                level = level + weight * square / len(a)
+            levels.append(level)
+        total = total + sum(levels) / len(levels)
+    return loss_weight * total
+
+
 def value_and_gradient(function, student, *args, **kwargs):
     """The scalar that ``function`` gives and its gradient at ``student``."""
     student = student.detach().requires_grad_()

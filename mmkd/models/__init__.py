@@ -2,7 +2,7 @@ from mmkd import registry  # noqa: F401  first: it says which extra is missing
 
 from .distillers import Distiller
 from .divergences import BalancedKL, ForwardKL, ReverseKL
-from .losses import CTKDLoss, CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss
+from .losses import CTKDLoss, CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss, MLKDLoss
 
 __all__ = [
     'BalancedKL',
@@ -14,5 +14,6 @@ __all__ = [
     'ForwardKL',
     'KDLoss',
     'LogitLoss',
+    'MLKDLoss',
     'ReverseKL',
 ]

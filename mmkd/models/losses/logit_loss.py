@@ -81,14 +81,15 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         student = at_least_float32(student)
         teacher = at_least_float32(teacher.detach())
         counted = None
-        if student.ndim == 4:
-            student, teacher, target = self.align(student, teacher, target)
-            # Only maps have pixels to ignore: label 255 of a vector is a class.
-            counted = None if target is None else target != self.ignore_index
-        if self.standardize:
-            student = self.standardized(student, counted)
-            teacher = self.standardized(teacher, counted)
-        return self.loss_weight * self.compare(student, teacher, target, counted)
+        with torch.autocast(student.device.type, enabled=False):
+            if student.ndim == 4:
+                student, teacher, target = self.align(student, teacher, target)
+                # Only maps have pixels to ignore: label 255 of a vector is a class.
+                counted = None if target is None else target != self.ignore_index
+            if self.standardize:
+                student = self.standardized(student, counted)
+                teacher = self.standardized(teacher, counted)
+            return self.loss_weight * self.compare(student, teacher, target, counted)
 
     def align(
         self, student: Tensor, teacher: Tensor, target: Tensor | None

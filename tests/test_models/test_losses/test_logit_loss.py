@@ -9,11 +9,19 @@ from torch.autograd import gradcheck
 from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
-from mmkd.models import CWDLoss, DISTLoss, DKDLoss, KDLoss, LogitLoss, ReverseKL
+from mmkd.models import (
+    CWDLoss,
+    DISTLoss,
+    DKDLoss,
+    KDLoss,
+    LogitLoss,
+    MLKDLoss,
+    ReverseKL,
+)
 from mmkd.registry import MODELS
 from tests.reference import pair, value_and_gradient
 
-HOLD_KL = [KDLoss, CWDLoss, DKDLoss]
+HOLD_KL = [KDLoss, CWDLoss, DKDLoss, MLKDLoss]
 LOSSES = pytest.mark.parametrize('kind', [*HOLD_KL, DISTLoss])
 LOSSES_WITH_KL = pytest.mark.parametrize('kind', HOLD_KL)
 STANDARDIZE = pytest.mark.parametrize('standardize', [False, True])
