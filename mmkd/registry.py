@@ -13,6 +13,7 @@ with needs_openmmlab():
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.registry import DATASETS as MMENGINE_DATASETS
+    from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
     from mmengine.registry import HOOKS as MMENGINE_HOOKS
     from mmengine.registry import MODELS as MMENGINE_MODELS
     from mmengine.registry import Registry
@@ -22,6 +23,9 @@ MODELS = Registry(
 )
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
+)
+FUNCTIONS = Registry(
+    'function', parent=MMENGINE_FUNCTIONS, scope='mmkd', locations=['mmkd.datasets']
 )
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']

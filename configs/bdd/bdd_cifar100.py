@@ -1,0 +1,14 @@
+_base_ = '../_base_/pairs/cifar100.py'
+work_dir = f'work_dirs/{{ fileBasenameNoExtension }}/{_base_.pair}'
+# Not tuned: KD's weight, shared by the two halves.
+model = dict(
+    student=dict(head=dict(loss=dict(loss_weight=0.1))),
+    distill_losses=dict(
+        loss_kd=dict(
+            type='mmkd.KDLoss',
+            tau=4.0,
+            divergence=dict(type='mmkd.BalancedKL'),
+            loss_weight=0.45,
+        )
+    ),
+)

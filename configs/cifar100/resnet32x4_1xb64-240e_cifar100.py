@@ -1,0 +1,7 @@
+_base_ = '../_base_/cifar100_240e.py'
+model = dict(
+    backbone=dict(
+        type='mmkd.CIFARResNet', depth=32, stem_channels=32, base_channels=64
+    ),
+    head=dict(in_channels=256),
+)

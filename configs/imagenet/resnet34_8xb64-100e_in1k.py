@@ -1,0 +1,2 @@
+_base_ = '../_base_/imagenet_100e.py'
+model = dict(backbone=dict(type='ResNet', depth=34), head=dict(in_channels=512))

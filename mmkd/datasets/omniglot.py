@@ -1,0 +1,95 @@
+"""Omniglot as a classification set: every character is a class."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcv import imfrombytes
+from mmengine.dataset import BaseDataset
+
+from mmkd.errors import UserError
+from mmkd.registry import DATASETS
+
+TRAINING_DRAWERS = range(1, 15)
+
+
+@DATASETS.register_module()
+class Omniglot(BaseDataset):
+    """Hand-written characters, 105x105, each drawn once by the same 20 people.
+
+    Who draws decides the split: drawers 1 to 14 train, 15 to 20 test. The images are
+    read once and kept in memory, 3 x 11 kB each; black ink on white.
+
+    Args:
+        data_root: Folder that holds ``subset``, unpacked or as a zip.
+        split: ``'train'`` or ``'test'``.
+        subset: Name of the part of the data set, as published. Default
+            ``'images_background_small2'``: 5 alphabets of 156 characters, so 2184
+            training and 936 test images.
+        pipeline: Transforms; they get ``img``, (105, 105, 3), and ``gt_label``.
+        **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        UserError: for another split, or a root without the subset.
+
+    Reference:
+        Lake et al., Human-level concept learning through probabilistic program
+        induction, Science 2015; https://github.com/brendenlake/omniglot.
+
+    Example:
+        >>> dataset = Omniglot('data/omniglot', split='test')  # doctest: +SKIP
+        >>> dataset[0]['gt_label'], dataset.metainfo['classes'][0]  # doctest: +SKIP
+        (0, 'Greek/character01')
+    """
+
+    METAINFO = dict(dataset_type='omniglot')
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        subset: str = 'images_background_small2',
+        pipeline: Sequence = (),
+        **kwargs: object,
+    ) -> None:
+        if split not in ('train', 'test'):
+            raise UserError(f"split must be 'train' or 'test', but is '{split}'")
+        self.split = split
+        self.subset = subset
+        super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Reads the images of the split and names the classes."""
+        folder = Path(self.data_root, self.subset)
+        archive = folder.with_name(f'{self.subset}.zip')
+        if archive.is_file():
+            folder = zipfile.Path(archive, f'{self.subset}/')
+        elif not folder.is_dir():
+            raise UserError(
+                f"data_root: '{self.data_root}' has neither {self.subset}/ nor "
+                f'{self.subset}.zip; see data/README.md on placing it'
+            )
+        characters = [
+            character for alphabet in _in(folder) for character in _in(alphabet)
+        ]
+        self._metainfo['classes'] = tuple(
+            f'{character.parent.name}/{character.name}' for character in characters
+        )
+        wanted = self.split == 'train'
+        return [
+            dict(img=imfrombytes(image.read_bytes()), gt_label=label)
+            for label, character in enumerate(characters)
+            for image in _in(character)
+            if (_drawer(image.name) in TRAINING_DRAWERS) == wanted
+        ]
+
+
+def _in(folder: Path | zipfile.Path) -> list:
+    """What a folder holds, in alphabetical order, without hidden files."""
+    found = (entry for entry in folder.iterdir() if not entry.name.startswith('.'))
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _drawer(name: str) -> int:
+    """Who drew the image, 1 to 20: of 0394_07.png, the seventh."""
+    return int(Path(name).stem.rpartition('_')[2])

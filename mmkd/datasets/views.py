@@ -1,0 +1,38 @@
+"""Several views of each image in one batch."""
+
+from collections.abc import Sequence
+
+from mmengine.dataset import pseudo_collate
+
+from mmkd.registry import FUNCTIONS
+
+
+@FUNCTIONS.register_module()
+def collate_views(batch: Sequence[dict]) -> dict:
+    """Makes one ordinary batch of all views: first the first of each image, and so on.
+
+    To networks and losses it is a batch of so many more images, each with its label:
+    the cross entropy becomes the mean over the views. For data sets whose pipeline
+    ends with MMPretrain's ``MultiView`` and ``PackInputs``; a config names it
+    ``train_dataloader = dict(collate_fn=dict(type='mmkd.collate_views'), ...)``.
+
+    Args:
+        batch: Of each image ``inputs``, a list of tensors, and ``data_samples``.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(3, 4, 4)
+        >>> from mmengine.structures import BaseDataElement
+        >>> item = dict(inputs=[image, image + 1], data_samples=BaseDataElement())
+        >>> batch = collate_views([item, item])
+        >>> [int(view.max()) for view in batch['inputs']]
+        [0, 0, 1, 1]
+    """
+    views = range(len(batch[0]['inputs']))
+    return pseudo_collate(
+        [
+            dict(inputs=item['inputs'][view], data_samples=item['data_samples'].clone())
+            for view in views
+            for item in batch
+        ]
+    )
