@@ -73,13 +73,16 @@ def _history_method(owner: object, name: str) -> object:
     return getattr(owner, name)
 
 
-def load_weights(path: str, key: str) -> tuple[dict[str, torch.Tensor], dict]:
+def load_weights(
+    path: str, key: str, entry: str = 'state_dict'
+) -> tuple[dict[str, torch.Tensor], dict]:
     """Loads the weights of a checkpoint and what it says of itself, safely.
 
     Args:
         path: A file, a URL or any scheme that MMEngine reads. Of several processes
             only rank 0 downloads a URL.
         key: The config key that gave the path, for the errors.
+        entry: Where in the file the weights are, unless they are all of it.
 
     Returns:
         The state dict (a ``module.`` prefix taken off) and the ``meta`` dict.
@@ -99,7 +102,7 @@ def load_weights(path: str, key: str) -> tuple[dict[str, torch.Tensor], dict]:
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {give}")
-    state = checkpoint.get('state_dict', checkpoint)
+    state = checkpoint.get(entry, checkpoint)
     state = {
         name.removeprefix('module.'): value
         for name, value in (state.items() if isinstance(state, Mapping) else ())

@@ -87,6 +87,13 @@ class TestLoading:
             assert hub['runtime_info'] == scalars
         assert list(loaded) == list(WEIGHTS)
 
+    def test_weights_of_another_entry(self, tmp_path):
+        state = {f'module.{key}': value for key, value in WEIGHTS.items()}
+        save(tmp_path / 'a.pth', {'model': state, 'accuracy': torch.ones(1)})
+        loaded, meta = load_weights(str(tmp_path / 'a.pth'), KEY, 'model')
+        assert list(loaded) == list(WEIGHTS)
+        assert meta == {}
+
     def test_home(self, tmp_path, monkeypatch):
         monkeypatch.setenv('HOME', str(tmp_path))
         save(tmp_path / 'a.pth', WEIGHTS)

@@ -1,0 +1,13 @@
+from .cifar_mobilenet_v2 import CIFARMobileNetV2
+from .cifar_resnet import CIFARResNet
+from .cifar_shufflenet_v2 import CIFARShuffleNetV2
+from .cifar_vgg import CIFARVGG
+from .cifar_wide_resnet import CIFARWideResNet
+
+__all__ = [
+    'CIFARVGG',
+    'CIFARMobileNetV2',
+    'CIFARResNet',
+    'CIFARShuffleNetV2',
+    'CIFARWideResNet',
+]

@@ -1,0 +1,95 @@
+"""Convert a CIFAR-100 network of mdistiller's, such as its published teachers:
+python tools/model_converters/mdistiller2mmkd.py SRC DST --network resnet32x4"""
+
+import argparse
+import re
+from pathlib import Path
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models' / 'cifar'
+
+# mdistiller numbers the convolutions of a downsampling ShuffleNetV2 unit through both
+# branches; its other units have the second branch alone.
+BRANCHES = ('branch1.0', 'branch1.1', 'branch2.0', 'branch2.1', 'branch2.2')
+CLASSIFIER = (r'^(fc|linear|classifier(\.0)?)\.(?=weight|bias)', 'head.fc.')
+# By family, what is called otherwise in a backbone.
+RENAMED = {
+    'resnet': [(r'\.shortcut\.', '.downsample.')],
+    'wrn': [(r'^block(\d)\.layer\.', r'layer\1.'), ('convShortcut', 'downsample')],
+    'vgg': [(r'^block(\d)\.', r'blocks.\1.')],
+    'mobilenet': [],
+    'shufflenet': [
+        (rf'^{prefix}{kind}{number}\.', rf'{replaced}.{place}.')
+        for place, kind in enumerate(('conv', 'bn'))
+        for prefix, names in (
+            (r'(layer\d\.0\.)', [rf'\g<1>{name}' for name in BRANCHES]),
+            (r'(layer\d\.[1-9]\.)', [rf'\g<1>{name}' for name in BRANCHES[2:]]),
+            ('', ['conv1', 'conv2']),
+        )
+        for number, replaced in enumerate(names, 1)
+    ],
+}
+
+
+def rename(key: str, network: str) -> str:
+    """What mmkd calls a weight of mdistiller's."""
+    new = re.sub(*CLASSIFIER, key)
+    if new != key:
+        return new
+    (rules,) = (RENAMED[family] for family in RENAMED if network.startswith(family))
+    for pattern, replacement in rules:
+        key = re.sub(pattern, replacement, key)
+    return f'backbone.{key}'
+
+
+def convert(src: str, dst: Path, network: str) -> None:
+    """Saves mdistiller's weights as those of the network of a config base."""
+    import torch
+    from mmengine.config import Config
+    from mmpretrain.datasets import CIFAR100
+
+    from mmkd.checkpoint import check_fit, load_weights
+    from mmkd.registry import MODELS
+
+    state, _ = load_weights(src, 'checkpoint', 'model')
+    state = {rename(key, network): value for key, value in state.items()}
+    config = Config.fromfile(CONFIGS / f'{network}.py').model
+    model = MODELS.build({**config, '_scope_': 'mmpretrain'})
+    check_fit(model, state, f"--network {network}: '{src}'")
+    # Counts of batches, which old files lack, are then the network's own.
+    model.load_state_dict(state, strict=False)
+    # torchvision, which mdistiller reads, has the classes in the same order.
+    meta = dict(dataset_meta=CIFAR100.METAINFO)
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), dst)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('src', help='path or URL of the checkpoint, NAME_vanilla/*.pth')
+    parser.add_argument('dst', type=Path, help='file to write')
+    parser.add_argument(
+        '--network',
+        required=True,
+        choices=sorted(path.stem for path in CONFIGS.glob('*.py')),
+        metavar='NAME',
+        help=f'a config base of {CONFIGS.name}/: %(choices)s',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    # After the arguments, so that --help answers at once.
+    from mmkd.engine.quiet import quiet
+
+    quiet()
+    from mmkd.engine.launch import guarded
+
+    with guarded():
+        convert(args.src, args.dst, args.network)
+    print(f'{args.dst} holds a {args.network}')
+
+
+if __name__ == '__main__':
+    main()
