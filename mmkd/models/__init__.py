@@ -6,6 +6,7 @@ from .backbones import (
     CIFARResNet,
     CIFARShuffleNetV2,
     CIFARWideResNet,
+    MobileNetV1,
 )
 from .distillers import Distiller
 from .divergences import BalancedKL, ForwardKL, ReverseKL
@@ -27,5 +28,6 @@ __all__ = [
     'KDLoss',
     'LogitLoss',
     'MLKDLoss',
+    'MobileNetV1',
     'ReverseKL',
 ]

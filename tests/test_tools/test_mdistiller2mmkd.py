@@ -14,7 +14,8 @@ from tests.mdistiller import NETWORKS, run
 from tests.test_tools.conftest import CONFIGS, TOOLS
 
 TOOL = 'model_converters/mdistiller2mmkd.py'
-BASES = CONFIGS / '_base_/models/cifar'
+NETS = CONFIGS / 'cifar100'
+RECIPE = '_1xb64-240e_cifar100.py'
 convert = runpy.run_path(str(TOOLS / TOOL))['convert']
 
 
@@ -31,7 +32,9 @@ def save(path, state, **extra):
 
 
 def test_every_network_of_the_configs_is_tested():
-    assert sorted(NETWORKS) == sorted(path.stem for path in BASES.glob('*.py'))
+    assert sorted(NETWORKS) == sorted(
+        path.name.removesuffix(RECIPE) for path in NETS.glob('*.py')
+    )
 
 
 @pytest.mark.parametrize('network', NETWORKS)
@@ -49,7 +52,7 @@ def test_converted(network, images, tmp_path):
     assert sum(map(torch.numel, saved.values())) == sum(
         map(torch.numel, state.values())
     )
-    config = Config.fromfile(BASES / f'{network}.py')
+    config = Config.fromfile(NETS / f'{network}{RECIPE}')
     config.default_scope = 'mmpretrain'
     config.test_dataloader = dict(dataset=dict(pipeline=[]))
     model = init_model(config, str(tmp_path / 'b.pth'), device='cpu')
@@ -74,7 +77,7 @@ def test_old_and_parallel_checkpoints(prefix, images, tmp_path):
     torch.save({'model': state}, path, _use_new_zipfile_serialization=False)
     convert(str(path), tmp_path / 'b.pth', 'wrn_16_2')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = Config.fromfile(BASES / 'wrn_16_2.py').model
+        model = Config.fromfile(NETS / f'wrn_16_2{RECIPE}').model
         teacher = Teacher(
             dict(model=model, checkpoint=str(tmp_path / 'b.pth')), torch.nn.Identity()
         )

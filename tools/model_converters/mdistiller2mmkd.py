@@ -5,7 +5,8 @@ import argparse
 import re
 from pathlib import Path
 
-CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models' / 'cifar'
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'cifar100'
+RECIPE = '_1xb64-240e_cifar100.py'
 
 # mdistiller numbers the convolutions of a downsampling ShuffleNetV2 unit through both
 # branches; its other units have the second branch alone.
@@ -42,7 +43,7 @@ def rename(key: str, network: str) -> str:
 
 
 def convert(src: str, dst: Path, network: str) -> None:
-    """Saves mdistiller's weights as those of the network of a config base."""
+    """Saves mdistiller's weights as those of a network of configs/cifar100."""
     import torch
     from mmengine.config import Config
     from mmpretrain.datasets import CIFAR100
@@ -52,7 +53,7 @@ def convert(src: str, dst: Path, network: str) -> None:
 
     state, _ = load_weights(src, 'checkpoint', 'model')
     state = {rename(key, network): value for key, value in state.items()}
-    config = Config.fromfile(CONFIGS / f'{network}.py').model
+    config = Config.fromfile(CONFIGS / f'{network}{RECIPE}').model
     model = MODELS.build({**config, '_scope_': 'mmpretrain'})
     check_fit(model, state, f"--network {network}: '{src}'")
     # Counts of batches, which old files lack, are then the network's own.
@@ -70,9 +71,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--network',
         required=True,
-        choices=sorted(path.stem for path in CONFIGS.glob('*.py')),
+        choices=sorted(path.name.removesuffix(RECIPE) for path in CONFIGS.glob('*.py')),
         metavar='NAME',
-        help=f'a config base of {CONFIGS.name}/: %(choices)s',
+        help='which of configs/cifar100 it is: %(choices)s',
     )
     return parser.parse_args()
 

@@ -3,6 +3,7 @@ from .cifar_resnet import CIFARResNet
 from .cifar_shufflenet_v2 import CIFARShuffleNetV2
 from .cifar_vgg import CIFARVGG
 from .cifar_wide_resnet import CIFARWideResNet
+from .mobilenet_v1 import MobileNetV1
 
 __all__ = [
     'CIFARVGG',
@@ -10,4 +11,5 @@ __all__ = [
     'CIFARResNet',
     'CIFARShuffleNetV2',
     'CIFARWideResNet',
+    'MobileNetV1',
 ]

@@ -14,7 +14,8 @@ from mmkd.models import (
     CIFARWideResNet,
 )
 
-BASES = Path(__file__).parents[3] / 'configs/_base_/models/cifar'
+CIFAR100 = Path(__file__).parents[3] / 'configs/cifar100'
+RECIPE = '_1xb64-240e_cifar100.py'
 PARAMETERS = {
     'resnet20': 278324,
     'resnet32': 472756,
@@ -47,13 +48,15 @@ def _mmpretrain_scope():
 
 
 def test_there_is_a_base_for_each():
-    assert sorted(PARAMETERS) == sorted(path.stem for path in BASES.glob('*.py'))
+    assert sorted(PARAMETERS) == sorted(
+        path.name.removesuffix(RECIPE) for path in CIFAR100.glob('*.py')
+    )
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_base(name):
     """A classifier of the published size, whose parts fit."""
-    config = Config.fromfile(BASES / f'{name}.py').model
+    config = Config.fromfile(CIFAR100 / f'{name}{RECIPE}').model
     model = MODELS.build(config)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 100)
@@ -75,7 +78,7 @@ class TestBackbone:
     def test_learns(self, backbone):
         """Every parameter gets a gradient of MMPretrain's loss."""
         arguments, channels, _ = OURS[backbone]
-        config = Config.fromfile(BASES / 'vgg8.py').model
+        config = Config.fromfile(CIFAR100 / f'vgg8{RECIPE}').model
         config.backbone = dict(type=f'mmkd.{backbone.__name__}', **arguments)
         config.head.in_channels = channels
         model = MODELS.build(config)

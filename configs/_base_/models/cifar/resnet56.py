@@ -1,5 +1,0 @@
-_base_ = '../cifar100_classifier.py'
-
-model = dict(
-    backbone=dict(type='mmkd.CIFARResNet', depth=56), head=dict(in_channels=64)
-)

@@ -1,6 +1,0 @@
-_base_ = '../cifar100_classifier.py'
-
-model = dict(
-    backbone=dict(type='mmkd.CIFARResNet', depth=8, stem_channels=32, base_channels=64),
-    head=dict(in_channels=256),
-)
