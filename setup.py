@@ -1,4 +1,4 @@
-"""Packaging of mmkd; pip install -e .[onedl,dev] to develop."""
+"""Packaging of mmkd; pip install -e .[onedl,cls,dev] to develop."""
 
 from pathlib import Path
 
@@ -36,6 +36,8 @@ setup(
             'onedl-mmsegmentation>=1.4.2',
         ],
         'openmmlab': ['mmengine>=0.10.7', 'mmcv>=2.1.0', 'mmsegmentation>=1.2.2'],
+        # Classification.
+        'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
         'dev': ['pytest>=8', 'ruff>=0.9', 'scipy'],
     },
 )

@@ -48,6 +48,13 @@ def load_config(args: Namespace) -> Config:
     return config
 
 
+# What must be in the data_root of MMPretrain's data sets of images in a few files.
+CIFAR_FILES = dict(
+    CIFAR10=['cifar-10-batches-py/data_batch_1', 'cifar-10-batches-py/test_batch'],
+    CIFAR100=['cifar-100-python/train', 'cifar-100-python/test'],
+)
+
+
 def check_data(config: Config, *splits: str) -> None:
     """Raises a UserError for data folders that are not there, before any work."""
     for split in splits:
@@ -71,6 +78,10 @@ def _check_dataset(dataset: Config, key: str) -> None:
             f"{key}.data_root: '{root}' does not exist; {mend}, or give its place with "
             f'--cfg-options {key}.data_root=PATH'
         )
+    if not dataset.get('download', True):
+        for file in CIFAR_FILES.get(str(dataset.get('type')).rpartition('.')[2], ()):
+            if not Path(root, file).is_file():
+                raise UserError(f"{key}.data_root: '{root}' has no {file}; {mend}")
     prefixes = dataset.get('data_prefix') or {}
     for name, folder in prefixes.items() if isinstance(prefixes, dict) else ():
         if folder and '://' not in folder and not Path(root, folder).is_dir():

@@ -18,12 +18,15 @@ def standalone_student(config: Config) -> Config:
     """The student's config without a word of mmkd, for mmseg's own tools.
 
     What only mmkd can build, a data set of its own say, is left out with what depends
-    on it; the model and the test pipeline always stay.
+    on it; the model and the test pipeline always stay. Where the network itself is one
+    of mmkd's, all stays, and so does the import of mmkd.
     """
     config = student_config(config)
-    config.pop('custom_imports', None)
     for name in ('distill_losses', 'teacher'):
         config.pop(name, None)
+    if _needs_mmkd(config.model):
+        return config
+    config.pop('custom_imports', None)
     for key, value in list(config.items()):
         if isinstance(value, list):
             config[key] = [item for item in value if not _needs_mmkd(item)]

@@ -1,0 +1,10 @@
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.0005)
+)
+param_scheduler = dict(type='CosineAnnealingLR', T_max=40, by_epoch=True)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40, val_interval=10)
+val_cfg = dict()
+test_cfg = dict()
+
+# lr is meant for 64 images an iteration; `enable=True` scales it to what is run.
+auto_scale_lr = dict(enable=False, base_batch_size=64)

@@ -1,0 +1,13 @@
+_base_ = '../_base_/pairs/omniglot.py'
+model = dict(
+    distill_losses=dict(
+        loss_kd=dict(
+            type='mmkd.KDLoss',
+            tau=2.0,
+            standardize=True,
+            divergence=dict(type='mmkd.BalancedKL'),
+            loss_weight=4.5,
+            schedule=dict(warmup=100),
+        )
+    ),
+)
