@@ -77,6 +77,18 @@ class TestData:
         with pytest.raises(UserError, match=rf'^{key}\.data_prefix\.img_path: '):
             self.check(wrap(inner))
 
+    def test_cifar(self, tmp_path):
+        """Its folder holds the published files, or may be downloaded into."""
+        dataset = dict(type='CIFAR100', data_root=str(tmp_path), download=False)
+        (tmp_path / 'cifar-100-python').mkdir()
+        (tmp_path / 'cifar-100-python/train').touch()
+        key = r'train_dataloader\.dataset\.data_root'
+        with pytest.raises(UserError, match=rf'^{key}: .* no cifar-100-python/test;'):
+            self.check(dataset)
+        self.check({**dataset, 'download': True})
+        (tmp_path / 'cifar-100-python/test').touch()
+        self.check(dataset)
+
 
 @pytest.fixture
 def gpu(monkeypatch):

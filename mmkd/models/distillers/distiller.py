@@ -133,11 +133,14 @@ class Distiller(BaseModel):
             name, factor = term.name, factors[term.name]
             loss = self.distill_losses[name]
             if term in active:
-                value = factor * loss(
-                    student_logits[term.student_tap],
-                    teacher_logits[term.teacher_tap],
-                    target,
-                )
+                try:
+                    value = factor * loss(
+                        student_logits[term.student_tap],
+                        teacher_logits[term.teacher_tap],
+                        target,
+                    )
+                except (TypeError, ValueError) as error:
+                    raise UserError(f'{term.key}: {error}') from error
             else:  # a graph nonetheless: DDP waits for each parameter's gradient
                 zeros = (0 * parameter.sum() for parameter in loss.parameters())
                 value = sum(zeros, inputs.new_zeros(()))
