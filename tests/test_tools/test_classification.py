@@ -26,6 +26,7 @@ def options(tmp_path_factory):
     given += ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1']
     given += ['default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1']
     given += ['train_dataloader.batch_size=24', 'randomness.seed=0']
+    given += ['data_preprocessor.num_classes=5']
     for split in ('train', 'val', 'test'):
         given.append(f'{split}_dataloader.dataset.data_root=data')
         given.append(f'{split}_dataloader.num_workers=0')
