@@ -31,6 +31,12 @@ def check_temperature(tau: float | Tensor, name: str = 'tau') -> None:
         raise ValueError(f'{name} must be > 0 and finite, but is {tau}')
 
 
+def check_weight(weight: float, name: str) -> None:
+    """Raises a ValueError unless ``weight >= 0`` and finite."""
+    if not 0 <= weight < float('inf'):
+        raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
+
+
 def check_weights(forward_weight: float, reverse_weight: float) -> None:
     """Raises a ValueError unless both are finite and >= 0, and one is positive."""
     weights = forward_weight, reverse_weight

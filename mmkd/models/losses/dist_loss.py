@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from mmkd.functional.checks import check_weight
 from mmkd.functional.standardize import zscore
 from mmkd.registry import MODELS
 
@@ -52,9 +53,8 @@ class DISTLoss(LogitLoss):
         if 'divergence' in kwargs:
             raise TypeError('DISTLoss correlates and holds no KL: remove divergence')
         super().__init__(tau=tau, **kwargs)
-        for name, weight in (('beta', beta), ('gamma', gamma)):
-            if not 0 <= weight < float('inf'):
-                raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
+        check_weight(beta, 'beta')
+        check_weight(gamma, 'gamma')
         self.beta = beta
         self.gamma = gamma
 

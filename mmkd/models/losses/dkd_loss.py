@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mmkd.functional.checks import check_weight
 from mmkd.models.divergences import halves
 from mmkd.registry import MODELS
 
@@ -54,9 +55,8 @@ class DKDLoss(LogitLoss):
         self, alpha: float = 1.0, beta: float = 8.0, tau: float = 4.0, **kwargs: object
     ) -> None:
         super().__init__(tau=tau, **kwargs)
-        for name, weight in (('alpha', alpha), ('beta', beta)):
-            if not 0 <= weight < float('inf'):
-                raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
+        check_weight(alpha, 'alpha')
+        check_weight(beta, 'beta')
         self.alpha = alpha
         self.beta = beta
 

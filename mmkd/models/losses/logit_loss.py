@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mmkd.functional import standardize
-from mmkd.functional.checks import at_least_float32, check_logits, check_temperature
+from mmkd.functional.checks import (
+    at_least_float32,
+    check_logits,
+    check_temperature,
+    check_weight,
+)
 from mmkd.models.divergences import ForwardKL, build_divergence
 
 
@@ -60,8 +65,7 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         check_temperature(tau)
         if tau_teacher is not None:
             check_temperature(tau_teacher, 'tau_teacher')
-        if not 0 <= loss_weight < float('inf'):
-            raise ValueError(f'loss_weight must be >= 0, but is {loss_weight}')
+        check_weight(loss_weight, 'loss_weight')
         if resolution not in ('tap', 'label'):
             raise ValueError(f"resolution must be 'tap' or 'label', not {resolution!r}")
         self.tau = tau

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mmkd.functional import standardize
-from mmkd.functional.checks import check_temperature
+from mmkd.functional.checks import check_temperature, check_weight
 from mmkd.functional.relations import gram_distance, grid_means
 from mmkd.registry import MODELS
 
@@ -76,9 +76,8 @@ class MLKDLoss(LogitLoss):
         super().__init__(tau=tau, standardize=standardize, **kwargs)
         for each in taus:
             check_temperature(each, 'taus')
-        for name, weight in (('beta', beta), ('gamma', gamma)):
-            if not 0 <= weight < float('inf'):
-                raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
+        check_weight(beta, 'beta')
+        check_weight(gamma, 'gamma')
         if views not in (1, 2):
             raise ValueError(f'views must be 1 or 2, but is {views}')
         self.taus = (tau, *taus)
