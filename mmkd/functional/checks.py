@@ -47,6 +47,16 @@ def check_weights(forward_weight: float, reverse_weight: float) -> None:
         )
 
 
+def check_classes(logits: Tensor, dim: int = 1) -> None:
+    """Raises a ValueError unless there are 3 entries or more to standardise."""
+    if logits.shape[dim] < 3:
+        raise ValueError(
+            f'standardising needs at least 3 entries along dim {dim}, but logits of '
+            f'shape {tuple(logits.shape)} have {logits.shape[dim]}: two standardised '
+            'logits are +-0.71 whatever the network says (set standardize=False)'
+        )
+
+
 def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> None:
     """Checks what a loss is given: (N, C) or (N, C, H, W), and (N,) or (N, H', W').
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .checks import at_least_float32
+from .checks import at_least_float32, check_classes
 
 
 def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
@@ -39,12 +39,7 @@ def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
         >>> standardize(torch.tensor([[1.0, 4.0, 3.0, 2.0]]))
         tensor([[-1.1619,  1.1619,  0.3873, -0.3873]])
     """
-    if logits.shape[dim] < 3:
-        raise ValueError(
-            f'standardising needs at least 3 entries along dim {dim}, but logits of '
-            f'shape {tuple(logits.shape)} have {logits.shape[dim]}: two standardised '
-            'logits are +-0.71 whatever the network says (set standardize=False)'
-        )
+    check_classes(logits, dim)
     return zscore(logits, dim, eps)
 
 

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 from mmkd.models.schedule import position
 from mmkd.registry import MODELS
 
-from .kd_loss import KDLoss
-from .logit_loss import mean_over_counted
+from .logit_loss import LogitLoss, mean_over_counted
 
 
 @MODELS.register_module()
-class CTKDLoss(KDLoss):
+class CTKDLoss(LogitLoss):
     r"""KD whose temperature is learnt, against the student.
 
     .. math:: \tau = t_{start} + t_{end} \, \mathrm{sigmoid}(\theta)
@@ -34,7 +33,7 @@ class CTKDLoss(KDLoss):
         warmup: Steps until lambda is 1; 0: at once. Default 10, the paper's on
             CIFAR-100; 5 on ImageNet.
         by_epoch: Count epochs, not iterations. Default True.
-        kwargs: As of :class:`KDLoss`, without ``tau`` and ``tau_teacher``.
+        kwargs: As of :class:`LogitLoss`, without ``tau`` and ``tau_teacher``.
 
     Raises:
         ValueError: unless 0 < t_start < t_end, or for a negative ``warmup``.

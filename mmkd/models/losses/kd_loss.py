@@ -1,7 +1,12 @@
 """Knowledge distillation (KD), per sample or per pixel."""
 
+from typing import Literal
+
+from mmengine.logging import print_log
 from torch import Tensor
 
+from mmkd import ops
+from mmkd.models.divergences import BalancedKL
 from mmkd.registry import MODELS
 
 from .logit_loss import LogitLoss, mean_over_counted
@@ -25,7 +30,16 @@ class KDLoss(LogitLoss):
     gradient goes with 1/std of them: a useful ``loss_weight`` (about std/tau) needs a
     warm-up, which the Distiller gives by default.
 
-    Args: as of :class:`LogitLoss`.
+    Args:
+        args, kwargs: As of :class:`LogitLoss`.
+        impl: ``'fused'``: of maps, value and gradient at once and strip by strip, with
+            the upsampling inside, see :func:`mmkd.ops.mean_divergence`; ``'eager'``:
+            step by step, by autograd; ``'auto'``, the default: fused where it applies.
+            The numbers are the same, but for rounding.
+
+    Raises:
+        ValueError: as :class:`LogitLoss`; for another ``impl``; where ``'fused'`` was
+            asked for and does not apply.
 
     Reference:
         Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2;
@@ -39,6 +53,62 @@ class KDLoss(LogitLoss):
         >>> loss(torch.tensor([[1.0, 2.8, 3.0, 2.0]]), teacher)
         tensor(0.0995)
     """
+
+    def __init__(
+        self,
+        *args: object,
+        impl: Literal['auto', 'eager', 'fused'] = 'auto',
+        **kwargs: object,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if impl not in ('auto', 'eager', 'fused'):
+            raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
+        self.impl = impl
+        self.told = impl == 'eager'
+
+    def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
+        """Fused or eager, whichever ``impl`` and the input ask for."""
+        obstacle = self.obstacle(student)
+        if self.impl == 'fused' and obstacle:
+            raise ValueError(f"impl='fused' does not apply: {obstacle}")
+        if not self.told:
+            self.told = True
+            how = f'step by step ({obstacle})' if obstacle else 'fused'
+            print_log(f'KDLoss is computed {how}', logger='current')
+        if self.impl == 'eager' or obstacle:
+            return super().value(student, teacher, target)
+        size, target = self.size_and_target(student, target)
+        return ops.mean_divergence(
+            student,
+            teacher,
+            self.counted(target),
+            size,
+            self.align_corners,
+            self.form(),
+        )
+
+    def obstacle(self, student: Tensor) -> str | None:
+        """Why the fused path does not apply, if it does not."""
+        if student.ndim != 4:
+            return 'the logits are vectors'
+        kind = type(self.divergence)
+        if getattr(kind, 'forward', None) is not BalancedKL.forward:
+            return f'the divergence is a {kind.__name__}'
+        if isinstance(self.tau, Tensor) or isinstance(self.tau_teacher, Tensor):
+            return 'the temperature is a tensor'
+        return None
+
+    def form(self) -> ops.Form:
+        """The loss as the fused path wants it."""
+        kl = self.divergence
+        return ops.Form(
+            tau=self.tau,
+            ratio=self.tau_teacher / self.tau,
+            tau_reverse=self.tau if kl.tau_reverse is None else kl.tau_reverse,
+            forward_weight=kl.forward_weight,
+            reverse_weight=kl.reverse_weight,
+            standardize=self.standardize,
+        )
 
     def compare(
         self,

@@ -84,30 +84,39 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         check_logits(student, teacher, target)
         student = at_least_float32(student)
         teacher = at_least_float32(teacher.detach())
-        counted = None
         with torch.autocast(student.device.type, enabled=False):
-            if student.ndim == 4:
-                student, teacher, target = self.align(student, teacher, target)
-                # Only maps have pixels to ignore: label 255 of a vector is a class.
-                counted = None if target is None else target != self.ignore_index
-            if self.standardize:
-                student = self.standardized(student, counted)
-                teacher = self.standardized(teacher, counted)
-            return self.loss_weight * self.compare(student, teacher, target, counted)
+            return self.loss_weight * self.value(student, teacher, target)
 
-    def align(
-        self, student: Tensor, teacher: Tensor, target: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Brings maps and target to the resolution that the config asks for."""
+    def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
+        """The loss without its weight, from raw logits in float32 or better."""
+        counted = None
+        if student.ndim == 4:
+            size, target = self.size_and_target(student, target)
+            student, teacher = (self.resize(x, size) for x in (student, teacher))
+            # Only maps have pixels to ignore: label 255 of a vector is a class.
+            counted = self.counted(target)
+        if self.standardize:
+            student = self.standardized(student, counted)
+            teacher = self.standardized(teacher, counted)
+        return self.compare(student, teacher, target, counted)
+
+    def size_and_target(
+        self, student: Tensor, target: Tensor | None
+    ) -> tuple[torch.Size, Tensor | None]:
+        """Where the config wants maps to be compared, and the target there."""
+        size = student.shape[2:]
         if self.resolution == 'label':
             if target is None:
                 raise ValueError("resolution='label' needs a target, but got None")
-            student = self.resize(student, target.shape[1:])
-        teacher = self.resize(teacher, student.shape[2:])
-        if target is not None and target.shape[1:] != student.shape[2:]:
-            nearest = interpolate(target[:, None].float(), student.shape[2:])[:, 0]
+            size = target.shape[1:]
+        if target is not None and target.shape[1:] != size:
+            nearest = interpolate(target[:, None].float(), size)[:, 0]
             target = nearest.to(target.dtype)
-        return student, teacher, target
+        return size, target
+
+    def counted(self, target: Tensor | None) -> Tensor | None:
+        """Marks the pixels that count; None where all do."""
+        return None if target is None else target != self.ignore_index
 
     def resize(self, logits: Tensor, size: torch.Size) -> Tensor:
         """Bilinear resizing, where the size is another."""
