@@ -1,12 +1,14 @@
 """KDLoss from the logits as the networks give them, forward and backward at once."""
 
+from collections.abc import Callable
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor
 
 from mmkd.functional.checks import check_classes
 
-from . import eager
-from .chunked import total_and_gradient
+from . import chunked, eager
 from .closed_form import Form
 
 
@@ -24,7 +26,7 @@ class MeanDivergence(torch.autograd.Function):
         form: Form,
     ) -> Tensor:
         """Finds the value, and the gradient to keep for later."""
-        total, gradient = total_and_gradient(
+        total, gradient = implementation(student)(
             student, teacher, counted, size, align_corners, form
         )
         if counted is None:
@@ -45,6 +47,15 @@ class MeanDivergence(torch.autograd.Function):
             value = eager.mean_divergence(*inputs, *ctx.options)
             (gradient,) = torch.autograd.grad(value, inputs[0], create_graph=True)
         return gradient * grad_output, None, None, None, None, None
+
+
+def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
+    """One Triton kernel for float32 on CUDA, plain PyTorch for everything else."""
+    if student.is_cuda and student.dtype == torch.float32 and find_spec('triton'):
+        from . import triton_kernel
+
+        return triton_kernel.total_and_gradient
+    return chunked.total_and_gradient
 
 
 def mean_divergence(

@@ -76,12 +76,35 @@ class Upsampling:
 
 @lru_cache(maxsize=32)
 def _weights(
-    height: int, rows: int, align_corners: bool
+    length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """The (rows, height) matrix of a resizing, and what each row has of it."""
-    unit = torch.eye(height, dtype=torch.float64)[None, None]
+    """The (resized, length) matrix of a resizing, and the part of it that each row has.
+
+    Of what ``interpolate`` makes of the unit vectors.
+    """
+    unit = torch.eye(length, dtype=torch.float64)[None, None]
     matrix = interpolate(
-        unit, (rows, height), mode='bilinear', align_corners=align_corners
+        unit, (resized, length), mode='bilinear', align_corners=align_corners
     )[0, 0]
     used = [row.nonzero().flatten().tolist() for row in matrix]
-    return matrix, [(columns[0], columns[-1] + 1) for columns in used]
+    return matrix, [(sources[0], sources[-1] + 1) for sources in used]
+
+
+def neighbours(
+    length: int, resized: int, align_corners: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which two a resized row lies, and how far from the first to the second.
+
+    Returns:
+        (resized,) indices of the first, likewise of the second, which at the border is
+        the first again, and the second's weights, in float64.
+
+    Example:
+        >>> neighbours(2, 4, align_corners=False)[2]
+        tensor([0.0000, 0.2500, 0.7500, 0.0000], dtype=torch.float64)
+    """
+    matrix, used = _weights(length, resized, align_corners)
+    first = torch.tensor([low for low, _ in used])
+    second = (first + 1).clamp(max=length - 1)
+    weight = matrix.gather(1, second[:, None])[:, 0]
+    return first, second, torch.where(second > first, weight, 0)

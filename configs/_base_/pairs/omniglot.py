@@ -1,4 +1,4 @@
-_base_ = '../../omniglot/resnet8half_40e_omniglot.py'
+_base_ = '../../omniglot/resnet8half_20e_omniglot.py'
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

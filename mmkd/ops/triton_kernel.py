@@ -1,0 +1,228 @@
+"""The mean divergence of two maps and its gradient, as one Triton kernel.
+
+A program takes the resized pixels that lie between the same four of the student's
+pixels: it reads these four once, and gives each of them one sum of gradients.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .chunked import centred
+from .closed_form import Form
+from .upsampling import neighbours
+
+TILE = 2048  # numbers a program works on at a time: classes times pixels
+
+
+def total_and_gradient(
+    student: Tensor,
+    teacher: Tensor,
+    counted: Tensor | None,
+    size: tuple[int, int],
+    align_corners: bool,
+    form: Form,
+) -> tuple[Tensor, Tensor]:
+    """As :func:`mmkd.ops.chunked.total_and_gradient`."""
+    if form.standardize:
+        student, teacher = centred(student), centred(teacher)
+    student, teacher = student.contiguous(), teacher.contiguous()
+    number, classes, height, width = student.shape
+    tables = []
+    for maps in (student, teacher):
+        for length, resized in zip(maps.shape[2:], size, strict=True):
+            first, second, weight = neighbours(length, resized, align_corners)
+            tables += [
+                first.int().to(maps.device),
+                second.int().to(maps.device),
+                weight.to(maps),
+            ]
+    starts = [
+        torch.searchsorted(first, torch.arange(length + 1, device=first.device)).int()
+        for first, length in ((tables[0], height), (tables[3], width))
+    ]
+    totals = student.new_empty(number, height, width)
+    corners = student.new_empty(4, *student.shape)
+    block = triton.next_power_of_2(classes)
+    _cell[(width, height, number)](
+        student,
+        teacher,
+        totals if counted is None else counted.contiguous(),
+        totals,
+        corners,
+        *starts,
+        *tables,
+        classes,
+        height,
+        width,
+        *teacher.shape[2:],
+        *size,
+        form.tau,
+        1 / form.ratio,
+        form.tau_reverse,
+        form.forward_weight,
+        form.reverse_weight,
+        form.eps,
+        HAS_COUNTED=counted is not None,
+        STANDARDIZE=form.standardize,
+        ONE_TAU=form.tau == form.tau_reverse,
+        CLASSES=block,
+        PIXELS=max(1, TILE // block),
+    )
+    return totals.sum(), gather(corners)
+
+
+def gather(corners: Tensor) -> Tensor:
+    """Adds to each pixel what the cells around it give it.
+
+    Args:
+        corners: (4, N, C, h, w): of the cell that begins at a pixel, the gradient of
+            that pixel, its right, its lower and its lower right neighbour; at the
+            border a neighbour is the pixel itself.
+    """
+    gradient, right, lower, both = corners.unbind()
+    lower = lower + _moved(both, 3)
+    return gradient + _moved(right, 3) + _moved(lower, 2)
+
+
+def _moved(values: Tensor, dim: int) -> Tensor:
+    """Moves values on to the next pixel; what would leave stays at the border."""
+    last = values.shape[dim] - 1
+    result = torch.zeros_like(values)
+    result.narrow(dim, 1, last).copy_(values.narrow(dim, 0, last))
+    result.narrow(dim, last, 1).add_(values.narrow(dim, last, 1))
+    return result
+
+
+@triton.jit
+def _cell(
+    student, teacher, counted, totals, corners,
+    row_starts, column_starts,
+    student_y0, student_y1, student_wy, student_x0, student_x1, student_wx,
+    teacher_y0, teacher_y1, teacher_wy, teacher_x0, teacher_x1, teacher_wx,
+    classes, height, width, teacher_height, teacher_width, rows, columns,
+    tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
+    HAS_COUNTED: tl.constexpr, STANDARDIZE: tl.constexpr, ONE_TAU: tl.constexpr,
+    CLASSES: tl.constexpr, PIXELS: tl.constexpr,
+):  # fmt: skip
+    """The pixels between four of the student's: their sum, and the four's gradients."""
+    column, row, image = (
+        tl.program_id(0),
+        tl.program_id(1),
+        tl.program_id(2).to(tl.int64),
+    )
+    channel = tl.arange(0, CLASSES)
+    real = channel < classes
+    below = tl.minimum(row + 1, height - 1)
+    right = tl.minimum(column + 1, width - 1)
+    plane = student + (image * classes + channel) * height * width
+    s00 = tl.load(plane + row * width + column, real, 0)[:, None]
+    s01 = tl.load(plane + row * width + right, real, 0)[:, None]
+    s10 = tl.load(plane + below * width + column, real, 0)[:, None]
+    s11 = tl.load(plane + below * width + right, real, 0)[:, None]
+    teacher_plane = (image * classes + channel) * teacher_height * teacher_width
+    teacher_plane = (teacher + teacher_plane)[:, None]
+    top = tl.load(row_starts + row)
+    left = tl.load(column_starts + column)
+    across = tl.load(column_starts + column + 1) - left
+    number = (tl.load(row_starts + row + 1) - top) * across
+    zeros = tl.sum(s00 * 0, 1)
+    g00, g01, g10, g11 = zeros, zeros, zeros, zeros
+    total = tl.sum(zeros, 0)
+    for start in range(0, number, PIXELS):
+        pixel = start + tl.arange(0, PIXELS)
+        inside = pixel < number
+        y, x = top + pixel // across, left + pixel % across
+        wy = tl.load(student_wy + y, inside, 0)[None]
+        wx = tl.load(student_wx + x, inside, 0)[None]
+        upper = s00 + (s01 - s00) * wx
+        s = upper + (s10 + (s11 - s10) * wx - upper) * wy
+        every = real[:, None] & inside[None]
+        y0 = tl.load(teacher_y0 + y, inside, 0)[None] * teacher_width
+        y1 = tl.load(teacher_y1 + y, inside, 0)[None] * teacher_width
+        x0 = tl.load(teacher_x0 + x, inside, 0)[None]
+        x1 = tl.load(teacher_x1 + x, inside, 0)[None]
+        vy = tl.load(teacher_wy + y, inside, 0)[None]
+        vx = tl.load(teacher_wx + x, inside, 0)[None]
+        t00 = tl.load(teacher_plane + y0 + x0, every, 0)
+        t01 = tl.load(teacher_plane + y0 + x1, every, 0)
+        t10 = tl.load(teacher_plane + y1 + x0, every, 0)
+        t11 = tl.load(teacher_plane + y1 + x1, every, 0)
+        upper = t00 + (t01 - t00) * vx
+        t = upper + (t10 + (t11 - t10) * vx - upper) * vy
+        if HAS_COUNTED:
+            place = (image * rows + y) * columns + x
+            inside &= tl.load(counted + place, inside, 0) != 0
+        value, gradient = _divergence(
+            s, t, real[:, None], classes, tau, ratio, tau_reverse,
+            forward_weight, reverse_weight, eps, STANDARDIZE, ONE_TAU,
+        )  # fmt: skip
+        total += tl.sum(tl.where(inside, value, 0), 0)
+        gradient = tl.where(real[:, None] & inside[None], gradient, 0)
+        g11 += tl.sum(gradient * (wy * wx), 1)
+        g10 += tl.sum(gradient * (wy * (1 - wx)), 1)
+        g01 += tl.sum(gradient * ((1 - wy) * wx), 1)
+        g00 += tl.sum(gradient * ((1 - wy) * (1 - wx)), 1)
+    tl.store(totals + (image * height + row) * width + column, total)
+    corner = tl.num_programs(2).to(tl.int64) * classes * height * width
+    place = ((image * classes + channel) * height + row) * width + column
+    tl.store(corners + place, g00, real)
+    tl.store(corners + corner + place, g01, real)
+    tl.store(corners + 2 * corner + place, g10, real)
+    tl.store(corners + 3 * corner + place, g11, real)
+
+
+@triton.jit
+def _divergence(
+    s, t, real, classes, tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
+    STANDARDIZE: tl.constexpr, ONE_TAU: tl.constexpr,
+):  # fmt: skip
+    """Value and gradient of each column, see :func:`mmkd.ops.closed_form`."""
+    if STANDARDIZE:
+        s, std, scale = _standardized(s, classes, eps)
+        t, _, _ = _standardized(t, classes, eps)
+    t = t * ratio
+    if ONE_TAU:
+        value, gradient = _one_tau(s, t, real, tau, forward_weight, reverse_weight)
+    else:
+        value, gradient = _one_tau(s, t, real, tau, forward_weight, 0.0)
+        more, steeper = _one_tau(s, t, real, tau_reverse, 0.0, reverse_weight)
+        value += more
+        gradient += steeper
+    if STANDARDIZE:
+        along = tl.sum(gradient * s, 0) / (std * (classes - 1))
+        gradient = gradient * scale[None] - s * along[None]
+    return value, gradient
+
+
+@triton.jit
+def _standardized(x, classes, eps):
+    """Centred logits over their std + eps, the std, and 1 / (std + eps)."""
+    variance = tl.sum(x * x, 0) / (classes - 1)
+    constant = variance == 0
+    std = tl.sqrt(tl.where(constant, 1, variance))
+    scale = tl.where(constant, 0, 1 / (std + eps))
+    return x * scale[None], std, scale
+
+
+@triton.jit
+def _one_tau(s, t, real, tau, forward_weight, reverse_weight):
+    """Value and gradient for one temperature of both halves."""
+    q, log_q = _softmax(s / tau, real)
+    p, log_p = _softmax(t / tau, real)
+    ratio = log_q - log_p
+    mean = tl.sum(q * ratio, 0)
+    value = tau * tau * (reverse_weight * mean - forward_weight * tl.sum(p * ratio, 0))
+    gradient = forward_weight * (q - p) + reverse_weight * q * (ratio - mean[None])
+    return value, tau * gradient
+
+
+@triton.jit
+def _softmax(x, real):
+    """Probabilities and their logarithms, over the real classes."""
+    x = tl.where(real, x, float('-inf'))
+    x = x - tl.max(x, 0)[None]
+    exponential = tl.exp(x)
+    total = tl.sum(exponential, 0)[None]
+    return exponential / total, tl.where(real, x - tl.log(total), 0)
