@@ -9,6 +9,7 @@ from .upsampling import Upsampling
 # Of one temporary: large enough to hide Python's cost, small enough for a core's cache.
 CPU_BYTES = 1 << 20
 GPU_BYTES = 1 << 26
+LARGEST = 80.0  # e^80 and e^-80 are fine numbers in float32
 
 
 def total_and_gradient(
@@ -23,8 +24,8 @@ def total_and_gradient(
 
     No tensor of the resized map's size is made: strips of rows come and go.
     """
-    if form.standardize:
-        student, teacher = centred(student), centred(teacher)
+    student, teacher = centred(student), centred(teacher)
+    bounded = is_bounded(student, teacher, form)
     rows, images = chunk_of(student, size)
     totals, gradients = [], []
     for n in range(0, len(student), images):
@@ -34,11 +35,12 @@ def total_and_gradient(
         for first in range(0, size[0], rows):
             last = min(first + rows, size[0])
             strips = [maps.rows(first, last) for maps in (ours, theirs)]
-            value, gradient = divergence_(*(strip.flatten(2) for strip in strips), form)
+            flat = (strip.flatten(2) for strip in strips)
+            value, gradient = divergence_(*flat, form, bounded)
             if counted is not None:
-                ignored = ~counted[batch, first:last].flatten(1)
-                value.masked_fill_(ignored, 0)
-                gradient.masked_fill_(ignored[:, None], 0)
+                share = counted[batch, first:last].flatten(1).to(value.dtype)
+                value.mul_(share)
+                gradient.mul_(share[:, None])
             totals.append(value.sum())
             ours.add_gradient(gradient.view_as(strips[0]), first, last)
         gradients.append(ours.gradient())
@@ -46,12 +48,27 @@ def total_and_gradient(
 
 
 def centred(logits: Tensor) -> Tensor:
-    """Takes off the mean over the classes, which resizing leaves 0.
+    """Takes off the mean over the classes, which no softmax sees; resizing keeps it 0.
 
     The first class goes before, so that constant pixels become exactly 0.
     """
     logits = logits - logits[:, :1]
     return logits.sub_(logits.mean(1, keepdim=True))
+
+
+def is_bounded(student: Tensor, teacher: Tensor, form: Form) -> bool:
+    """Whether no exponential of centred logits can be too large or too small.
+
+    Standardised ones are bounded by (C - 1) / sqrt(C). Else one has to look, for which
+    a GPU would have to be waited for.
+    """
+    tau = min(form.tau, form.tau_reverse) * min(1.0, form.ratio)
+    if form.standardize:
+        classes = student.shape[1]
+        return (classes - 1) / classes**0.5 < LARGEST * tau
+    if student.device.type != 'cpu':
+        return False
+    return max(float(x.abs().max()) for x in (student, teacher)) < LARGEST * tau
 
 
 def chunk_of(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:

@@ -12,8 +12,7 @@ CLASSES = -2  # the axis of (..., C, P)
 class Form:
     """What of a loss the formula needs; see :class:`mmkd.models.KDLoss`.
 
-    ``ratio`` is tau_teacher / tau. With ``standardize`` the logits come centred: their
-    mean over the classes is 0.
+    ``ratio`` is tau_teacher / tau.
     """
 
     tau: float = 1.0
@@ -35,41 +34,51 @@ class Form:
         return [half for half in halves if any(half[1:])]
 
 
-def divergence_(student: Tensor, teacher: Tensor, form: Form) -> tuple[Tensor, Tensor]:
+def divergence_(
+    student: Tensor, teacher: Tensor, form: Form, bounded: bool = False
+) -> tuple[Tensor, Tensor]:
     r"""The divergence of each pixel and its gradient for the student's logits.
 
-    With r = log q - log p and m = sum_c q r, of one temperature
+    With x = z_s / tau, y = z_t / tau, d = x - y, M = sum_c q d, N = sum_c p d and L the
+    difference of the two logsumexps, of one temperature
 
-    .. math:: L = \tau^2 \sum_c (b q - a p) r, \qquad
-        g = dL / dz = \tau \left( a (q - p) + b q (r - m) \right)
+    .. math:: L = \tau^2 \left( a (L - N) + b (M - L) \right), \qquad
+        g = dL / dz = \tau \left( a (q - p) + b q (d - M) \right)
 
     and through standardising, z = s / (std + eps) of centred logits,
 
     .. math:: dL / ds = \frac{g}{std + eps} - \frac{z}{(C - 1) std} \sum_c g z
 
     Args:
-        student: (..., C, P), overwritten.
-        teacher: (..., C, P), overwritten.
+        student: (..., C, P), centred: the mean over the classes is 0. Overwritten.
+        teacher: The same, likewise.
         form: Which loss.
+        bounded: Whether exp(x) is sure to be neither infinite nor 0 for all classes.
 
     Returns:
         (..., P) and (..., C, P).
     """
-    std = None
     if form.standardize:
         std, scale = standardize_(student, form.eps)
         standardize_(teacher, form.eps)
     if form.ratio != 1:
         teacher.mul_(1 / form.ratio)
-    first, *second = form.halves()
-    value, gradient = one_temperature(student, teacher, *first)
-    for half in second:
-        more, steeper = one_temperature(student, teacher, *half)
-        value.add_(more)
-        gradient.add_(steeper)
-    if std is not None:
+    value = gradient = None
+    before = 1.0
+    for tau, forward_weight, reverse_weight in form.halves():
+        if tau != before:
+            student.mul_(before / tau)
+            teacher.mul_(before / tau)
+            before = tau
+        more, steeper = one_temperature(
+            student, teacher, forward_weight * tau, reverse_weight * tau, bounded
+        )
+        more.mul_(tau)
+        value = more if value is None else value.add_(more)
+        gradient = steeper if gradient is None else gradient.add_(steeper)
+    if form.standardize:
         along = torch.mul(gradient, student, out=teacher).sum(CLASSES, keepdim=True)
-        along.div_(std.mul_(1 - student.shape[CLASSES]))
+        along.div_(std).mul_(before**2 / (1 - student.shape[CLASSES]))
         gradient.mul_(scale).addcmul_(student, along)
     return value, gradient
 
@@ -89,28 +98,40 @@ def standardize_(logits: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def one_temperature(
-    student: Tensor,
-    teacher: Tensor,
-    tau: float,
-    forward_weight: float,
-    reverse_weight: float,
+    x: Tensor, y: Tensor, forward_weight: float, reverse_weight: float, bounded: bool
 ) -> tuple[Tensor, Tensor]:
-    """Value and gradient, for the (standardised) logits, of one pair of softmaxes."""
-    log_q = (student / tau).log_softmax(CLASSES)
-    log_p = (teacher / tau).log_softmax(CLASSES)
-    q, p = log_q.exp(), log_p.exp()
-    ratio = log_q.sub_(log_p)
+    """Value and gradient of a KL(p || q) + b KL(q || p) for the logits x of q."""
+    q, log_total = softmax(x, bounded)
+    p, log_total_p = softmax(y, bounded)
+    log_total.sub_(log_total_p)
+    d = x - y
     value = 0
+    qd = mean = None
+    if reverse_weight:
+        qd = q * d
+        mean = qd.sum(CLASSES, keepdim=True)
+        value = (mean - log_total).mul_(reverse_weight)
     if forward_weight:
-        value = torch.mul(p, ratio, out=log_p).sum(CLASSES)
-        value.mul_(-forward_weight * tau**2)
+        value = value + (log_total - d.mul_(p).sum(CLASSES, keepdim=True)).mul_(
+            forward_weight
+        )
+    value = value.squeeze(CLASSES)
     if not reverse_weight:
-        return value, q.sub_(p).mul_(forward_weight * tau)
-    weighted = ratio.mul_(q)
-    mean = weighted.sum(CLASSES, keepdim=True)
-    value = value + mean.squeeze(CLASSES) * (reverse_weight * tau**2)
-    gradient = q.mul_(mean.mul_(-reverse_weight).add_(forward_weight).mul_(tau))
-    gradient.add_(weighted, alpha=reverse_weight * tau)
+        return value, q.sub_(p).mul_(forward_weight)
+    gradient = q.mul_(mean.mul_(-reverse_weight).add_(forward_weight))
+    gradient.add_(qd, alpha=reverse_weight)
     if forward_weight:
-        gradient.sub_(p, alpha=forward_weight * tau)
+        gradient.sub_(p, alpha=forward_weight)
     return value, gradient
+
+
+def softmax(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
+    """Probabilities and the logsumexp."""
+    if bounded:
+        probabilities = logits.exp()
+        total = probabilities.sum(CLASSES, keepdim=True)
+        return probabilities.mul_(total.reciprocal()), total.log_()
+    largest = logits.amax(CLASSES, keepdim=True)
+    probabilities = (logits - largest).exp_()
+    total = probabilities.sum(CLASSES, keepdim=True)
+    return probabilities.mul_(total.reciprocal()), total.log_().add_(largest)

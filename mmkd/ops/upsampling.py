@@ -1,10 +1,13 @@
 """Bilinear resizing of a few rows at a time, and its adjoint."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+BLOCK = 128  # columns that are made by one small matrix product
 
 
 class Upsampling:
@@ -24,63 +27,80 @@ class Upsampling:
         self, maps: Tensor, size: tuple[int, int], align_corners: bool
     ) -> None:
         self.maps = maps
-        self.align_corners = align_corners
+        self.rows_of = self.columns_of = None
         (height, width), (rows, columns) = maps.shape[2:], size
-        self.wide_shape = (*maps.shape[:2], height, columns)
-        self.wide = maps if width == columns else self._widen(maps)
-        self.weights = None
         if height != rows:
-            self.weights, self.range = _weights(height, rows, align_corners)
-            self.weights = self.weights.to(maps)
+            self.rows_of = Resizing.of(height, rows, align_corners, maps)
+        self.wide = maps
+        if width != columns:
+            self.columns_of = Resizing.of(width, columns, align_corners, maps)
+            self.wide = maps.new_empty(*maps.shape[:3], columns)
+            for made, used, weights in self.columns_of.blocks():
+                torch.matmul(maps[..., used], weights.mT, out=self.wide[..., made])
         self.gradient_wide: Tensor | None = None
 
     def rows(self, first: int, last: int) -> Tensor:
         """A new tensor of these rows, (N, C, last - first, W)."""
-        if self.weights is None:
+        if self.rows_of is None:
             return self.wide[:, :, first:last].clone()
-        low, high = self._sources(first, last)
-        return self.weights[first:last, low:high] @ self.wide[:, :, low:high]
+        used, weights = self.rows_of.part(first, last)
+        return weights @ self.wide[:, :, used]
 
     def add_gradient(self, gradient: Tensor, first: int, last: int) -> None:
         """Takes in the gradient of these rows."""
         if self.gradient_wide is None:
-            self.gradient_wide = self.wide.new_zeros(self.wide_shape)
-        if self.weights is None:
+            self.gradient_wide = torch.zeros_like(self.wide)
+        if self.rows_of is None:
             self.gradient_wide[:, :, first:last] = gradient
             return
-        low, high = self._sources(first, last)
-        self.gradient_wide[:, :, low:high] += (
-            self.weights[first:last, low:high].mT @ gradient
-        )
+        used, weights = self.rows_of.part(first, last)
+        self.gradient_wide[:, :, used] += weights.mT @ gradient
 
     def gradient(self) -> Tensor:
         """The gradient of the maps, once all rows have given theirs."""
-        if self.wide_shape == self.maps.shape:
+        if self.columns_of is None:
             return self.gradient_wide
-        return torch.ops.aten.upsample_bilinear2d_backward(
-            self.gradient_wide,
-            self.wide_shape[2:],
-            self.maps.shape,
-            self.align_corners,
-        )
+        gradient = torch.zeros_like(self.maps)
+        for made, used, weights in self.columns_of.blocks():
+            gradient[..., used] += self.gradient_wide[..., made] @ weights
+        return gradient
 
-    def _widen(self, maps: Tensor) -> Tensor:
-        return interpolate(
-            maps, self.wide_shape[2:], mode='bilinear', align_corners=self.align_corners
-        )
 
-    def _sources(self, first: int, last: int) -> tuple[int, int]:
-        """The original rows of which these are sums."""
-        return self.range[first][0], self.range[last - 1][1]
+class Resizing:
+    """Of one axis: a matrix of which each row has at most two entries, side by side."""
+
+    def __init__(self, matrix: Tensor, used: list[tuple[int, int]]) -> None:
+        self.matrix = matrix
+        self.used = used
+
+    @classmethod
+    def of(
+        cls, length: int, resized: int, align_corners: bool, like: Tensor
+    ) -> 'Resizing':
+        """That of ``interpolate``, for tensors ``like`` this one."""
+        matrix, used = weights_of(length, resized, align_corners)
+        return cls(matrix.to(like), used)
+
+    def part(self, first: int, last: int) -> tuple[slice, Tensor]:
+        """What some of the results are made of, and how."""
+        ends = self.used[first:last]
+        low, high = min(a for a, _ in ends), max(b for _, b in ends)
+        return slice(low, high), self.matrix[first:last, low:high]
+
+    def blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        """The whole, in parts: the results, what they are made of, and how."""
+        for first in range(0, len(self.used), BLOCK):
+            last = min(first + BLOCK, len(self.used))
+            yield slice(first, last), *self.part(first, last)
 
 
 @lru_cache(maxsize=32)
-def _weights(
+def weights_of(
     length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, list[tuple[int, int]]]:
     """The (resized, length) matrix of a resizing, and the part of it that each row has.
 
-    Of what ``interpolate`` makes of the unit vectors.
+    Of what ``interpolate`` makes of the unit vectors, in float64.
     """
     unit = torch.eye(length, dtype=torch.float64)[None, None]
     matrix = interpolate(
@@ -103,7 +123,7 @@ def neighbours(
         >>> neighbours(2, 4, align_corners=False)[2]
         tensor([0.0000, 0.2500, 0.7500, 0.0000], dtype=torch.float64)
     """
-    matrix, used = _weights(length, resized, align_corners)
+    matrix, used = weights_of(length, resized, align_corners)
     first = torch.tensor([low for low, _ in used])
     second = (first + 1).clamp(max=length - 1)
     weight = matrix.gather(1, second[:, None])[:, 0]

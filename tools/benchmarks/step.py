@@ -1,0 +1,90 @@
+"""Time of a whole training step, PSPNet-R101 to PSPNet-R18 on two images
+
+python tools/benchmarks/step.py
+python tools/benchmarks/step.py --device cuda
+
+The usual way: the teacher computes its own losses too, plain, and the KD of logits at
+full resolution is left to autograd. The floor: the student alone, and the teacher's
+fastest forward pass.
+"""
+
+import torch
+from measuring import parser_of, peak, report, silence, times
+from mmengine.optim import OptimWrapper
+from pair import batch_of, distiller_of
+
+from mmkd.models.distillers.taps import record
+
+TAP = 'decode_head.conv_seg'
+FULL = dict(resolution='label')
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument('--size', type=int, default=512, help='of the square images')
+    args = parser.parse_args()
+    silence()
+
+    images, samples = batch_of(args.device, args.size)
+    plain = dict(fuse_conv_bn=False, channels_last=False)
+    usual = distiller_of(args.device, dict(impl='eager', **FULL), **plain)
+    exact = distiller_of(args.device, dict(impl='fused', **FULL))
+    half = distiller_of(args.device, dict(impl='fused', **FULL), precision='bf16')
+    target = torch.cat([sample.gt_sem_seg.data for sample in samples])
+
+    def optimize(distiller: torch.nn.Module, losses: dict) -> None:
+        wrapper = wrappers[id(distiller)]
+        total, _ = distiller.parse_losses(losses)
+        wrapper.update_params(total)
+
+    wrappers = {
+        id(d): OptimWrapper(torch.optim.SGD(d.student.parameters(), 1e-4))
+        for d in (usual, exact, half)
+    }
+
+    def usual_way() -> None:
+        with torch.no_grad(), record(usual.teacher.model, [TAP]) as theirs:
+            usual.teacher.model(images, samples, mode='loss')
+        with record(usual.student, [TAP]) as ours:
+            losses = usual.student(images, samples, mode='loss')
+        loss = usual.distill_losses['loss_kd']
+        losses['loss_kd'] = loss(ours[TAP], theirs[TAP], target)
+        optimize(usual, losses)
+
+    def ours(distiller: torch.nn.Module) -> None:
+        optimize(distiller, distiller(images, samples, mode='loss'))
+
+    def alone() -> None:
+        optimize(exact, exact.student(images, samples, mode='loss'))
+
+    def floor(distiller: torch.nn.Module) -> None:
+        distiller.teacher(images)
+        alone()
+
+    variants = {
+        'the usual way': usual_way,
+        'mmkd, exact': lambda: ours(exact),
+        'mmkd, bf16 teacher': lambda: ours(half),
+        'floor, exact': lambda: floor(exact),
+        'floor, bf16 teacher': lambda: floor(half),
+        'student alone': alone,
+    }
+    found = times(variants, args.device, args.repeats)
+    rows = [
+        {
+            'step': name,
+            'ms': ms,
+            'times as fast': found['the usual way'] / ms,
+            'peak, MiB': peak(variants[name], args.device) / 2**20,
+        }
+        for name, ms in found.items()
+    ]
+    for kind in ('exact', 'bf16 teacher'):
+        over = found[f'mmkd, {kind}'] / found[f'floor, {kind}']
+        print(f'{kind}: {over:.3f} times its floor')
+    title = f'Training step, R101 to R18, 2x3x{args.size}x{args.size}'
+    report('step', title, rows, args)
+
+
+if __name__ == '__main__':
+    main()
