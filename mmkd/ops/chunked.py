@@ -34,15 +34,13 @@ def total_and_gradient(
         theirs = Upsampling(teacher[batch], size, align_corners)
         for first in range(0, size[0], rows):
             last = min(first + rows, size[0])
-            strips = [maps.rows(first, last) for maps in (ours, theirs)]
-            flat = (strip.flatten(2) for strip in strips)
-            value, gradient = divergence_(*flat, form, bounded)
+            strips = (maps.rows(first, last) for maps in (ours, theirs))
+            share = None
             if counted is not None:
-                share = counted[batch, first:last].flatten(1).to(value.dtype)
-                value.mul_(share)
-                gradient.mul_(share[:, None])
+                share = counted[batch, first:last, None].to(student.dtype)
+            value, gradient = divergence_(*strips, form, share, bounded)
             totals.append(value.sum())
-            ours.add_gradient(gradient.view_as(strips[0]), first, last)
+            ours.add_gradient(gradient, first, last)
         gradients.append(ours.gradient())
     return torch.stack(totals).sum(), torch.cat(gradients)
 

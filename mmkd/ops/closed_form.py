@@ -35,14 +35,18 @@ class Form:
 
 
 def divergence_(
-    student: Tensor, teacher: Tensor, form: Form, bounded: bool = False
+    student: Tensor,
+    teacher: Tensor,
+    form: Form,
+    share: Tensor | None = None,
+    bounded: bool = False,
 ) -> tuple[Tensor, Tensor]:
     r"""The divergence of each pixel and its gradient for the student's logits.
 
-    With x = z_s / tau, y = z_t / tau, d = x - y, M = sum_c q d, N = sum_c p d and L the
+    With x = z_s / tau, y = z_t / tau, d = x - y, M = sum_c q d, N = sum_c p d and D the
     difference of the two logsumexps, of one temperature
 
-    .. math:: L = \tau^2 \left( a (L - N) + b (M - L) \right), \qquad
+    .. math:: L = \tau^2 \left( a (D - N) + b (M - D) \right), \qquad
         g = dL / dz = \tau \left( a (q - p) + b q (d - M) \right)
 
     and through standardising, z = s / (std + eps) of centred logits,
@@ -53,14 +57,18 @@ def divergence_(
         student: (..., C, P), centred: the mean over the classes is 0. Overwritten.
         teacher: The same, likewise.
         form: Which loss.
+        share: (..., 1, P), what a pixel counts. Default: 1.
         bounded: Whether exp(x) is sure to be neither infinite nor 0 for all classes.
 
     Returns:
-        (..., P) and (..., C, P).
+        (..., 1, P) and (..., C, P).
     """
+    factor = share
     if form.standardize:
-        std, scale = standardize_(student, form.eps)
+        std, factor = standardize_(student, form.eps)
         standardize_(teacher, form.eps)
+        if share is not None:
+            factor.mul_(share)
     if form.ratio != 1:
         teacher.mul_(1 / form.ratio)
     value = gradient = None
@@ -71,15 +79,24 @@ def divergence_(
             teacher.mul_(before / tau)
             before = tau
         more, steeper = one_temperature(
-            student, teacher, forward_weight * tau, reverse_weight * tau, bounded
+            student,
+            teacher,
+            forward_weight * tau,
+            reverse_weight * tau,
+            factor,
+            bounded,
         )
         more.mul_(tau)
         value = more if value is None else value.add_(more)
         gradient = steeper if gradient is None else gradient.add_(steeper)
+    if share is not None:
+        value.mul_(share)
     if form.standardize:
         along = torch.mul(gradient, student, out=teacher).sum(CLASSES, keepdim=True)
-        along.div_(std).mul_(before**2 / (1 - student.shape[CLASSES]))
-        gradient.mul_(scale).addcmul_(student, along)
+        along.mul_(std.reciprocal_().mul_(form.eps).add_(1))
+        gradient.addcmul_(
+            student, along, value=before**2 / (1 - student.shape[CLASSES])
+        )
     return value, gradient
 
 
@@ -98,40 +115,49 @@ def standardize_(logits: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def one_temperature(
-    x: Tensor, y: Tensor, forward_weight: float, reverse_weight: float, bounded: bool
+    x: Tensor,
+    y: Tensor,
+    forward_weight: float,
+    reverse_weight: float,
+    factor: Tensor | None,
+    bounded: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value and gradient of a KL(p || q) + b KL(q || p) for the logits x of q."""
-    q, log_total = softmax(x, bounded)
-    p, log_total_p = softmax(y, bounded)
+    """Value of a KL(p || q) + b KL(q || p), and ``factor`` times its gradient for x.
+
+    The exponentials stay as they are: what would make them probabilities goes into the
+    factors of a pixel, which spares two passes.
+    """
+    q, of_q, log_total = exponentials(x, bounded)
+    p, of_p, log_total_p = exponentials(y, bounded)
     log_total.sub_(log_total_p)
     d = x - y
-    value = 0
-    qd = mean = None
+    value, qd, slope = 0, None, forward_weight
     if reverse_weight:
         qd = q * d
-        mean = qd.sum(CLASSES, keepdim=True)
+        mean = qd.sum(CLASSES, keepdim=True).mul_(of_q)
         value = (mean - log_total).mul_(reverse_weight)
+        slope = mean.mul_(-reverse_weight).add_(forward_weight)
     if forward_weight:
-        value = value + (log_total - d.mul_(p).sum(CLASSES, keepdim=True)).mul_(
-            forward_weight
-        )
-    value = value.squeeze(CLASSES)
-    if not reverse_weight:
-        return value, q.sub_(p).mul_(forward_weight)
-    gradient = q.mul_(mean.mul_(-reverse_weight).add_(forward_weight))
-    gradient.add_(qd, alpha=reverse_weight)
+        mean_p = d.mul_(p).sum(CLASSES, keepdim=True).mul_(of_p)
+        value = value + mean_p.neg_().add_(log_total).mul_(forward_weight)
+    if factor is not None:
+        of_q.mul_(factor)
+        of_p.mul_(factor)
+    gradient = q.mul_(of_q * slope)
+    if reverse_weight:
+        gradient.addcmul_(qd, of_q, value=reverse_weight)
     if forward_weight:
-        gradient.sub_(p, alpha=forward_weight)
+        gradient.addcmul_(p, of_p, value=-forward_weight)
     return value, gradient
 
 
-def softmax(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
-    """Probabilities and the logsumexp."""
+def exponentials(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What softmax divides, one over what it divides by, and the logsumexp."""
     if bounded:
-        probabilities = logits.exp()
-        total = probabilities.sum(CLASSES, keepdim=True)
-        return probabilities.mul_(total.reciprocal()), total.log_()
+        powers = logits.exp()
+        total = powers.sum(CLASSES, keepdim=True)
+        return powers, total.reciprocal(), total.log_()
     largest = logits.amax(CLASSES, keepdim=True)
-    probabilities = (logits - largest).exp_()
-    total = probabilities.sum(CLASSES, keepdim=True)
-    return probabilities.mul_(total.reciprocal()), total.log_().add_(largest)
+    powers = (logits - largest).exp_()
+    total = powers.sum(CLASSES, keepdim=True)
+    return powers, total.reciprocal(), total.log_().add_(largest)

