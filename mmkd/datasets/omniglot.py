@@ -63,31 +63,29 @@ class Omniglot(BaseDataset):
         folder = Path(self.data_root, self.subset)
         archive = folder.with_name(f'{self.subset}.zip')
         if archive.is_file():
-            folder = zipfile.Path(archive, f'{self.subset}/')
-        elif not folder.is_dir():
+            with zipfile.ZipFile(archive) as file:
+                names = [name for name in file.namelist() if name.endswith('.png')]
+                images = {name.partition('/')[2]: file.read(name) for name in names}
+        elif folder.is_dir():
+            files = folder.glob('*/*/*.png')
+            images = {f.relative_to(folder).as_posix(): f.read_bytes() for f in files}
+        else:
             raise UserError(
                 f"data_root: '{self.data_root}' has neither {self.subset}/ nor "
                 f'{self.subset}.zip; see data/README.md on placing it'
             )
-        characters = [
-            character for alphabet in _in(folder) for character in _in(alphabet)
-        ]
-        self._metainfo['classes'] = tuple(
-            f'{character.parent.name}/{character.name}' for character in characters
-        )
+        classes = sorted({name.rpartition('/')[0] for name in images})
+        self._metainfo['classes'] = tuple(classes)
+        label_of = {name: label for label, name in enumerate(classes)}
         wanted = self.split == 'train'
         return [
-            dict(img=imfrombytes(image.read_bytes()), gt_label=label)
-            for label, character in enumerate(characters)
-            for image in _in(character)
-            if (_drawer(image.name) in TRAINING_DRAWERS) == wanted
+            dict(
+                img=imfrombytes(images[name]),
+                gt_label=label_of[name.rpartition('/')[0]],
+            )
+            for name in sorted(images)
+            if (_drawer(name) in TRAINING_DRAWERS) == wanted
         ]
-
-
-def _in(folder: Path | zipfile.Path) -> list:
-    """What a folder holds, in alphabetical order, without hidden files."""
-    found = (entry for entry in folder.iterdir() if not entry.name.startswith('.'))
-    return sorted(found, key=lambda entry: entry.name)
 
 
 def _drawer(name: str) -> int:

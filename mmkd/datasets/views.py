@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mmengine.dataset import pseudo_collate
 
+from mmkd.errors import UserError
 from mmkd.registry import FUNCTIONS
 
 
@@ -19,6 +20,9 @@ def collate_views(batch: Sequence[dict]) -> dict:
     Args:
         batch: Of each image ``inputs``, a list of tensors, and ``data_samples``.
 
+    Raises:
+        UserError: if ``inputs`` is no list: the pipeline has no ``MultiView``.
+
     Example:
         >>> import torch
         >>> image = torch.zeros(3, 4, 4)
@@ -28,6 +32,11 @@ def collate_views(batch: Sequence[dict]) -> dict:
         >>> [int(view.max()) for view in batch['inputs']]
         [0, 0, 1, 1]
     """
+    if not isinstance(batch[0]['inputs'], list | tuple):
+        raise UserError(
+            'train_dataloader.collate_fn: mmkd.collate_views takes several views of an '
+            'image; put MultiView into the pipeline, or leave collate_fn out'
+        )
     views = range(len(batch[0]['inputs']))
     return pseudo_collate(
         [

@@ -1,7 +1,8 @@
 """KDLoss from the logits as the networks give them, forward and backward at once."""
 
+import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -51,11 +52,28 @@ class MeanDivergence(torch.autograd.Function):
 
 def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
     """One Triton kernel for float32 on CUDA, plain PyTorch for everything else."""
-    if student.is_cuda and student.dtype == torch.float32 and find_spec('triton'):
+    if student.is_cuda and student.dtype == torch.float32 and runs(student.device):
         from . import triton_kernel
 
         return triton_kernel.total_and_gradient
     return chunked.total_and_gradient
+
+
+@lru_cache
+def runs(device: torch.device) -> bool:
+    """Whether Triton is there and can make the kernel for a device."""
+    try:
+        from . import triton_kernel
+
+        logits = torch.zeros(1, 3, 2, 2, device=device)
+        triton_kernel.total_and_gradient(
+            logits, logits, None, (4, 4), False, Form(standardize=True)
+        )
+    except Exception as error:  # no Triton, no compiler, an old GPU
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        warnings.warn(f'no Triton kernel on {device} ({reason})', stacklevel=2)
+        return False
+    return True
 
 
 def mean_divergence(

@@ -4,6 +4,9 @@ A program takes the resized pixels that lie between the same four of the student
 pixels: it reads these four once, and gives each of them one sum of gradients.
 """
 
+from contextlib import nullcontext
+from functools import lru_cache
+
 import torch
 import triton
 import triton.language as tl
@@ -29,48 +32,63 @@ def total_and_gradient(
         student, teacher = centred(student), centred(teacher)
     student, teacher = student.contiguous(), teacher.contiguous()
     number, classes, height, width = student.shape
-    tables = []
-    for maps in (student, teacher):
-        for length, resized in zip(maps.shape[2:], size, strict=True):
-            first, second, weight = neighbours(length, resized, align_corners)
-            tables += [
-                first.int().to(maps.device),
-                second.int().to(maps.device),
-                weight.to(maps),
-            ]
-    starts = [
-        torch.searchsorted(first, torch.arange(length + 1, device=first.device)).int()
-        for first, length in ((tables[0], height), (tables[3], width))
+    kind = align_corners, student.dtype, student.device
+    row_starts, *row_tables = tables_of(height, size[0], *kind)
+    column_starts, *column_tables = tables_of(width, size[1], *kind)
+    teacher_tables = [
+        table
+        for length, resized in zip(teacher.shape[2:], size, strict=True)
+        for table in tables_of(length, resized, *kind)[1:]
     ]
     totals = student.new_empty(number, height, width)
     corners = student.new_empty(4, *student.shape)
     block = triton.next_power_of_2(classes)
-    _cell[(width, height, number)](
-        student,
-        teacher,
-        totals if counted is None else counted.contiguous(),
-        totals,
-        corners,
-        *starts,
-        *tables,
-        classes,
-        height,
-        width,
-        *teacher.shape[2:],
-        *size,
-        form.tau,
-        1 / form.ratio,
-        form.tau_reverse,
-        form.forward_weight,
-        form.reverse_weight,
-        form.eps,
-        HAS_COUNTED=counted is not None,
-        STANDARDIZE=form.standardize,
-        ONE_TAU=form.tau == form.tau_reverse,
-        CLASSES=block,
-        PIXELS=max(1, TILE // block),
-    )
+    on_device = torch.cuda.device(student.device) if student.is_cuda else nullcontext()
+    with on_device:
+        _cell[(width, height, number)](
+            student,
+            teacher,
+            totals if counted is None else counted.contiguous(),
+            totals,
+            corners,
+            row_starts,
+            column_starts,
+            *row_tables,
+            *column_tables,
+            *teacher_tables,
+            classes,
+            height,
+            width,
+            *teacher.shape[2:],
+            *size,
+            form.tau,
+            1 / form.ratio,
+            form.tau_reverse,
+            form.forward_weight,
+            form.reverse_weight,
+            form.eps,
+            HAS_COUNTED=counted is not None,
+            STANDARDIZE=form.standardize,
+            ONE_TAU=form.tau == form.tau_reverse,
+            CLASSES=block,
+            PIXELS=max(1, TILE // block),
+        )
     return totals.sum(), gather(corners)
+
+
+@lru_cache(maxsize=32)
+def tables_of(
+    length: int,
+    resized: int,
+    align_corners: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where each original's resized ones begin, and :func:`neighbours`, on a device."""
+    first, second, weight = neighbours(length, resized, align_corners)
+    starts = torch.searchsorted(first, torch.arange(length + 1))
+    integers = (table.to(device, torch.int32) for table in (starts, first, second))
+    return *integers, weight.to(device, dtype)
 
 
 def gather(corners: Tensor) -> Tensor:

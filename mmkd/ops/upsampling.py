@@ -30,11 +30,12 @@ class Upsampling:
         self.maps = maps.transpose(1, 2).contiguous()
         self.rows_of = self.columns_of = None
         (height, width), (rows, columns) = maps.shape[2:], size
+        kind = align_corners, maps.dtype, maps.device
         if height != rows:
-            self.rows_of = Resizing.of(height, rows, align_corners, maps)
+            self.rows_of = Resizing.of(height, rows, *kind)
         self.wide = self.maps
         if width != columns:
-            self.columns_of = Resizing.of(width, columns, align_corners, maps)
+            self.columns_of = Resizing.of(width, columns, *kind)
             self.wide = maps.new_empty(*self.maps.shape[:3], columns)
             for made, used, weights in self.columns_of.blocks():
                 self.wide[..., made] = self.maps[..., used] @ weights.mT
@@ -77,12 +78,18 @@ class Resizing:
         self.used = used
 
     @classmethod
+    @lru_cache(maxsize=32)
     def of(
-        cls, length: int, resized: int, align_corners: bool, like: Tensor
+        cls,
+        length: int,
+        resized: int,
+        align_corners: bool,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> 'Resizing':
-        """That of ``interpolate``, for tensors ``like`` this one."""
+        """That of ``interpolate``."""
         matrix, used = weights_of(length, resized, align_corners)
-        return cls(matrix.to(like), used)
+        return cls(matrix.to(device, dtype), used)
 
     def part(self, first: int, last: int) -> tuple[slice, Tensor]:
         """What some of the results are made of, and how."""

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from mmpretrain.structures import DataSample
 
 from mmkd.datasets import collate_views
+from mmkd.errors import UserError
 
 
 def test_order_and_labels():
@@ -19,3 +21,9 @@ def test_order_and_labels():
     assert [int(sample.gt_label) for sample in samples] == [3, 4, 3, 4, 3, 4]
     samples[0].set_gt_label(9)
     assert int(samples[2].gt_label) == 3
+
+
+def test_refuses_single_images():
+    items = [dict(inputs=torch.zeros(3, 2, 2), data_samples=DataSample())]
+    with pytest.raises(UserError, match='put MultiView into the pipeline'):
+        collate_views(items)

@@ -165,6 +165,19 @@ def test_auto_falls_back(options, shape, why):
         KDLoss(impl='fused', **options)(*args)
 
 
+class Tenfold(KDLoss):
+    """A loss of one's own."""
+
+    def compare(self, *args):
+        """Ten times that of its parent."""
+        return 10 * super().compare(*args)
+
+
+def test_a_subclass_keeps_its_own_steps():
+    args = pair(2, 5, 3, 4)
+    assert_close(Tenfold()(*args), 10 * KDLoss()(*args))
+
+
 def test_refuses_another_impl():
     with pytest.raises(ValueError, match=r'^impl must be'):
         KDLoss(impl='fast')

@@ -37,6 +37,13 @@ def silence() -> None:
     MMLogger.get_instance('benchmark', log_level='ERROR')
 
 
+def has_bf16(device: str) -> bool:
+    """Whether a device computes in bf16; a CPU without instructions for it crawls."""
+    if device != 'cpu':
+        return torch.cuda.is_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def times(variants: Variants, device: str, repeats: int) -> dict[str, float]:
     """The median of each variant's milliseconds, after one run to warm up.
 

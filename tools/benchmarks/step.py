@@ -9,7 +9,7 @@ fastest forward pass.
 """
 
 import torch
-from measuring import parser_of, peak, report, silence, times
+from measuring import has_bf16, parser_of, peak, report, silence, times
 from mmengine.optim import OptimWrapper
 from pair import batch_of, distiller_of
 
@@ -28,8 +28,11 @@ def main() -> None:
     images, samples = batch_of(args.device, args.size)
     plain = dict(fuse_conv_bn=False, channels_last=False)
     usual = distiller_of(args.device, dict(impl='eager', **FULL), **plain)
-    exact = distiller_of(args.device, dict(impl='fused', **FULL))
-    half = distiller_of(args.device, dict(impl='fused', **FULL), precision='bf16')
+    ours = {'exact': distiller_of(args.device, dict(impl='fused', **FULL))}
+    if has_bf16(args.device):
+        ours['bf16 teacher'] = distiller_of(
+            args.device, dict(impl='fused', **FULL), precision='bf16'
+        )
     target = torch.cat([sample.gt_sem_seg.data for sample in samples])
 
     def optimize(distiller: torch.nn.Module, losses: dict) -> None:
@@ -39,36 +42,32 @@ def main() -> None:
 
     wrappers = {
         id(d): OptimWrapper(torch.optim.SGD(d.student.parameters(), 1e-4))
-        for d in (usual, exact, half)
+        for d in (usual, *ours.values())
     }
 
     def usual_way() -> None:
         with torch.no_grad(), record(usual.teacher.model, [TAP]) as theirs:
             usual.teacher.model(images, samples, mode='loss')
-        with record(usual.student, [TAP]) as ours:
+        with record(usual.student, [TAP]) as its_own:
             losses = usual.student(images, samples, mode='loss')
         loss = usual.distill_losses['loss_kd']
-        losses['loss_kd'] = loss(ours[TAP], theirs[TAP], target)
+        losses['loss_kd'] = loss(its_own[TAP], theirs[TAP], target)
         optimize(usual, losses)
 
-    def ours(distiller: torch.nn.Module) -> None:
+    def whole(distiller: torch.nn.Module) -> None:
         optimize(distiller, distiller(images, samples, mode='loss'))
 
     def alone() -> None:
-        optimize(exact, exact.student(images, samples, mode='loss'))
+        optimize(usual, usual.student(images, samples, mode='loss'))
 
     def floor(distiller: torch.nn.Module) -> None:
         distiller.teacher(images)
         alone()
 
-    variants = {
-        'the usual way': usual_way,
-        'mmkd, exact': lambda: ours(exact),
-        'mmkd, bf16 teacher': lambda: ours(half),
-        'floor, exact': lambda: floor(exact),
-        'floor, bf16 teacher': lambda: floor(half),
-        'student alone': alone,
-    }
+    variants = {'the usual way': usual_way, 'student alone': alone}
+    for name, distiller in ours.items():
+        variants[f'mmkd, {name}'] = lambda d=distiller: whole(d)
+        variants[f'floor, {name}'] = lambda d=distiller: floor(d)
     found = times(variants, args.device, args.repeats)
     rows = [
         {
@@ -79,7 +78,7 @@ def main() -> None:
         }
         for name, ms in found.items()
     ]
-    for kind in ('exact', 'bf16 teacher'):
+    for kind in ours:
         over = found[f'mmkd, {kind}'] / found[f'floor, {kind}']
         print(f'{kind}: {over:.3f} times its floor')
     title = f'Training step, R101 to R18, 2x3x{args.size}x{args.size}'

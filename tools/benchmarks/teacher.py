@@ -7,9 +7,8 @@ python tools/benchmarks/teacher.py --device cuda --compile
 import copy
 
 import torch
-from measuring import parser_of, peak, report, silence, times
+from measuring import has_bf16, parser_of, peak, report, silence, times
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
 from pair import RECIPE, batch_of, network_of
 
 from mmkd.models.distillers.fast_path import FastPath
@@ -19,7 +18,6 @@ PATHS = {
     'BN folded': FastPath(True, False),
     'NHWC': FastPath(False, True),
     'both, the default': FastPath(),
-    'both, bf16': FastPath(precision='bf16'),
 }
 
 
@@ -31,14 +29,15 @@ def main() -> None:
     silence()
 
     paths = dict(PATHS)
+    if has_bf16(args.device):
+        paths['both, bf16'] = FastPath(precision='bf16')
     if args.device != 'cpu':
         paths['both, fp16'] = FastPath(precision='fp16')
     if args.compile:
         paths['both, compiled'] = FastPath(compile=True)
     torch.manual_seed(0)
     network = network_of(Config.fromfile(RECIPE).model.teacher.config)
-    network = revert_sync_batchnorm(network).to(args.device).eval()
-    network.requires_grad_(False)
+    network = network.to(args.device).eval().requires_grad_(False)
     images, _ = batch_of(args.device, args.size)
     plain = network(images)
     networks = {

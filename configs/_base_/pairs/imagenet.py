@@ -16,5 +16,5 @@ model = dict(
         )['{{$TEACHER:resnet34}}'],
     ),
 )
-# DKD's beta, its paper's.
-dkd_beta = dict(resnet18=0.5, mobilenet_v1=2.0)['{{$STUDENT:resnet18}}']
+# DKD's beta: 2 for MobileNet-V1, its paper's, as is 0.5 for ResNet-18.
+dkd_beta = dict(mobilenet_v1=2.0).get('{{$STUDENT:resnet18}}', 0.5)

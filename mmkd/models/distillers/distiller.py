@@ -119,11 +119,10 @@ class Distiller(BaseModel):
             raise RuntimeError('a Distiller has no teacher before init_weights()')
         factors = {term.name: term.factor() for term in self.terms}
         active = [term for term in self.terms if factors[term.name] > 0]
+        teacher_taps = [term.teacher_tap for term in active]
         if active:
-            self.teacher.prepare(inputs)
-        with record(
-            self.teacher.model, [term.teacher_tap for term in active]
-        ) as teacher_logits:
+            self.teacher.prepare(inputs, teacher_taps)
+        with record(self.teacher.model, teacher_taps) as teacher_logits:
             if active:
                 self.teacher(inputs, data_samples)
         with record(

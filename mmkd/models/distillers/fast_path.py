@@ -2,16 +2,18 @@
 
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import all_reduce, broadcast_object_list
 from torch import Tensor, nn
 
 from mmkd.errors import UserError
+
+from .taps import record
 
 HALF = dict(bf16=torch.bfloat16, fp16=torch.float16)
 RUNS = 2  # of each candidate, the first of which warms it up
@@ -23,7 +25,8 @@ class FastPath:
 
     Args:
         fuse_conv_bn: Fold each BN into the convolution before it; exact but for
-            rounding. Undone if the first batch shows otherwise. Default True.
+            rounding. Not done where the first batch shows that it would change the
+            output or a tap. Default True.
         channels_last: Keep images and weights in NHWC order; exact. Default True.
         precision: ``'fp32'``, the default; ``'bf16'`` or ``'fp16'``, which round the
             teacher's logits; or ``'auto'``: the fastest of them on the first batch.
@@ -46,38 +49,56 @@ class FastPath:
                 f"not '{self.precision}'"
             )
 
-    def apply(self, model: nn.Module, images: Tensor) -> tuple[nn.Module, str]:
+    def apply(
+        self, model: nn.Module, images: Tensor, taps: Iterable[str] = ()
+    ) -> tuple[nn.Module, str]:
         """Makes a faster network of ``model``, which it may use up.
 
         Args:
             model: A segmentor or classifier in eval mode.
             images: A batch, preprocessed.
+            taps: Modules whose outputs must stay what they are.
 
         Returns:
             The network and what to log: how fast it is on this batch, and how often it
             says the same class as before.
+
+        Raises:
+            UserError: for a half precision in which the outputs are not finite.
         """
-        plain, slow = _run(model, images)
+        plain, slow = _run(model, images, taps)
         fused = copy.deepcopy(model)
         if self.fuse_conv_bn:
-            fuse_conv_bn(fused)
-            if _differ(_run(fused, images)[0], plain):
+            try:
+                fuse_conv_bn(fused)
+                wrong = _differ(_run(fused, images, taps)[0], plain)
+            except (AttributeError, RuntimeError, TypeError):  # no pair of conv and BN
+                wrong = True
+            if wrong:
                 fused = copy.deepcopy(model)
         names = [self.precision]
-        if self.precision == 'auto':  # half precision is slow on a CPU
+        if self.precision == 'auto':
             names = ['fp32', 'bf16', *(['fp16'] if images.is_cuda else [])]
         found = {}
         for name in names:
-            candidate = self._convert(
-                copy.deepcopy(fused), HALF.get(name, images.dtype)
+            try:
+                candidate = self._convert(
+                    copy.deepcopy(fused), HALF.get(name, images.dtype)
+                )
+                found[name] = candidate, *_run(candidate, images, taps)
+            except RuntimeError:  # a layer that does not take this precision
+                if self.precision != 'auto':
+                    raise
+        best = _fastest(names, found, images.device)
+        if best is None:
+            raise UserError(
+                f"model.teacher.precision: in '{self.precision}' the teacher's outputs "
+                "are not finite; take 'fp32' or 'bf16'"
             )
-            found[name] = candidate, *_run(candidate, images)
-        best = [min(found, key=lambda name: found[name][2])]
-        broadcast_object_list(best)  # all processes learn from one and the same
-        candidate, output, fast = found[best[0]]
+        candidate, outputs, fast = found[best]
         return candidate, (
-            f'Teacher in {best[0]}: {1000 * fast:.0f} ms for the first batch, plain '
-            f'{1000 * slow:.0f} ms; {_agreement(output, plain)}'
+            f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, plain '
+            f'{1000 * slow:.0f} ms; {_agreement(outputs, plain)}'
         )
 
     def _convert(self, model: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -97,16 +118,19 @@ class FastPath:
 
 
 @torch.no_grad()
-def _run(model: nn.Module, images: Tensor) -> tuple[object, float]:
-    """What a network gives, and the seconds of its fastest run."""
+def _run(
+    model: nn.Module, images: Tensor, taps: Iterable[str]
+) -> tuple[list[Tensor], float]:
+    """What a network gives, at its taps too, and the seconds of its fastest run."""
     seconds = []
-    for _ in range(RUNS):
-        _wait(images)
-        start = time.perf_counter()
-        output = model(images, mode='tensor')
-        _wait(images)
-        seconds.append(time.perf_counter() - start)
-    return output, min(seconds)
+    with record(model, taps) as tapped:
+        for _ in range(RUNS):
+            _wait(images)
+            start = time.perf_counter()
+            output = model(images, mode='tensor')
+            _wait(images)
+            seconds.append(time.perf_counter() - start)
+    return [*_tensors(output), *tapped.values()], min(seconds)
 
 
 def _wait(images: Tensor) -> None:
@@ -114,7 +138,7 @@ def _wait(images: Tensor) -> None:
         torch.cuda.synchronize(images.device)
 
 
-def _tensors(output: object) -> Iterable[Tensor]:
+def _tensors(output: object) -> Iterator[Tensor]:
     """The tensors of an output, which may nest them."""
     if isinstance(output, Tensor):
         yield output
@@ -123,14 +147,32 @@ def _tensors(output: object) -> Iterable[Tensor]:
             yield from _tensors(item)
 
 
-def _differ(output: object, expected: object) -> bool:
+def _fastest(names: list[str], found: dict, device: torch.device) -> str | None:
+    """The fastest of the finite ones, by rank 0's clock, for all processes alike."""
+    fine = torch.tensor(
+        [name in found and _finite(found[name][1]) for name in names],
+        dtype=torch.int32,
+        device=device,
+    )
+    all_reduce(fine, 'min')
+    usable = [name for name, good in zip(names, fine.tolist(), strict=True) if good]
+    best = [min(usable, key=lambda name: found[name][2], default=None)]
+    broadcast_object_list(best)
+    return best[0]
+
+
+def _finite(outputs: list[Tensor]) -> bool:
+    return all(bool(output.isfinite().all()) for output in outputs)
+
+
+def _differ(outputs: list[Tensor], expected: list[Tensor]) -> bool:
     """Whether outputs differ by more than folding may round."""
-    pairs = zip(_tensors(output), _tensors(expected), strict=True)
+    pairs = zip(outputs, expected, strict=True)
     return any((a - b).norm() > 1e-3 * b.norm() for a, b in pairs)
 
 
-def _agreement(output: object, expected: object) -> str:
+def _agreement(outputs: list[Tensor], expected: list[Tensor]) -> str:
     """How often two outputs, logits first, have the same largest class."""
-    a, b = next(iter(_tensors(output))), next(iter(_tensors(expected)))
-    same = (a.argmax(1) == b.argmax(1)).double().mean()
-    return f'the same class at {100 * float(same):.2f} % of the positions'
+    same = outputs[0].argmax(1) == expected[0].argmax(1)
+    share = 100 * float(same.double().mean())
+    return f'the same class at {share:.2f} % of the positions'

@@ -1,7 +1,7 @@
 """The frozen network that the student learns from."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -60,15 +60,22 @@ class Teacher(nn.Module):
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
     ) -> object:
-        """Runs the network on images preprocessed for the student."""
-        return self.model(self.bridge(inputs), data_samples, mode=mode)
+        """Runs the network on images preprocessed for the student.
 
-    def prepare(self, inputs: Tensor) -> None:
+        In its own precision, whatever autocast says.
+        """
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.model(self.bridge(inputs), data_samples, mode=mode)
+
+    def prepare(self, inputs: Tensor, taps: Iterable[str] = ()) -> None:
         """Takes the fast path, once the device and a batch of images are there."""
-        if not self.ready:
-            self.ready = True
-            self.model, report = self.fast_path.apply(self.model, self.bridge(inputs))
-            print_log(report, logger='current')
+        if self.ready:
+            return
+        self.ready = True
+        with torch.autocast(inputs.device.type, enabled=False):
+            images = self.bridge(inputs)
+            self.model, report = self.fast_path.apply(self.model, images, taps)
+        print_log(report, logger='current')
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode, whatever ``mode`` says."""

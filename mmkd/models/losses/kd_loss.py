@@ -3,10 +3,10 @@
 from typing import Literal
 
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmkd import ops
-from mmkd.models.divergences import BalancedKL
+from mmkd.models.divergences import BalancedKL, ForwardKL
 from mmkd.registry import MODELS
 
 from .logit_loss import LogitLoss, mean_over_counted
@@ -31,7 +31,8 @@ class KDLoss(LogitLoss):
     warm-up, which the Distiller gives by default.
 
     Args:
-        args, kwargs: As of :class:`LogitLoss`.
+        tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
+            resolution, align_corners: As of :class:`LogitLoss`.
         impl: ``'fused'``: of maps, value and gradient at once and strip by strip, with
             the upsampling inside, see :func:`mmkd.ops.mean_divergence`; ``'eager'``:
             step by step, by autograd; ``'auto'``, the default: fused where it applies.
@@ -56,11 +57,26 @@ class KDLoss(LogitLoss):
 
     def __init__(
         self,
-        *args: object,
+        tau: float = 1.0,
+        tau_teacher: float | None = None,
+        standardize: bool = False,
+        divergence: dict | str | type | nn.Module = ForwardKL,
+        loss_weight: float = 1.0,
+        ignore_index: int = 255,
+        resolution: Literal['tap', 'label'] = 'tap',
+        align_corners: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
-        **kwargs: object,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            tau,
+            tau_teacher,
+            standardize,
+            divergence,
+            loss_weight,
+            ignore_index,
+            resolution,
+            align_corners,
+        )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
         self.impl = impl
@@ -91,6 +107,8 @@ class KDLoss(LogitLoss):
         """Why the fused path does not apply, if it does not."""
         if student.ndim != 4:
             return 'the logits are vectors'
+        if type(self) is not KDLoss:
+            return f'{type(self).__name__} may do a step otherwise'
         kind = type(self.divergence)
         if getattr(kind, 'forward', None) is not BalancedKL.forward:
             return f'the divergence is a {kind.__name__}'
