@@ -104,8 +104,8 @@ def enable_amp(config: Config) -> None:
         raise UserError(f'optim_wrapper.type: --amp goes with OptimWrapper, not {kind}')
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if config.model.get('teacher'):  # which autocast does not reach
-        config.model.teacher.setdefault('precision', 'fp16')
+    if teacher := config.get('model', {}).get('teacher'):  # which autocast spares
+        teacher.setdefault('precision', 'fp16')
 
 
 def enable_visualization(

@@ -108,6 +108,14 @@ class TestAmp:
         expected = dict(type='AmpOptimWrapper', loss_scale='dynamic')
         assert config.optim_wrapper == expected
 
+    def test_the_teacher_too(self, gpu):
+        """Autocast does not reach it: it has a precision of its own."""
+        for given, expected in ((dict(), 'fp16'), (dict(precision='fp32'), 'fp32')):
+            teacher = dict(checkpoint='t.pth', **given)
+            config = Config(dict(optim_wrapper=dict(), model=dict(teacher=teacher)))
+            run_config.enable_amp(config)
+            assert config.model.teacher.precision == expected
+
     def test_already_on(self, gpu):
         given = dict(type='AmpOptimWrapper', loss_scale=512.0)
         config = Config(dict(optim_wrapper=given))
