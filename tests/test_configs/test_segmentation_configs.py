@@ -124,24 +124,3 @@ def test_size_of_the_network(name, millions):
         network = MODELS.build(cfg.model)
     size = sum(parameter.numel() for parameter in network.parameters())
     assert round(size / 1e6, 2) == millions
-
-
-@pytest.mark.parametrize(
-    'folder', sorted(path.parent.name for path in CONFIGS.glob('*/metafile.yml'))
-)
-def test_metafile(folder):
-    """Every config of a folder is listed once, and nothing else is."""
-    yaml = pytest.importorskip('yaml')
-    index = yaml.safe_load((CONFIGS.parent / 'model-index.yml').read_text())
-    assert f'configs/{folder}/metafile.yml' in index['Import']
-
-    metafile = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())
-    collections = [collection['Name'] for collection in metafile['Collections']]
-    for collection in metafile['Collections']:
-        assert (CONFIGS.parent / collection['README']).is_file()
-    listed = [model['Config'] for model in metafile['Models']]
-    present = [f'configs/{name}' for name in ALL if name.startswith(f'{folder}/')]
-    assert sorted(listed) == present
-    for model in metafile['Models']:
-        assert model['Name'] == Path(model['Config']).stem
-        assert model['In Collection'] in collections
