@@ -27,13 +27,16 @@ def guarded() -> Iterator[None]:
     """What a tool runs in.
 
     Prints a UserError as one line, without a traceback, and exits with 1; has every
-    checkpoint read as weights only.
+    checkpoint read as weights only; takes leave of the other processes, for a group
+    whose threads still run when the interpreter ends may abort it.
     """
     try:
         with only_weights():
             yield
     except UserError as error:
         sys.exit(f'error: {error}')
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class CpuRunner(Runner):

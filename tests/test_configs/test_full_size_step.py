@@ -1,4 +1,4 @@
-"""One real training step of every full-size config, on random images."""
+"""One real training step of every full-size config, on images of half the size."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ SCALES += ['1xb16-40k_camvid-360x360']
 
 @pytest.mark.parametrize('scale', SCALES)
 def test_one_step(scale, monkeypatch):
-    """The five methods differ in the loss alone: one step does all their losses."""
+    """The methods differ in the loss alone: one step does all their losses."""
     configs = [
         Config.fromfile(path)
         for path in sorted(CONFIGS.glob(f'*/*r101-d8_pspnet_r18-d8_{scale}.py'))
     ]
-    assert len(configs) == 5
+    assert len(configs) >= 5
     model = configs[0].model
     for config in configs[1:]:
         assert config.model.student == model.student
@@ -34,6 +34,8 @@ def test_one_step(scale, monkeypatch):
         for number, config in enumerate(configs)
         for loss in config.model.distill_losses.values()
     }
+    size = tuple(side // 2 for side in model.student.data_preprocessor.size)
+    model.student.data_preprocessor.size = size  # to which images are padded
     model.student.pretrained = None  # would be downloaded, as the teacher's weights
 
     def random_weights(path, key):
@@ -51,11 +53,10 @@ def test_one_step(scale, monkeypatch):
     assert students == pytest.approx(12.79e6, rel=1e-3)
     assert teachers == pytest.approx(67.97e6, rel=1e-3)
 
-    height, width = model.student.data_preprocessor.size
-    batch = random_batch(size=(height, width), classes=classes)
+    batch = random_batch(size=size, classes=classes)
     before = distiller.student.decode_head.conv_seg.weight.clone()
     optim = OptimWrapper(torch.optim.SGD(distiller.parameters(), lr=0.01))
     log = distiller.train_step(batch, optim)
-    assert len([name for name in log if name.startswith('distill.loss')]) == 5
+    assert len([name for name in log if name.startswith('distill.loss')]) == len(configs)
     assert all(torch.isfinite(value).all() for value in log.values())
     assert not torch.equal(distiller.student.decode_head.conv_seg.weight, before)
