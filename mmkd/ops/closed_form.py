@@ -64,15 +64,17 @@ def divergence_(
         (..., 1, P) and (..., C, P).
     """
     factor = share
+    before = form.halves()[0][0]
     if form.standardize:
-        std, factor = standardize_(student, form.eps)
-        standardize_(teacher, form.eps)
+        std, factor = standardize_(student, form.eps, before)
+        standardize_(teacher, form.eps, before * form.ratio)
         if share is not None:
             factor.mul_(share)
-    if form.ratio != 1:
-        teacher.mul_(1 / form.ratio)
+    else:
+        for logits, tau in ((student, before), (teacher, before * form.ratio)):
+            if tau != 1:
+                logits.mul_(1 / tau)
     value = gradient = None
-    before = 1.0
     for tau, forward_weight, reverse_weight in form.halves():
         if tau != before:
             student.mul_(before / tau)
@@ -100,8 +102,8 @@ def divergence_(
     return value, gradient
 
 
-def standardize_(logits: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Divides centred logits by their std + eps; returns std and 1 / (std + eps).
+def standardize_(logits: Tensor, eps: float, tau: float) -> tuple[Tensor, Tensor]:
+    """Divides centred logits by (std + eps) tau; returns std and 1 / (std + eps).
 
     Of a constant pixel, all of whose centred logits are 0, std is 1 and the factor 0.
     """
@@ -110,7 +112,7 @@ def standardize_(logits: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     constant = variance == 0
     std = variance.masked_fill_(constant, 1).sqrt_()
     scale = (std + eps).reciprocal_().masked_fill_(constant, 0)
-    logits.mul_(scale)
+    logits.mul_(scale / tau)
     return std, scale
 
 
