@@ -27,16 +27,22 @@ def main() -> None:
 
     quiet()
     from mmkd.engine import launch, run_config
-    from mmkd.engine.hooks import LastValidationHook, SaveOnSignalHook
+    from mmkd.engine.hooks import (
+        LastValidationHook,
+        PositionSeedHook,
+        SaveOnSignalHook,
+    )
 
     with launch.guarded():
         config = run_config.load_config(args)
-        config.resume = args.resume
+        if args.resume:
+            run_config.resume_latest(config, args.cfg_options)
         if args.amp:
             run_config.enable_amp(config)
         run_config.check_data(config, 'train', 'val')
         runner = launch.build_runner(config)
         launch.check_start(runner)
+        runner.register_hook(PositionSeedHook())
         runner.register_hook(SaveOnSignalHook())
         runner.register_hook(LastValidationHook())
         runner.train()

@@ -19,6 +19,7 @@ from mmengine.model import (
 from mmengine.runner import Runner
 
 from mmkd.checkpoint import check_fit, load_weights, only_weights
+from mmkd.engine.saving import save_safely
 from mmkd.errors import UserError
 
 
@@ -80,6 +81,7 @@ def build_runner(config: Config) -> Runner:
     Raises:
         UserError: for a launcher that needs a GPU where there is none.
     """
+    save_safely()
     if get_device() != 'cpu':
         return Runner.from_cfg(config)
     if config.launcher == 'pytorch':

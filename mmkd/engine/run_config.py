@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmkd.engine.saving import latest_checkpoint
 from mmkd.errors import UserError
 
 
@@ -89,6 +90,19 @@ def _check_dataset(dataset: Config, key: str) -> None:
                 f"{key}.data_prefix.{name}: '{Path(root, folder)}' does not exist; "
                 f'{mend}'
             )
+
+
+def resume_latest(config: Config, options: Mapping[str, object] | None) -> None:
+    """Has a config go on from the last complete checkpoint, or else start.
+
+    From the ``load_from`` of the command line, if there is one.
+    """
+    if not (options or {}).get('load_from'):
+        latest = latest_checkpoint(config.work_dir)
+        if latest is None:
+            return
+        config.load_from = str(latest)
+    config.resume = True
 
 
 def enable_amp(config: Config) -> None:

@@ -57,6 +57,8 @@ def test_one_step(scale, monkeypatch):
     before = distiller.student.decode_head.conv_seg.weight.clone()
     optim = OptimWrapper(torch.optim.SGD(distiller.parameters(), lr=0.01))
     log = distiller.train_step(batch, optim)
-    assert len([name for name in log if name.startswith('distill.loss')]) == len(configs)
+    assert len([name for name in log if name.startswith('distill.loss')]) == len(
+        configs
+    )
     assert all(torch.isfinite(value).all() for value in log.values())
     assert not torch.equal(distiller.student.decode_head.conv_seg.weight, before)

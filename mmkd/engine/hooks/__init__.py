@@ -1,5 +1,6 @@
 from .distill_hook import DistillHook
 from .last_validation_hook import LastValidationHook
+from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
 
-__all__ = ['DistillHook', 'LastValidationHook', 'SaveOnSignalHook']
+__all__ = ['DistillHook', 'LastValidationHook', 'PositionSeedHook', 'SaveOnSignalHook']

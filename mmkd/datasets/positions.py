@@ -1,0 +1,115 @@
+"""Randomness as a function of the position in the stream of samples.
+
+What a sample looks like then depends neither on how many samples its worker has made
+before, nor on how many workers there are, nor on whether the run was interrupted.
+"""
+
+import random
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mmkd.errors import UserError
+
+
+def seed_by(*numbers: int) -> None:
+    """Seeds Python's, NumPy's and PyTorch's generators with a mix of some numbers.
+
+    Example:
+        >>> seed_by(0, 7)
+        >>> first = torch.rand(1)
+        >>> seed_by(0, 7)
+        >>> bool(torch.rand(1) == first)
+        True
+    """
+    state = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(state[1])
+    torch.manual_seed(int(state[2]))
+
+
+class PositionBatchSampler(Sampler):
+    """Says beside each index of a batch at which epoch and position it stands.
+
+    Args:
+        batch_sampler: Gives the indices; its ``sampler`` may have ``set_epoch``.
+        endless: Whether to begin the next epoch by itself, as loops do that count
+            iterations.
+    """
+
+    def __init__(self, batch_sampler: Sampler, endless: bool) -> None:
+        self.batch_sampler = batch_sampler
+        self.sampler = batch_sampler.sampler
+        self.endless = endless
+        self.epoch = 0
+        self.done = 0
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Leaves out the first ``done`` batches, once; none of them is loaded."""
+        left_out, self.done = self.done, 0
+        for epoch in count() if self.endless else [self.epoch]:
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
+            position = 0
+            for batch in self.batch_sampler:
+                places = count(position)
+                position += len(batch)
+                if left_out:
+                    left_out -= 1
+                    continue
+                yield [(i, epoch, p) for i, p in zip(batch, places, strict=False)]
+            if not position:
+                raise UserError(
+                    'train_dataloader: there is not one batch in an epoch; lower '
+                    'batch_size, or set drop_last=False'
+                )
+
+
+class PositionDataset(Dataset):
+    """A data set whose samples' random numbers depend on their position alone.
+
+    Args:
+        dataset: Whose attributes this one has too.
+        seeds: What the stream as a whole depends on: the run's seed and the rank.
+    """
+
+    def __init__(self, dataset: Dataset, seeds: tuple[int, ...]) -> None:
+        self.dataset = dataset
+        self.seeds = seeds
+
+    def __getattr__(self, name: str) -> object:
+        if name == 'dataset':  # not there yet, when unpickled
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, place: tuple[int, int, int]) -> object:
+        index, *position = place
+        seed_by(*self.seeds, *position)
+        return self.dataset[index]
+
+
+def by_position(
+    loader: DataLoader, seeds: tuple[int, ...], endless: bool
+) -> DataLoader:
+    """A loader of the same batches, with randomness by position."""
+    return DataLoader(
+        PositionDataset(loader.dataset, seeds),
+        batch_sampler=PositionBatchSampler(loader.batch_sampler, endless),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        prefetch_factor=loader.prefetch_factor,
+        persistent_workers=loader.persistent_workers,
+    )

@@ -1,0 +1,95 @@
+"""Checkpoints that a kill or a full disk cannot spoil."""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from mmkd.errors import UserError
+
+# Of checkpoints that a run can go on from; the best ones have no optimiser's state.
+RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
+
+
+class AtomicBackend(LocalBackend):
+    """Writes a file whole or not at all: beside it first, then in its place."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes bytes.
+
+        Raises:
+            UserError: if they cannot be written; what was there before stays.
+        """
+        path = Path(filepath)
+        new = path.with_name(f'.{path.name}.{os.getpid()}')
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with new.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise UserError(
+                f"work_dir: '{path}' cannot be written: {error.strerror}; earlier "
+                'checkpoints are as they were: mend that, and go on with --resume'
+            ) from error
+
+
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's, but the outdated checkpoint goes after the new one is there."""
+
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int | str, meta: dict
+    ) -> None:
+        outdated, kept = None, getattr(self, 'keep_ckpt_ids', None)
+        if self.max_keep_ckpts > 0 and step not in list(kept)[-1:]:
+            if len(kept) == self.max_keep_ckpts:
+                outdated = kept.popleft()
+            kept.append(step)  # seeing it there, MMEngine removes nothing
+            runner.message_hub.update_info('keep_ckpt_ids', list(kept))
+        super()._save_checkpoint_with_step(runner, step, meta)
+        if outdated is not None and is_main_process():
+            name = self.filename_tmpl.format(outdated)
+            path = self.file_backend.join_path(self.out_dir, name)
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+
+
+def save_safely() -> None:
+    """Puts both in the place of MMEngine's, for whatever a config calls them."""
+    register_backend('local', AtomicBackend, force=True, prefixes='')
+    HOOKS.register_module(name='CheckpointHook', module=SafeCheckpointHook, force=True)
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint that a run goes on from: the last one that is complete.
+
+    ``last_checkpoint`` names it, unless the run was killed between the two. Leftovers
+    of a longer run before it in the same folder do not count.
+    """
+    note = Path(work_dir, 'last_checkpoint')
+    last = Path(note.read_text().strip() if note.is_file() else '')
+    if not last.is_file():  # moved with the folder, perhaps
+        last = Path(work_dir, last.name or note.name)
+    found = [path for kind in RESUMABLE for path in last.parent.glob(kind)]
+    found = [path for path in found if zipfile.is_zipfile(path)]
+    if last.is_file() and zipfile.is_zipfile(last):
+        found = [path for path in found if _is_later(path, last)] or [last]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _is_later(path: Path, last: Path) -> bool:
+    """By its number and by the clock: copied files have any time."""
+    numbers = [
+        [int(number) for number in re.findall(r'\d+', each.stem)]
+        for each in (last, path)
+    ]
+    return numbers[0] < numbers[1] and last.stat().st_mtime < path.stat().st_mtime

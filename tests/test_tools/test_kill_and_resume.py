@@ -1,0 +1,160 @@
+"""A run that is killed with -9 and resumed ends with the student it would have had."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from .conftest import environment
+from .test_distributed import TOOLS, free_port
+
+# What there is to lose: theta of CTKD, an average of the weights, momentum, dropout.
+RUN = """
+_base_ = 'kd.py'
+model = dict(
+    distill_losses=dict(
+        loss_kd=dict(_delete_=True, type='CTKDLoss', standardize=True, {ctkd}),
+    )
+)
+custom_hooks = [dict(type='EMAHook', momentum=0.1)]
+"""
+KINDS = dict(
+    iterations=RUN.format(ctkd='by_epoch=False, warmup=30')
+    + """
+train_cfg = dict(max_iters=45, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
+""",
+    epochs=RUN.format(ctkd='by_epoch=True, warmup=4')
+    + """
+train_cfg = dict(
+    _delete_=True, type='EpochBasedTrainLoop', max_epochs=8, val_interval=4
+)
+train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler'))
+default_hooks = dict(
+    checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1),
+    logger=dict(log_metric_by_epoch=True),
+)
+log_processor = dict(by_epoch=True)
+param_scheduler = [dict(type='PolyLR', power=0.9, begin=0, end=8, by_epoch=True)]
+""",
+)
+LAST = dict(iterations='iter_45.pth', epochs='epoch_8.pth')
+
+
+def start(bench, processes, *arguments):
+    """Starts a training; returns the process and its log."""
+    if processes == 1:
+        return bench.start('train.py', *arguments)
+    config, *options = arguments
+    log = bench.folder / f'{len(list(bench.folder.glob("*.log")))}.log'
+    with log.open('wb') as file:
+        process = subprocess.Popen(
+            ['bash', TOOLS / 'dist_train.sh', config, str(processes), *options],
+            cwd=bench.folder,
+            env={**environment(), 'PORT': free_port()},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    return process, log
+
+
+def run(bench, *arguments):
+    """A training to its end; returns what it printed."""
+    process, log = start(bench, *arguments)
+    (getattr(process, 'join', None) or process.wait)(100)
+    code = process.returncode if hasattr(process, 'returncode') else process.exitcode
+    assert code == 0, log.read_text()[-4000:]
+    return log.read_text()
+
+
+def kill(bench, moment, processes, *arguments):
+    """Starts a training, and kills all of it at a moment after its first checkpoint."""
+    process, log = start(bench, processes, *arguments)
+    work_dir = bench.folder / arguments[arguments.index('--work-dir') + 1]
+    until = time.monotonic() + 100
+    while not (work_dir / 'last_checkpoint').exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(moment)
+    os.kill(process.pid, signal.SIGKILL)
+    for folder in Path('/proc').glob('[0-9]*'):  # its workers are in other sessions
+        with contextlib.suppress(OSError):
+            if work_dir.name.encode() in (folder / 'cmdline').read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+    (getattr(process, 'join', None) or process.wait)(100)
+    assert 'Traceback' not in log.read_text()
+
+
+def state(bench, kind, work_dir):
+    """All that the last checkpoint holds, but for the log."""
+    path = bench.folder / work_dir / LAST[kind]
+    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    checkpoint.pop('message_hub')
+    checkpoint.pop('meta')
+    return checkpoint
+
+
+def differences(one, other, name=''):
+    """Where two nested states are not the same to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return [] if torch.equal(one, other) else [name]
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return [f'{name}: keys']
+        parts = [(key, one[key], other[key]) for key in one]
+    elif isinstance(one, list | tuple):
+        parts = [(i, *pair) for i, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return [] if one == other else [name]
+    return [d for key, a, b in parts for d in differences(a, b, f'{name}.{key}')]
+
+
+@pytest.fixture(scope='module')
+def whole(bench, kd):
+    """The end of an uninterrupted run, each of which is made once."""
+    made = {}
+
+    def whole(kind, processes):
+        if (kind, processes) not in made:
+            config = bench.write(f'{kind}.py', KINDS[kind])
+            work_dir = f'whole_{kind}_{processes}'
+            run(bench, processes, config, '--work-dir', work_dir)
+            made[kind, processes] = state(bench, kind, work_dir)
+        return made[kind, processes]
+
+    return whole
+
+
+@pytest.mark.parametrize(
+    ('kind', 'workers', 'processes'),
+    [
+        ('iterations', 4, 1),
+        ('epochs', 0, 1),
+        ('iterations', 4, 2),
+        pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
+        pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
+        pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
+        pytest.param('epochs', 0, 2, marks=pytest.mark.slow),
+        pytest.param('epochs', 4, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_killed(bench, whole, kind, workers, processes):
+    expected = whole(kind, processes)
+    moment = random.SystemRandom().uniform(0, 1)
+    work_dir = f'killed_{kind}_{workers}_{processes}'
+    arguments = [f'{kind}.py', '--work-dir', work_dir, '--cfg-options']
+    arguments.append(f'train_dataloader.num_workers={workers}')
+    arguments.append(f'train_dataloader.persistent_workers={workers > 0}')
+    kill(bench, moment, processes, *arguments)
+    done = (bench.folder / work_dir / LAST[kind]).exists()
+    printed = run(bench, processes, *arguments, '--resume')
+    assert done or '(train)' in printed
+    found = state(bench, kind, work_dir)
+    assert 'ema_state_dict' in found
+    assert 'distill_losses' in found
+    assert differences(expected, found) == [], f'killed {moment} s after a checkpoint'
