@@ -16,6 +16,7 @@ with needs_openmmlab():
     from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
     from mmengine.registry import HOOKS as MMENGINE_HOOKS
     from mmengine.registry import MODELS as MMENGINE_MODELS
+    from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
     from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -29,6 +30,13 @@ FUNCTIONS = Registry(
 )
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']
+)
+
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope='mmkd',
+    locations=['mmkd.engine.cpu_amp'],
 )
 
 # MMEngine's table of packages whose configs may be bases is closed; without this

@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from the latest checkpoint in the work-dir, if there is one',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='train in automatic mixed precision (GPU)'
+        '--amp', action='store_true', help='train in automatic mixed precision'
     )
     return parser.parse_args()
 

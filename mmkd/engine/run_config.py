@@ -106,16 +106,19 @@ def resume_latest(config: Config, options: Mapping[str, object] | None) -> None:
 
 
 def enable_amp(config: Config) -> None:
-    """Has a config train in automatic mixed precision.
+    """Has a config train in automatic mixed precision: fp16, or bf16 on a CPU.
 
     Raises:
-        UserError: without a GPU, or with an optimiser wrapper of another kind.
+        UserError: with an optimiser wrapper of another kind.
     """
-    if get_device() == 'cpu':
-        raise UserError('--amp needs a GPU, and there is none')
     kind = config.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'optim_wrapper.type: --amp goes with OptimWrapper, not {kind}')
+    if get_device() == 'cpu':
+        config.optim_wrapper.type = 'mmkd.CpuAmpOptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            config.optim_wrapper.pop(key, None)
+        return
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if teacher := config.get('model', {}).get('teacher'):  # which autocast spares

@@ -98,8 +98,13 @@ def gpu(monkeypatch):
 class TestAmp:
     def test_without_a_gpu(self, monkeypatch):
         monkeypatch.setattr(run_config, 'get_device', lambda: 'cpu')
-        with pytest.raises(UserError, match='--amp needs a GPU'):
-            run_config.enable_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+        given = dict(type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict())
+        teacher = dict(checkpoint='t.pth')
+        config = Config(dict(optim_wrapper=given, model=dict(teacher=teacher)))
+        run_config.enable_amp(config)
+        expected = dict(type='mmkd.CpuAmpOptimWrapper', optimizer=dict())
+        assert config.optim_wrapper == expected
+        assert config.model.teacher == teacher
 
     @pytest.mark.parametrize('given', [dict(), dict(type='OptimWrapper')])
     def test_turned_on(self, gpu, given):

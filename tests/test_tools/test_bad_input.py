@@ -254,14 +254,6 @@ def test_resuming_from_what_is_no_checkpoint(bench, kd):
     assert "load_from: 'kd.py' is not a checkpoint" in error
 
 
-def test_amp_without_a_gpu(bench, kd):
-    if torch.cuda.is_available():
-        pytest.skip('there is a GPU')
-    assert '--amp needs a GPU' in error_of(
-        bench.run('train.py', kd, '--amp', code=None)
-    )
-
-
 def test_process_of_its_own_prints_nothing_else(bench, kd):
     done = bench.shell(sys.executable, TRAIN, 'gone.py')
     assert done.code == 1

@@ -1,6 +1,13 @@
 from .distill_hook import DistillHook
+from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
 from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
 
-__all__ = ['DistillHook', 'LastValidationHook', 'PositionSeedHook', 'SaveOnSignalHook']
+__all__ = [
+    'DistillHook',
+    'FiniteHook',
+    'LastValidationHook',
+    'PositionSeedHook',
+    'SaveOnSignalHook',
+]

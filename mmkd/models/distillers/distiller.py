@@ -55,7 +55,7 @@ class Distiller(BaseModel):
         ... )  # doctest: +SKIP
     """
 
-    runner_hooks = ({'type': 'mmkd.DistillHook'},)
+    runner_hooks = ({'type': 'mmkd.DistillHook'}, {'type': 'mmkd.FiniteHook'})
 
     def __init__(
         self,
@@ -76,6 +76,8 @@ class Distiller(BaseModel):
         self.__dict__['teacher'] = None
         self.distill_losses = nn.ModuleDict()
         self.terms: list[Term] = []
+        # The last batch's logits by network and tap, for what looks into a failure.
+        self.recorded: dict[tuple[str, str], Tensor] = {}
         if not distill_losses:
             raise UserError('model.distill_losses: at least one loss is needed')
         for name, config in distill_losses.items():
@@ -129,6 +131,14 @@ class Distiller(BaseModel):
             self.student, [term.student_tap for term in active]
         ) as student_logits:
             losses = self.student(inputs, data_samples, mode='loss')
+        self.recorded = {
+            (network, tap): logits.detach()
+            for network, taps in (
+                ('student', student_logits),
+                ('teacher', teacher_logits),
+            )
+            for tap, logits in taps.items()
+        }
         target = stack_targets(data_samples)
         for term in self.terms:
             name, factor = term.name, factors[term.name]

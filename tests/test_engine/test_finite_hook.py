@@ -1,0 +1,131 @@
+"""NaN never reaches the weights."""
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from mmkd.engine.hooks import FiniteHook
+from mmkd.errors import UserError
+from tests.conftest import random_batch
+
+
+class Batches(torch.utils.data.Dataset):
+    """Pairs of images by name; those that begin with "bad" hold a NaN."""
+
+    def __init__(self, names):
+        self.items = []
+        for name in names:
+            torch.manual_seed(int(name[-1]))
+            batch = random_batch(2)
+            for image, sample in zip(*batch.values(), strict=True):
+                image[0, 0, 0] = torch.nan if name.startswith('bad') else 1.0
+                sample.set_metainfo(dict(img_path=f'{name}.png'))
+                self.items.append(dict(inputs=image, data_samples=sample))
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+@pytest.fixture
+def train(distiller_config, tmp_path):
+    """Trains on one batch after the other; returns the Runner."""
+    distiller_config['student']['decode_head']['dropout_ratio'] = 0
+    distiller_config['student']['auxiliary_head']['dropout_ratio'] = 0
+
+    def train(*names, **options):
+        runner = Runner(
+            model=distiller_config,
+            work_dir=str(tmp_path / '-'.join(names)[:40]),
+            train_dataloader=dict(
+                dataset=Batches(names),
+                batch_size=2,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=dict(type='pseudo_collate'),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+            optim_wrapper=dict(
+                optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.1)
+            ),
+            randomness=dict(seed=0),
+            default_scope='mmseg',
+            experiment_name=str(tmp_path) + ''.join(names),
+            **options,
+        )
+        runner.train()
+        return runner
+
+    return train
+
+
+SKIP = dict(custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')])
+
+
+def test_stops(train, tmp_path):
+    before = train('good1').model.state_dict()
+    with pytest.raises(UserError) as raised:
+        train('good1', 'bad2', 'good3')
+    error = str(raised.value)
+    assert error.startswith('iteration 2: ')
+    for part in (
+        'distill.loss_kd is nan',
+        "the student's decode_head.conv_seg has ",
+        "the teacher's decode_head.conv_seg has ",
+        'the step was not taken',
+        "action='skip'",
+    ):
+        assert part in error
+    (path,) = tmp_path.glob('good1-*/nonfinite_iter_2_rank_0.pth')
+    assert str(path) in error
+    assert not list(path.parent.glob('epoch_*.pth'))
+    evidence = torch.load(path, weights_only=True)
+    assert evidence['images'] == ['bad2.png', 'bad2.png']
+    assert torch.isnan(evidence['inputs'][0]).sum() == 1
+    assert torch.isnan(evidence['losses']['distill.loss_kd'])
+    assert set(evidence['logits']) == {
+        'student.decode_head.conv_seg',
+        'teacher.decode_head.conv_seg',
+    }
+    names = [name for name in before if name.endswith(('weight', 'bias'))]
+    assert names
+    for name in names:
+        assert torch.equal(evidence['state_dict'][name], before[name])
+
+
+def test_leaves_the_step_out(train):
+    """As if the batch had not been there: weights, momentum, BN's statistics."""
+    expected = train('good1', 'good3').model.state_dict()
+    found = train('good1', 'bad2', 'good3', **SKIP).model.state_dict()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_stops_when_nothing_else_comes(train):
+    with pytest.raises(UserError, match=r'^iteration 21: '):
+        train('good0', *['bad1'] * 30, **SKIP)
+
+
+def test_the_gradient_alone(train, monkeypatch):
+    """A loss of finite value whose gradient is not: the square root at 0."""
+
+    def root(self, losses):
+        total = (self.student.decode_head.conv_seg.weight * 0).sum().sqrt()
+        return total, dict(loss=total)
+
+    monkeypatch.setattr('mmkd.models.Distiller.parse_losses', root)
+    with pytest.raises(UserError, match='losses are finite, but the gradient is not'):
+        train('good1')
+
+
+@pytest.mark.parametrize('options', [{}, SKIP])
+def test_there_is_one(train, options):
+    hooks = train('good1', **options).hooks
+    (hook,) = [hook for hook in hooks if isinstance(hook, FiniteHook)]
+    assert hook.action == ('skip' if options else 'stop')
+
+
+def test_unknown_action():
+    with pytest.raises(UserError, match=r'FiniteHook\.action'):
+        FiniteHook('ignore')

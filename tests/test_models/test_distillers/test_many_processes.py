@@ -1,0 +1,192 @@
+"""Two processes train as one, and the teacher stays where it is."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
+
+from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
+from mmkd.registry import MODELS
+from tests.conftest import build, network, random_batch
+from tests.test_tools.conftest import preload
+
+LOSSES = {
+    'kd': dict(type='KDLoss'),
+    'bdd-ls': dict(
+        type='KDLoss', standardize=True, divergence='BalancedKL', resolution='label'
+    ),
+    'dkd': dict(type='DKDLoss'),
+    'ctkd': dict(type='CTKDLoss', warmup=0, by_epoch=False),
+    'cwd': dict(type='CWDLoss'),
+    'mlkd': dict(type='MLKDLoss'),
+    'dist': dict(type='DISTLoss'),
+}
+OVER_POSITIONS = ['kd', 'bdd-ls', 'dkd', 'ctkd', 'cwd']
+AT_ONCE = dict(schedule=dict(warmup=0))
+
+
+def make(config, loss):
+    """A Distiller with frozen BN and without dropout."""
+    config = copy.deepcopy(config)
+    config['distill_losses'] = dict(loss_kd={**LOSSES[loss], **AT_ONCE})
+    torch.manual_seed(0)
+    distiller = MODELS.build(Config(dict(model=config)).model)
+    distiller.init_weights()
+    return distiller.eval()
+
+
+def batch_of(ignored):
+    """Four images; so many rows of each are ignored."""
+    torch.manual_seed(1)
+    batch = random_batch(4)
+    for sample, rows in zip(batch['data_samples'], ignored, strict=True):
+        sample.gt_sem_seg.data[:, :rows] = 255
+    return torch.stack(batch['inputs']) / 128 - 1, batch['data_samples']
+
+
+def gradient(model, batch, images):
+    """That of the distillation, from some images of a batch, in float64."""
+    inputs, samples = batch
+    losses = model(inputs[images].double(), samples[images], mode='loss')
+    # DDP wants every parameter to have one.
+    total, _ = getattr(model, 'module', model).parse_losses(losses)
+    (losses['distill.loss_kd'] + 0 * total).backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def one_of_two(rank, config, jobs, folder):
+    """A process: writes its gradients, and how much went over the network."""
+    rendezvous = f'file://{folder}/rendezvous'
+    torch.distributed.init_process_group('gloo', rendezvous, None, 2, rank)
+    images, found = slice(2 * rank, 2 * rank + 2), {}
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        for loss, ignored in jobs:
+            distiller = make(config, loss).double()
+            torch.distributed.barrier()
+            before = received()
+            model = MMDistributedDataParallel(
+                distiller, device_ids=None, broadcast_buffers=False
+            )
+            gradients = gradient(model, batch_of(ignored), images)
+            torch.distributed.barrier()
+            gradients = {n.removeprefix('module.'): g for n, g in gradients.items()}
+            found[loss, ignored] = gradients, received() - before
+    torch.save(found, f'{folder}/{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+def received():
+    """Bytes that this machine has sent itself."""
+    (line,) = [x for x in Path('/proc/net/dev').read_text().split('\n') if 'lo:' in x]
+    return int(line.partition(':')[2].split()[0])
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    """A small student of a large teacher."""
+    teacher = network(width=32)
+    torch.manual_seed(7)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        state = build(teacher).state_dict()
+    checkpoint = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
+    torch.save(dict(state_dict=state, meta={}), checkpoint)
+    return dict(
+        type='mmkd.Distiller',
+        student=network(),
+        teacher=dict(model=teacher, checkpoint=str(checkpoint)),
+    )
+
+
+EQUAL = (4, 8, 8, 4)  # rows that are ignored: of both processes as many
+UNEQUAL = (4, 4, 24, 24)
+
+
+@pytest.fixture(scope='module')
+def in_two(config, tmp_path_factory):
+    """What each of two processes found, and had received."""
+    folder = tmp_path_factory.mktemp('two')
+    jobs = [*((loss, EQUAL) for loss in OVER_POSITIONS), ('kd', UNEQUAL)]
+    processes = [
+        preload().Process(target=one_of_two, args=(rank, config, jobs, str(folder)))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+        assert process.exitcode == 0
+    return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+
+
+def difference(found, expected):
+    """The largest, against the largest number of all."""
+    assert found.keys() == expected.keys()
+    largest = max(float(value.abs().max()) for value in expected.values())
+    return max(float((found[n] - expected[n]).abs().max()) for n in expected) / largest
+
+
+@pytest.mark.parametrize('loss', OVER_POSITIONS)
+def test_gradients_are_those_of_one_process(config, in_two, loss):
+    distiller = make(config, loss).double()
+    expected = gradient(distiller, batch_of(EQUAL), slice(4))
+    for found in in_two:
+        assert difference(found[loss, EQUAL][0], expected) < 1e-12
+
+
+def test_unequal_counts(config, in_two):
+    """Each process weighs the same, as with mmseg's own cross entropy."""
+    alone = []
+    for images in (slice(2), slice(2, 4)):
+        distiller = make(config, 'kd').double()
+        alone.append(gradient(distiller, batch_of(UNEQUAL), images))
+    expected = {name: (alone[0][name] + alone[1][name]) / 2 for name in alone[0]}
+    for found in in_two:
+        assert difference(found['kd', UNEQUAL][0], expected) < 1e-12
+
+
+def test_teacher_is_never_sent(config, in_two):
+    """Nor are its gradients: what goes round is of the student's size."""
+    student, teacher = (
+        8 * sum(parameter.numel() for parameter in build(network).parameters())
+        for network in (config['student'], config['teacher']['model'])
+    )
+    sent = max(sent for found in in_two for _, sent in found.values())
+    assert student < sent < teacher / 2
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+@pytest.mark.parametrize('kind', [OptimWrapper, CpuAmpOptimWrapper])
+def test_accumulation(config, loss, kind):
+    """Also in bf16: the weights move with every second batch, by a finite step."""
+    distiller = make(config, loss)
+    wrapper = kind(torch.optim.SGD(distiller.parameters(), 0.01), accumulative_counts=2)
+    wrapper.initialize_count_status(distiller, 0, 4)
+    weight = distiller.student.decode_head.conv_seg.weight
+    moved = []
+    for number in range(4):
+        before = weight.detach().clone()
+        torch.manual_seed(number)
+        log = distiller.train_step(random_batch(), wrapper)
+        assert all(torch.isfinite(value).all() for value in log.values())
+        moved.append(not torch.equal(weight, before))
+    assert moved == [False, True, False, True]
+    assert all(torch.isfinite(p).all() for p in distiller.parameters())
+
+
+def test_bf16_is_close(config):
+    """The student's forward pass alone is rounded; the loss is as in float32."""
+    batch = random_batch()
+    logs = []
+    for kind in (OptimWrapper, CpuAmpOptimWrapper):
+        distiller = make(config, 'bdd-ls')
+        wrapper = kind(torch.optim.SGD(distiller.parameters(), 0.01))
+        logs.append(distiller.train_step(copy.deepcopy(batch), wrapper))
+    assert distiller.recorded['student', 'decode_head.conv_seg'].dtype == torch.bfloat16
+    for name, value in logs[0].items():
+        torch.testing.assert_close(logs[1][name], value, rtol=0.05, atol=0.01)
+        assert logs[1][name].dtype == torch.float32
