@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test test-all lint clean
 
 install: $(VENV)/.installed
 
@@ -23,6 +23,11 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Also what takes longer, or needs root: two machines are network namespaces.
+test-all: install
+	$(BIN)/python -m pytest -m ''
+	$(BIN)/python tools/benchmarks/soak.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -119,3 +119,19 @@ def test_the_data_set_is_still_itself():
     assert loader.dataset.metainfo == Noise.metainfo
     assert len(loader.dataset) == 10
     assert len(loader_of(endless=False)) == 4
+
+
+def test_nothing_that_is_left_out_is_loaded():
+    """79,000 iterations are left out in a moment."""
+
+    class Counting(Noise):
+        loaded = 0
+
+        def __getitem__(self, index):
+            self.loaded += 1
+            return super().__getitem__(index)
+
+    dataset = Counting(2975)
+    loader = loader_of(dataset=dataset, done=79_000, batch_size=2)
+    next(iter(loader))
+    assert dataset.loaded == 2

@@ -4,7 +4,8 @@ python tools/benchmarks/soak.py
 
 Distils a tiny pair on a few drawn street scenes with all that a real run does: workers,
 augmentation, logs, checkpoints, validations. What the process and its workers hold is
-read every 50 iterations; the first third is warm-up. Linux only.
+read every 50 iterations; the first third is warm-up. Exits with 1 if memory or open
+files have grown by more than 2 %. Linux only.
 """
 
 import os
@@ -25,6 +26,7 @@ from mmengine.runner import Runner
 TOOLS = Path(__file__).parents[1]
 DEMO = TOOLS.parent / 'configs' / 'demo'
 EVERY = 50
+LIMIT = 2  # percent; the time is the machine's as well
 NARROW = {'backbone.base_channels': 8, 'backbone.stem_channels': 8}
 NARROW |= {'decode_head.in_channels': 64, 'decode_head.channels': 8}
 NARROW |= {'auxiliary_head.in_channels': 32, 'auxiliary_head.channels': 8}
@@ -139,6 +141,8 @@ def main() -> None:
             {'of a run': what, 'growth, %': growth, 'early': early, 'late': late}
         )
     report('soak', f'{args.iterations} iterations, after warm-up', rows, args)
+    if max(row['growth, %'] for row in rows[:2]) > LIMIT:
+        sys.exit(f'grown by more than {LIMIT} %')
 
 
 if __name__ == '__main__':
