@@ -158,3 +158,19 @@ def test_killed(bench, whole, kind, workers, processes):
     assert 'ema_state_dict' in found
     assert 'distill_losses' in found
     assert differences(expected, found) == [], f'killed {moment} s after a checkpoint'
+
+
+def test_told_to_leave_amid_an_epoch(bench, whole):
+    """The resumed run takes the rest of the epoch."""
+    expected = whole('epochs', 1)
+    arguments = ['epochs.py', '--work-dir', 'left_epochs']
+    process, log = bench.start('train.py', *arguments)
+    until = time.monotonic() + 60
+    while '[2][2/3]' not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode == 128 + signal.SIGTERM, log.read_text()[-2000:]
+    assert list((bench.folder / 'left_epochs').glob('epoch_*_iter_*.pth'))
+    run(bench, 1, *arguments, '--resume')
+    assert differences(expected, state(bench, 'epochs', 'left_epochs')) == []

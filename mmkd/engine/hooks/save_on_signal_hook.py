@@ -3,11 +3,13 @@
 import signal
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
+
+AGREE_EVERY = 10  # iterations
 
 
 @HOOKS.register_module()
@@ -15,9 +17,9 @@ class SaveOnSignalHook(Hook):
     """Saves a checkpoint and leaves on SIGTERM or SIGUSR1, after the iteration.
 
     Schedulers send one of them some time before they kill. The processes agree on the
-    iteration, since all must save in the same one. The exit status is 128 plus the
-    signal's number, and ``--resume`` goes on from there. An epoch-based run, whose
-    loader cannot start amid an epoch, begins the unfinished epoch again.
+    iteration, since all must save in the same one; as that waits for the device, they
+    do so at every tenth. The exit status is 128 plus the signal's number, and
+    ``--resume`` goes on from there.
     """
 
     priority = 'LOWEST'
@@ -37,6 +39,8 @@ class SaveOnSignalHook(Hook):
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Saves and leaves, if any process was told to."""
+        if get_world_size() > 1 and not self.every_n_train_iters(runner, AGREE_EVERY):
+            return
         received = torch.tensor(self.received)
         all_reduce(received, op='max')
         number = int(received)
