@@ -4,6 +4,7 @@ import os
 import pickle
 import pickletools
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,14 +92,7 @@ def load_weights(
         UserError: if the file is missing, truncated, not a checkpoint, or would run
             code.
     """
-    give = 'give another'
-    if key != 'checkpoint':  # test.py's argument, no key of the config
-        give += f' with --cfg-options {key}=PATH'
-    with only_weights():
-        if '://' in path:
-            checkpoint = _load_remote(path, key)
-        else:
-            checkpoint = _load_local(Path(path).expanduser(), f"{key}: '{path}'", give)
+    checkpoint, give = read_checkpoint(path, key), _mend(key)
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
         raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {give}")
@@ -112,6 +106,24 @@ def load_weights(
         found = ', '.join(map(str, list(checkpoint)[:5])) or 'nothing'
         raise UserError(f"{key}: '{path}' holds no weights, but {found}; {give}")
     return state, checkpoint.get('meta') or {}
+
+
+def read_checkpoint(path: str, key: str) -> object:
+    """Reads a checkpoint, whatever is in it, safely.
+
+    The arguments and errors are those of :func:`load_weights`.
+    """
+    with only_weights():
+        if '://' in path:
+            return _load_remote(path, key)
+        return _load_local(Path(path).expanduser(), f"{key}: '{path}'", _mend(key))
+
+
+def _mend(key: str) -> str:
+    """What to do about a bad file."""
+    if key == 'checkpoint':  # a tool's argument, no key of the config
+        return 'give another'
+    return f'give another with --cfg-options {key}=PATH'
 
 
 def _load_local(path: Path, what: str, give: str) -> object:
@@ -173,9 +185,19 @@ def _what_is_wrong(path: Path) -> str:
         head = file.read(len(ZIP))
     if not head:
         return 'is empty'
+    if zipfile.is_zipfile(path) and _holds_a_program(path):
+        return 'is a program of TorchScript, not a checkpoint'
+    if tarfile.is_tarfile(path):
+        return 'is of a PyTorch before 0.4, if a checkpoint at all: save it anew'
     if head.startswith(PICKLE) or (head == ZIP and not zipfile.is_zipfile(path)):
         return 'is truncated or damaged: fetch or save it again'
     return 'is not a checkpoint of PyTorch'
+
+
+def _holds_a_program(path: Path) -> bool:
+    """Whether a zip file has what torch.jit.save writes beside the weights."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def check_fit(

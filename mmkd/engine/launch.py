@@ -1,5 +1,6 @@
 """A Runner for the machine at hand: a GPU box, a cluster or a laptop."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from mmengine.model import (
 from mmengine.runner import Runner
 
 from mmkd.checkpoint import check_fit, load_weights, only_weights
+from mmkd.engine.pretrained import check_pretrained
 from mmkd.engine.saving import save_safely
 from mmkd.errors import UserError
 
@@ -83,6 +85,10 @@ def build_runner(config: Config) -> Runner:
     """
     save_safely()
     if get_device() != 'cpu':
+        if config.launcher == 'pytorch':
+            check_processes(
+                int(os.environ.get('LOCAL_WORLD_SIZE', 1)), torch.cuda.device_count()
+            )
         return Runner.from_cfg(config)
     if config.launcher == 'pytorch':
         # MMEngine's own start would ask for a GPU first.
@@ -99,11 +105,22 @@ def build_runner(config: Config) -> Runner:
     return runner
 
 
-def check_start(runner: Runner) -> None:
-    """Raises a UserError if ``load_from``, the weights to begin with, is no checkpoint.
+def check_processes(processes: int, gpus: int) -> None:
+    """Raises a UserError for more processes on a machine than it has GPUs."""
+    if processes > gpus:
+        raise UserError(
+            f'--launcher pytorch: {processes} processes, but this machine has {gpus} '
+            f'GPUs (that CUDA_VISIBLE_DEVICES shows); start dist_train.sh with {gpus}'
+        )
 
-    Once the processes know each other: only one of them downloads.
+
+def check_start(runner: Runner) -> None:
+    """Raises a UserError if what the training begins with is no checkpoint.
+
+    That is what the network's parts are initialised with, and ``load_from``. Once the
+    processes know each other: only one of them downloads.
     """
+    check_pretrained(runner.cfg.model)
     if runner.cfg.get('load_from'):
         load_weights(runner.cfg.load_from, 'load_from')
 

@@ -73,7 +73,8 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint that a run goes on from: the last one that is complete.
 
     ``last_checkpoint`` names it, unless the run was killed between the two. Leftovers
-    of a longer run before it in the same folder do not count.
+    of a longer run before it in the same folder do not count. If none is complete, it
+    is the one that is named: to begin anew is not what was asked for.
     """
     note = Path(work_dir, 'last_checkpoint')
     last = Path(note.read_text().strip() if note.is_file() else '')
@@ -83,7 +84,8 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     found = [path for path in found if zipfile.is_zipfile(path)]
     if last.is_file() and zipfile.is_zipfile(last):
         found = [path for path in found if _is_later(path, last)] or [last]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    named = last if last.is_file() and last.name != note.name else None
+    return max(found, key=lambda path: path.stat().st_mtime, default=named)
 
 
 def _is_later(path: Path, last: Path) -> bool:

@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmkd.checkpoint import only_weights
 from mmkd.engine.model_hooks import let_models_bring_hooks
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
@@ -92,7 +93,8 @@ class Distiller(BaseModel):
 
     def init_weights(self) -> None:
         """Initialises the student and builds the teacher; the Runner does, to train."""
-        self.student.init_weights()
+        with only_weights():  # whichever tool trains
+            self.student.init_weights()
         self.teacher_config = inline_teacher(self.teacher_config, self.config_folder)
         # Apart from the student's random numbers, which stay those of a lone student.
         with torch.random.fork_rng(devices=[]):

@@ -1,0 +1,266 @@
+"""A stranger's checkpoint runs no code, whichever way it gets in."""
+
+import io
+import os
+import pickle
+import runpy
+import sys
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+from mmkd.engine import launch
+from tests.test_tools.conftest import TOOLS
+
+pytestmark = pytest.mark.filterwarnings('ignore:`torch.jit')  # of TorchScript itself
+WEIGHTS = {'weight': torch.ones(3)}
+
+
+class MakeFolder:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def with_zip(path, code):
+    torch.save({'state_dict': WEIGHTS, 'code': code}, path)
+
+
+def with_legacy(path, code):
+    content = {'state_dict': WEIGHTS, 'code': code}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def with_pickle(path, code):
+    path.write_bytes(pickle.dumps({'state_dict': WEIGHTS, 'code': code}, protocol=2))
+
+
+def with_getattr(path, code):
+    """Takes its way from a log history, which a checkpoint may hold, to exec."""
+
+    def text(value):
+        return b'X' + len(value).to_bytes(4, 'little') + value.encode()
+
+    def take(owner, name):
+        return b'c__builtin__\ngetattr\n' + owner + text(name) + b'\x86R'
+
+    history = b'cmmengine.logging.history_buffer\nHistoryBuffer\n'
+    found = take(take(take(history, '__init__'), '__globals__'), 'get')
+    execute = take(found + text('__builtins__') + b'\x85R', 'get')
+    execute += text('exec') + b'\x85R'
+    program = text(f'import os; os.mkdir({code.path!r})')
+    torch.save({'state_dict': WEIGHTS}, path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, content in parts.items():
+            if name.endswith('data.pkl'):
+                content = b'\x80\x02' + execute + program + b'\x85R.'
+            archive.writestr(name, content)
+
+
+class Program(torch.nn.Module):
+    """Makes a file when it is loaded."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path: str = path
+        self.training = False
+
+    def forward(self, images):
+        return images
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.path, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.path = state[0]
+        file = torch.from_file(state[0], shared=True, size=1, dtype=torch.uint8)
+        self.training = bool(file.sum() > 1)
+
+
+def with_torchscript(path, code):
+    torch.jit.save(torch.jit.script(Program(code.path)), path)
+
+
+def with_tar(path, code):
+    """As PyTorch wrote before 0.4."""
+    with tarfile.open(path, 'w') as archive:
+        for name in ('sys_info', 'storages', 'tensors', 'pickle'):
+            content = pickle.dumps(code, protocol=2)
+            part = tarfile.TarInfo(name)
+            part.size = len(content)
+            archive.addfile(part, io.BytesIO(content))
+
+
+def with_npy(path, code):
+    with path.open('wb') as file:
+        np.save(file, np.array([code], dtype=object), allow_pickle=True)
+
+
+def with_npz(path, code):
+    with path.open('wb') as file:
+        np.savez(file, weight=np.array([code], dtype=object))
+
+
+def unsafely(path):
+    torch.load(path, weights_only=False)
+
+
+def with_numpy(path):
+    loaded = np.load(path, allow_pickle=True)
+    if isinstance(loaded, np.lib.npyio.NpzFile):
+        loaded['weight']
+
+
+def unpickle(path):
+    pickle.loads(path.read_bytes())
+
+
+# How to make each kind, what runs its code, and what the user is told.
+REFUSED = 'is refused, since loading it could run code'
+KINDS = {
+    'zip': (with_zip, unsafely, REFUSED),
+    'legacy': (with_legacy, unsafely, REFUSED),
+    'pickle': (with_pickle, unpickle, REFUSED),
+    'getattr': (with_getattr, unsafely, REFUSED),
+    'torchscript': (with_torchscript, unsafely, 'is a program of TorchScript'),
+    'tar': (with_tar, unsafely, 'is of a PyTorch before 0.4'),
+    'npy': (with_npy, with_numpy, 'is not a checkpoint of PyTorch'),
+    'npz': (with_npz, with_numpy, 'is not a checkpoint of PyTorch'),
+}
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('kind', KINDS)
+def test_is_dangerous(tmp_path, kind):
+    """Without mmkd the code runs: that it does not, below, means something."""
+    make, load, _ = KINDS[kind]
+    path, marker = tmp_path / 'a.pth', tmp_path / 'marker'
+    make(path, MakeFolder(marker))
+    assert not marker.exists()
+    try:
+        load(path)
+    except Exception:  # what is left, once the code has run, need not make sense
+        assert marker.exists()
+    assert marker.exists()
+
+
+def options(*keys):
+    """A way in through --cfg-options."""
+
+    def arguments(bench, path):
+        settings = [f'{key}={path}' if '=' not in key else key for key in keys]
+        return 'train.py', ['kd.py', '--cfg-options', *settings], keys[0]
+
+    return arguments
+
+
+def in_the_config(bench, path):
+    key = 'model.teacher.checkpoint'
+    text = f"_base_ = 'kd.py'\nmodel = dict(teacher=dict(checkpoint='{path}'))\n"
+    bench.write('strangers_teacher.py', text)
+    return 'train.py', ['strangers_teacher.py'], key
+
+
+def in_init_cfg(bench, path):
+    text = f"""
+_base_ = 'kd.py'
+init_cfg = dict(type='Pretrained', checkpoint='{path}')
+model = dict(student=dict(backbone=dict(init_cfg=init_cfg)))
+"""
+    bench.write('strangers_init.py', text)
+    key = 'model.student.backbone.init_cfg.checkpoint'
+    return 'train.py', ['strangers_init.py'], key
+
+
+def to_resume(bench, path):
+    folder = path.parent
+    (folder / 'last_checkpoint').write_text(str(path))
+    return 'train.py', ['kd.py', '--resume', '--work-dir', str(folder)], 'load_from'
+
+
+def to_test(bench, path):
+    return 'test.py', ['kd.py', str(path)], 'checkpoint'
+
+
+def to_convert(bench, path):
+    tool = 'model_converters/mdistiller2mmkd.py'
+    return tool, [str(path), 'new.pth', '--network', 'resnet20'], 'checkpoint'
+
+
+WAYS = {
+    'teacher, in the config': in_the_config,
+    'teacher': options('model.teacher.checkpoint'),
+    "student's init": options('model.student.pretrained'),
+    "backbone's init": in_init_cfg,
+    'load_from': options('load_from'),
+    'resume': to_resume,
+    'resume by key': options('load_from', 'resume=True'),
+    'test': to_test,
+    'convert': to_convert,
+}
+
+
+class BareRunner:
+    """Of a Runner no more than what reads checkpoints before the first iteration."""
+
+    def __init__(self, config):
+        self.cfg = config
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            self.model = MODELS.build(config.model)
+
+    def register_hook(self, hook):
+        pass
+
+    def train(self):
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            self.model.init_weights()
+
+
+@pytest.fixture
+def stranger(bench, kd, tmp_path):
+    """Makes a file and says how it gets in; afterwards its code must not have run."""
+    marker = tmp_path / 'marker'
+
+    def make(kind, way):
+        path = tmp_path / 'iter_4.pth'
+        KINDS[kind][0](path, MakeFolder(marker))
+        return path, *WAYS[way](bench, path)
+
+    yield make
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('kind', KINDS)
+def test_refused(bench, stranger, monkeypatch, kind, way):
+    path, tool, arguments, key = stranger(kind, way)
+    monkeypatch.chdir(bench.folder)
+    monkeypatch.setattr(launch, 'build_runner', BareRunner)
+    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(TOOLS / tool), run_name='__main__')
+    error = left.value.code  # a text is printed, and the exit status is 1
+    assert error.startswith(f"error: {key}: '{path}' {KINDS[kind][2]}")
+    assert '\n' not in error
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_refused_by_the_process(bench, stranger, way):
+    path, tool, arguments, key = stranger('zip', way)
+    result = bench.run(tool, *arguments, code=1)
+    assert 'Traceback' not in result.output
+    lines = [line for line in result.output.splitlines() if 'error: ' in line]
+    (error,) = lines
+    assert error.startswith(f"error: {key}: '{path}' {REFUSED}")
