@@ -11,6 +11,10 @@ class UserError(ValueError):
     tools print it without a traceback.
     """
 
+    def __str__(self) -> str:
+        # A DataLoader puts its worker's whole traceback before the message.
+        return super().__str__().strip().rpartition(f'{type(self).__name__}: ')[2]
+
 
 @contextmanager
 def needs_openmmlab() -> Iterator[None]:

@@ -7,7 +7,7 @@ CONFIG=${1:?usage: dist_test.sh CONFIG CHECKPOINT PROCESSES [ARGUMENTS]}
 CHECKPOINT=${2:?usage: dist_test.sh CONFIG CHECKPOINT PROCESSES [ARGUMENTS]}
 PROCESSES=${3:?usage: dist_test.sh CONFIG CHECKPOINT PROCESSES [ARGUMENTS]}
 
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} exec python -m torch.distributed.run \
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} exec python -m mmkd.engine.torchrun \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -30,6 +30,8 @@ def main() -> None:
 
     quiet()
     from mmkd.engine import launch, run_config
+    from mmkd.engine.blame import naming_keys
+    from mmkd.engine.hooks import CheckDataHook
     from mmkd.engine.student_config import student_config
 
     with launch.guarded():
@@ -44,9 +46,11 @@ def main() -> None:
         if args.out is not None:
             config.test_evaluator.update(output_dir=args.out, keep_results=True)
         run_config.check_data(config, 'test')
-        runner = launch.build_runner(config)
-        launch.check_checkpoint(runner)
-        runner.test()
+        with naming_keys(config):
+            runner = launch.build_runner(config)
+            launch.check_checkpoint(runner)
+            runner.register_hook(CheckDataHook())
+            runner.test()
 
 
 if __name__ == '__main__':

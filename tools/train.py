@@ -27,7 +27,9 @@ def main() -> None:
 
     quiet()
     from mmkd.engine import launch, run_config
+    from mmkd.engine.blame import naming_keys
     from mmkd.engine.hooks import (
+        CheckDataHook,
         LastValidationHook,
         PositionSeedHook,
         SaveOnSignalHook,
@@ -40,12 +42,14 @@ def main() -> None:
         if args.amp:
             run_config.enable_amp(config)
         run_config.check_data(config, 'train', 'val')
-        runner = launch.build_runner(config)
-        launch.check_start(runner)
-        runner.register_hook(PositionSeedHook())
-        runner.register_hook(SaveOnSignalHook())
-        runner.register_hook(LastValidationHook())
-        runner.train()
+        with naming_keys(config):
+            runner = launch.build_runner(config)
+            launch.check_start(runner)
+            runner.register_hook(CheckDataHook())
+            runner.register_hook(PositionSeedHook())
+            runner.register_hook(SaveOnSignalHook())
+            runner.register_hook(LastValidationHook())
+            runner.train()
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mmkd.datasets.wrapping import WrappedDataset, with_dataset
 from mmkd.errors import UserError
 
 
@@ -71,7 +72,7 @@ class PositionBatchSampler(Sampler):
                 )
 
 
-class PositionDataset(Dataset):
+class PositionDataset(WrappedDataset):
     """A data set whose samples' random numbers depend on their position alone.
 
     Args:
@@ -80,16 +81,8 @@ class PositionDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, seeds: tuple[int, ...]) -> None:
-        self.dataset = dataset
+        super().__init__(dataset)
         self.seeds = seeds
-
-    def __getattr__(self, name: str) -> object:
-        if name == 'dataset':  # not there yet, when unpickled
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, place: tuple[int, int, int]) -> object:
         index, *position = place
@@ -101,15 +94,8 @@ def by_position(
     loader: DataLoader, seeds: tuple[int, ...], endless: bool
 ) -> DataLoader:
     """A loader of the same batches, with randomness by position."""
-    return DataLoader(
+    return with_dataset(
+        loader,
         PositionDataset(loader.dataset, seeds),
-        batch_sampler=PositionBatchSampler(loader.batch_sampler, endless),
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        prefetch_factor=loader.prefetch_factor,
-        persistent_workers=loader.persistent_workers,
+        PositionBatchSampler(loader.batch_sampler, endless),
     )

@@ -1,11 +1,13 @@
 """From the command line to a config that is ready to run."""
 
+import inspect
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.registry import DATASETS, DefaultScope
 
 from mmkd.engine.saving import latest_checkpoint
 from mmkd.errors import UserError
@@ -58,10 +60,11 @@ CIFAR_FILES = dict(
 
 def check_data(config: Config, *splits: str) -> None:
     """Raises a UserError for data folders that are not there, before any work."""
-    for split in splits:
-        loader = config.get(f'{split}_dataloader') or {}
-        if 'dataset' in loader:
-            _check_dataset(loader.dataset, f'{split}_dataloader.dataset')
+    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        for split in splits:
+            loader = config.get(f'{split}_dataloader') or {}
+            if 'dataset' in loader:
+                _check_dataset(loader.dataset, f'{split}_dataloader.dataset')
 
 
 def _check_dataset(dataset: Config, key: str) -> None:
@@ -90,6 +93,33 @@ def _check_dataset(dataset: Config, key: str) -> None:
                 f"{key}.data_prefix.{name}: '{Path(root, folder)}' does not exist; "
                 f'{mend}'
             )
+        if name == 'img_path' and folder and '://' not in folder:
+            _check_images(dataset, Path(root, folder), key)
+
+
+def _check_images(dataset: Config, folder: Path, key: str) -> None:
+    """Checks that there is an image; MMSegmentation would fail at joining none."""
+    suffixes = dataset.get('img_suffix') or _default_suffix(dataset.get('type'))
+    suffixes = [suffixes] if isinstance(suffixes, str) else suffixes
+    images = (file for suffix in suffixes for file in folder.rglob(f'*{suffix}'))
+    if suffixes and next(images, None) is None:
+        raise UserError(
+            f"{key}.data_prefix.img_path: '{folder}' holds no image "
+            f'(*{", *".join(suffixes)}); see data/README.md on placing them, or give '
+            f'their suffix as {key}.img_suffix'
+        )
+
+
+def _default_suffix(kind: str | type | None) -> Sequence[str]:
+    """How a data set's own image files end; () if it does not say."""
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    for owner in getattr(kind, '__mro__', ()):
+        parameter = inspect.signature(owner.__init__).parameters.get('img_suffix')
+        if parameter is not None:
+            return parameter.default
+    return ()
 
 
 def resume_latest(config: Config, options: Mapping[str, object] | None) -> None:

@@ -1,16 +1,27 @@
 """What a user gets wrong: one line that names the key and the mend, before training."""
 
+import shutil
+import socket
 import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+from torch.utils.data import DataLoader
 
-from mmkd.engine import run_config
+from mmkd.datasets.checked import CheckedDataset
+from mmkd.engine import launch, run_config
+from mmkd.engine.blame import naming_keys
 from mmkd.errors import UserError
+from tests.test_tools.conftest import write_camvid
 
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
 
@@ -45,6 +56,11 @@ OPTIONS = {
         [f'{LOSS}.teacher: ', 'did you mean', 'decode_head.conv_seg'],
     ),
     'tau': ([f'{LOSS}.tau=0'], [f'{LOSS}: tau must be > 0']),
+    'negative_tau': ([f'{LOSS}.tau=-2'], [f'{LOSS}: tau must be > 0']),
+    'negative_weight': (
+        [f'{LOSS}.loss_weight=-1'],
+        [f'{LOSS}: loss_weight must be >= 0'],
+    ),
     'loss_type': ([f'{LOSS}.type=KDLos'], [f'{LOSS}: ', "'KDLos'", 'KDLoss']),
     'divergence': (
         [f'{LOSS}.divergence.type=BalancedLK'],
@@ -87,6 +103,42 @@ OPTIONS = {
         ['model.teacher.ckpt=teacher.pth'],
         ['model.teacher: unknown key ckpt', 'checkpoint'],
     ),
+    'head_key': (
+        ['model.student.decode_head.num_clases=11'],
+        ['model.student.decode_head.num_clases: unknown key', 'did you mean num_cla'],
+    ),
+    'model_key': (
+        ['model.studnet.type=EncoderDecoder'],
+        ['model.studnet: unknown key of Distiller; did you mean student'],
+    ),
+    'backbone_type': (
+        ['model.student.backbone.type=ResNetV1cc'],
+        ["model.student.backbone.type: unknown type 'ResNetV1cc'"],
+    ),
+    'loop_key': (
+        ['train_cfg.max_iter=2'],
+        ['train_cfg.max_iter: unknown key of IterBasedTrainLoop', 'max_iters?'],
+    ),
+    'loader_key': (
+        ['train_dataloader.batchsize=2'],
+        ['train_dataloader.batchsize: unknown key of DataLoader'],
+    ),
+    'data_key': (
+        ['train_dataloader.dataset.data_rot=data'],
+        ['train_dataloader.dataset.data_rot: unknown key', 'did you mean data_root'],
+    ),
+    'transform': (
+        ['train_dataloader.dataset.pipeline.5.type=PhotometricDistortion'],
+        ['train_dataloader.dataset.pipeline.5.type: unknown type'],
+    ),
+    'image_suffix': (
+        ['train_dataloader.dataset.img_suffix=.tif'],
+        ['train_dataloader.dataset.data_prefix.img_path: ', 'no image (*.tif)'],
+    ),
+    'pretrained': (
+        ['model.student.pretrained=gone.pth'],
+        ["model.student.pretrained: 'gone.pth' does not exist"],
+    ),
     'data_root': (
         ['train_dataloader.dataset.data_root=gone'],
         [
@@ -102,11 +154,18 @@ OPTIONS = {
 
 
 # What builds no Runner takes no process: the rest of them goes through the tool.
-THROUGH_THE_TOOL = ('tap', 'checkpoint_missing', 'by_epoch')
+THROUGH_THE_TOOL = (
+    'tap',
+    'checkpoint_missing',
+    'by_epoch',
+    'loop_key',
+    'loader_key',
+    'pretrained',
+)
 
 
-def build(bench, options):
-    """What train.py does until the first iteration, but for the Runner."""
+def read(options):
+    """The config of a run with those options."""
     options = dict(option.split('=') for option in options)
     options = {key: DictAction._parse_iterable(options[key]) for key in options}
     args = Namespace(
@@ -114,7 +173,14 @@ def build(bench, options):
     )
     config = run_config.load_config(args)
     run_config.check_data(config, 'train', 'val')
-    with DefaultScope.overwrite_default_scope('mmseg'):
+    return config
+
+
+def build(options):
+    """What train.py does until the first iteration, but for the Runner."""
+    config = read(options)
+    with DefaultScope.overwrite_default_scope('mmseg'), naming_keys(config):
+        DATASETS.build(config.train_dataloader.dataset)
         distiller = MODELS.build(config.model)
         distiller.init_weights()
     return distiller
@@ -122,7 +188,7 @@ def build(bench, options):
 
 def test_nothing_wrong(bench, kd, monkeypatch):
     monkeypatch.chdir(bench.folder)
-    assert build(bench, []).teacher is not None
+    assert build([]).teacher is not None
 
 
 @pytest.mark.parametrize('case', OPTIONS)
@@ -134,7 +200,7 @@ def test_option(bench, kd, monkeypatch, case):
     else:
         monkeypatch.chdir(bench.folder)
         with pytest.raises(UserError) as raised:
-            build(bench, options)
+            build(options)
         error = str(raised.value)
     assert '\n' not in error
     for part in expected:
@@ -191,7 +257,7 @@ def test_teachers_checkpoint(bench, kd, monkeypatch, spoil):
     else:
         monkeypatch.chdir(bench.folder)
         with pytest.raises(UserError) as raised:
-            build(bench, [option])
+            build([option])
         error = f'error: {raised.value}'
     assert error.startswith('error: model.teacher.checkpoint: ')
     for part in CHECKPOINTS[spoil]:
@@ -207,7 +273,7 @@ def test_teacher_of_other_classes(bench, kd, monkeypatch):
     monkeypatch.chdir(bench.folder)
     options = ['model.teacher.checkpoint=bad.pth', 'model.teacher.config=seven.py']
     with pytest.raises(UserError) as raised:
-        build(bench, options)
+        build(options)
     assert f'{LOSS}.teacher: ' in str(raised.value)
     assert 'gives 7 classes' in str(raised.value)
 
@@ -252,6 +318,237 @@ def test_resuming_from_what_is_no_checkpoint(bench, kd):
     options = ('--cfg-options', 'load_from=kd.py')
     error = error_of(bench.run('train.py', kd, *options, code=None))
     assert "load_from: 'kd.py' is not a checkpoint" in error
+
+
+def test_fewer_classes_than_the_data(bench, kd):
+    options = ('--cfg-options', 'model.decode_head.num_classes=7')
+    error = error_of(bench.run('train.py', 'student.py', *options, code=None))
+    assert 'model.decode_head.num_classes: 7, but train_dataloader.dataset' in error
+    assert 'set it to 11' in error
+
+
+def test_two_classes_standardised(bench, kd, monkeypatch):
+    """Z-scores of two logits say nothing but which is larger."""
+    two = 'dict(num_classes=2, in_channels='
+    text = (bench.folder / 'teacher.py').read_text()
+    bench.write('two.py', text.replace('dict(in_channels=', two))
+    monkeypatch.chdir(bench.folder)
+    head = 'model.student.{}_head.num_classes=2'
+    options = [head.format('decode'), head.format('auxiliary')]
+
+    def cut(checkpoint):
+        state = checkpoint['state_dict']
+        for key in [key for key in state if 'conv_seg' in key]:
+            state[key] = state[key][:2]
+
+    save_teacher(bench, 'two.pth', cut)
+    options += ['model.teacher.config=two.py', 'model.teacher.checkpoint=two.pth']
+    distiller = build([*options, f'{LOSS}.schedule.warmup=0'])
+    label = PixelData(data=torch.zeros(1, 64, 64, dtype=torch.long))
+    samples = [SegDataSample(gt_sem_seg=label) for _ in range(2)]
+    with pytest.raises(UserError, match='at least 3 entries') as raised:
+        distiller.loss(torch.rand(2, 3, 64, 64), samples)
+    assert str(raised.value).startswith(f'{LOSS}: ')
+    assert 'standardize=False' in str(raised.value)
+
+
+def damage(path, share=0.5):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+
+def replace(path, array):
+    Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def truncated_png(root):
+    damage(root / 'train/1.png')
+
+
+def truncated_jpeg(root):
+    with Image.open(root / 'train/1.png') as image:
+        image.save(root / 'train/1.jpg')
+    (root / 'train/1.png').unlink()
+    damage(root / 'train/1.jpg', 0.9)
+
+
+def empty_image(root):
+    damage(root / 'train/1.png', 0)
+
+
+def text_as_image(root):
+    (root / 'train/1.png').write_text('version https://git-lfs.github.com/spec/v1')
+
+
+def truncated_label(root):
+    damage(root / 'trainannot/1.png')
+
+
+def missing_label(root):
+    (root / 'trainannot/1.png').unlink()
+
+
+def label_of_another_size(root):
+    replace(root / 'trainannot/1.png', np.zeros((32, 48)))
+
+
+def label_out_of_range(root):
+    replace(root / 'trainannot/1.png', np.full((64, 96), 42))
+
+
+MEND = ['fetch it again', 'skip_corrupt=True']
+DATA = {
+    truncated_png: ["train/1.png' cannot be read: truncated", *MEND],
+    truncated_jpeg: ["train/1.jpg' cannot be read: truncated", *MEND],
+    empty_image: ["train/1.png' cannot be read: it is empty", *MEND],
+    text_as_image: ["train/1.png' cannot be read", *MEND],
+    truncated_label: ["trainannot/1.png' cannot be read: truncated", *MEND],
+    missing_label: ["trainannot/1.png' does not exist", 'suffixes'],
+    label_of_another_size: [
+        "trainannot/1.png' is 48x32, but its image",
+        "train/1.png' is 96x64",
+    ],
+    label_out_of_range: [
+        "trainannot/1.png': label value 42, but num_classes is 11",
+        'reduce_zero_label',
+    ],
+}
+
+
+@pytest.fixture
+def spoilt(bench, kd, tmp_path):
+    """Spoils a copy of the data; gives the option to train on it."""
+
+    def make(spoil):
+        root = tmp_path / 'data'
+        shutil.copytree(bench.folder / 'data', root)
+        spoil(root)
+        return f'train_dataloader.dataset.data_root={root}'
+
+    return make
+
+
+def samples_of(option, workers=0, **kwargs):
+    config = read([option])
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(config.train_dataloader.dataset)
+    checked = CheckedDataset(dataset, 11, **kwargs)
+    loader = DataLoader(checked, num_workers=workers, collate_fn=pseudo_collate)
+    files = [batch['data_samples'][0].img_path for batch in loader]
+    return checked, [Path(file).name for file in files]
+
+
+@pytest.mark.parametrize('spoil', DATA, ids=lambda spoil: spoil.__name__)
+def test_data(bench, spoilt, monkeypatch, spoil):
+    monkeypatch.chdir(bench.folder)
+    with pytest.raises(UserError) as raised:
+        samples_of(spoilt(spoil))
+    assert '\n' not in str(raised.value)
+    for part in DATA[spoil]:
+        assert part in str(raised.value)
+
+
+def test_no_images(bench, spoilt, monkeypatch):
+    monkeypatch.chdir(bench.folder)
+
+    def remove(root):
+        for path in root.glob('train/*.png'):
+            path.unlink()
+
+    with pytest.raises(UserError, match=r'img_path: .*train. holds no image') as raised:
+        read([spoilt(remove)])
+    assert 'data/README.md' in str(raised.value)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('spoil', [truncated_png, truncated_jpeg, truncated_label])
+def test_corrupt_files_are_skipped_and_counted(
+    bench, spoilt, monkeypatch, spoil, workers
+):
+    """The next one stands in for it, on whichever worker."""
+    monkeypatch.chdir(bench.folder)
+    checked, files = samples_of(spoilt(spoil), workers, skip=True)
+    assert files == [f'{index}.png' for index in (0, 2, 2, 3, 4, 5)]
+    assert checked.skipped.nonzero().flatten().tolist() == [1]
+
+
+def test_wrong_labels_are_not_skipped(bench, spoilt, monkeypatch):
+    """They are a mistake in the config, and may be all of the data."""
+    monkeypatch.chdir(bench.folder)
+    with pytest.raises(UserError, match='label value 42'):
+        samples_of(spoilt(label_out_of_range), skip=True)
+
+
+WORKERS = ('train_dataloader.num_workers=2', 'train_dataloader.batch_size=6')
+
+
+def test_corrupt_file_on_a_worker(bench, spoilt):
+    options = ('--cfg-options', spoilt(truncated_png), *WORKERS)
+    error = error_of(bench.run('train.py', 'student.py', *options, code=None))
+    assert error.startswith("error: '")
+    assert "train/1.png' cannot be read" in error
+
+
+def test_training_without_the_corrupt_file(bench, spoilt):
+    """Logged once, counted once, and the same in each run."""
+    options = (spoilt(truncated_png), *WORKERS, 'skip_corrupt=True')
+    runs = [
+        bench.run('train.py', 'student.py', '--work-dir', name, '--cfg-options', *more)
+        for name, more in (
+            ('skipped', options),
+            ('skipped_again', (*options, 'train_dataloader.num_workers=0')),
+        )
+    ]
+    for run in runs:
+        assert run.output.count("train/1.png' cannot be read") == 1
+        assert 'skip_corrupt: 1 of 6 training samples were skipped' in run.output
+    losses = [
+        [line['loss'] for line in bench.scalars(name) if 'loss' in line]
+        for name in ('skipped', 'skipped_again')
+    ]
+    assert len(losses[0]) == 4
+    assert losses[0] == losses[1]
+
+
+def test_corrupt_file_of_the_validation(bench, kd, tmp_path):
+    """Is an error in any case: a metric is one of all images."""
+    write_camvid(tmp_path / 'data')
+    damage(tmp_path / 'data/val/3.png')
+    options = [
+        f'test_dataloader.dataset.data_root={tmp_path}/data',
+        'skip_corrupt=True',
+    ]
+    checkpoint = 'work_dirs/teacher/iter_4.pth'
+    error = error_of(
+        bench.run(
+            'test.py', 'teacher.py', checkpoint, '--cfg-options', *options, code=None
+        )
+    )
+    assert "val/3.png' cannot be read" in error
+
+
+def test_more_processes_than_gpus():
+    launch.check_processes(2, 2)
+    with pytest.raises(UserError, match='8 processes, but this machine has 2 GPUs'):
+        launch.check_processes(8, 2)
+
+
+def test_port_in_use(bench, kd):
+    script = TRAIN.with_name('dist_train.sh')
+    with socket.create_server(('', 0)) as server:
+        port = str(server.getsockname()[1])
+        done = bench.shell('bash', script, kd, 1, PORT=port)
+    *_, last = done.output.strip().splitlines()
+    assert done.code == 1
+    assert last.startswith(f'error: PORT: {port} of this machine is in use')
+    assert 'Traceback' not in done.output
+
+
+def test_error_of_several_processes(bench, kd):
+    done = bench.shell('bash', TRAIN.with_name('dist_train.sh'), 'gone.py', 1, PORT='0')
+    assert done.code == 1
+    assert "error: config: 'gone.py' does not exist" in done.output
+    assert 'Traceback' not in done.output
 
 
 def test_process_of_its_own_prints_nothing_else(bench, kd):

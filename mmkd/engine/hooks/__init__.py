@@ -1,3 +1,4 @@
+from .check_data_hook import CheckDataHook
 from .distill_hook import DistillHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
@@ -5,6 +6,7 @@ from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
 
 __all__ = [
+    'CheckDataHook',
     'DistillHook',
     'FiniteHook',
     'LastValidationHook',

@@ -1,0 +1,36 @@
+"""torchrun that ends with one line where a traceback of its own says nothing:
+python -m mmkd.engine.torchrun [torchrun's arguments]"""  # noqa: D205, D209
+
+import os
+import re
+import sys
+
+from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+
+def main() -> None:
+    """Runs torchrun."""
+    try:
+        run.main()
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:  # killed, which the process could not say itself
+            raise
+        sys.exit(
+            f'error: process {rank} ended with exit status {failure.exitcode}; its own '
+            'words are above'
+        )
+    except RuntimeError as error:
+        if not re.search('EADDRINUSE|address already in use', str(error), re.I):
+            raise
+        port = os.environ.get('PORT', '29500')
+        sys.exit(
+            f'error: PORT: {port} of this machine is in use, by another training '
+            'perhaps; set another before the command, such as '
+            f'PORT={int(port) + 1} bash tools/dist_train.sh ...'
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,136 @@
+"""What the tests of bad input in whole runs leave out."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from mmkd.datasets.checked import CheckedDataset, compare
+from mmkd.datasets.image_files import CorruptFileError, image_size
+from mmkd.errors import UserError
+
+
+class Fails(Dataset):
+    """Its second sample cannot be made."""
+
+    metainfo = dict(classes=('one',))
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index == 1:
+            raise self.error
+        return index
+
+
+def photo(path, size=(40, 30), **kwargs):
+    colours = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3))
+    Image.fromarray(colours.astype(np.uint8)).save(path, **kwargs)
+    return str(path)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp'])
+def test_whole_files(tmp_path, suffix):
+    path = photo(tmp_path / f'a{suffix}')
+    assert image_size(path) == image_size(path, decode=True) == (40, 30)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('share', [0.02, 0.5, 0.99])
+def test_truncated_files(tmp_path, suffix, share):
+    file = tmp_path / f'a{suffix}'
+    whole = photo(file) and file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CorruptFileError, match='truncated or damaged'):
+        image_size(str(file))
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_what_cameras_append(tmp_path, suffix):
+    """Is after the end of the image."""
+    path = photo(tmp_path / f'a{suffix}')
+    with open(path, 'ab') as file:
+        file.write(bytes(100))
+    assert image_size(path) == (40, 30)
+
+
+def test_damage_in_the_middle(tmp_path):
+    """Shows in decoding alone."""
+    file = tmp_path / 'a.png'
+    whole = photo(file) and bytearray(file.read_bytes())
+    whole[500:600] = bytes(100)
+    file.write_bytes(whole)
+    assert image_size(str(file)) == (40, 30)
+    with pytest.raises(CorruptFileError, match='damaged'):
+        image_size(str(file), decode=True)
+
+
+@pytest.mark.parametrize('path', ['gone.png', 's3://bucket/a.png', __file__])
+def test_what_only_the_loader_can_read(path):
+    assert image_size(path) is None
+
+
+def test_turned_photo(tmp_path):
+    """OpenCV turns it as EXIF says; its label is already so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = photo(tmp_path / 'a.jpg', exif=exif)
+    label = photo(tmp_path / 'b.png', size=(30, 40))
+    compare(image, label)
+    with pytest.raises(UserError, match='is 31x40, but its image'):
+        compare(image, photo(tmp_path / 'b.png', size=(31, 40)))
+
+
+def test_failing_pipeline():
+    """Says where, for it may be the user's own; other samples are as they were."""
+    checked = CheckedDataset(Fails(KeyError('no\nimg')), skip=True)
+    assert checked[0] == 0
+    assert checked.metainfo == Fails.metainfo
+    with pytest.raises(UserError) as raised:
+        checked[1]
+    error = str(raised.value)
+    assert error.startswith('sample 1: the pipeline cannot take it (KeyError: ')
+    assert 'test_checked.py, line ' in error
+    assert '\n' not in error
+
+
+@pytest.mark.parametrize('kind', [UserError, CorruptFileError])
+def test_error_of_a_worker_is_one_line(kind):
+    loader = DataLoader(CheckedDataset(Fails(kind('a file: mend it'))), num_workers=1)
+    with pytest.raises(kind) as raised:
+        list(loader)
+    assert str(raised.value) == 'a file: mend it'
+
+
+def test_nothing_can_be_read():
+    class Nothing(Fails):
+        def __getitem__(self, index):
+            raise CorruptFileError('a file')
+
+    checked = CheckedDataset(Nothing(None), skip=True)
+    with pytest.raises(UserError, match='none of 3 samples can be read'):
+        checked[2]
+    assert checked.skipped.all()
+
+
+def test_label_without_a_class():
+    class Label:
+        gt_sem_seg = torch.nn.Module()
+
+    class Labels(Fails):
+        def __getitem__(self, index):
+            sample = Label()
+            sample.gt_sem_seg.data = torch.tensor([[0, 4, 255], [index, 4, 100]])
+            return dict(data_samples=sample)
+
+    with pytest.raises(UserError, match=r'sample 0: label value 100, .* is 5'):
+        CheckedDataset(Labels(None), 5)[0]
+    assert CheckedDataset(Labels(None), 101)[0]
+    assert CheckedDataset(Labels(None))[0]
+    with pytest.raises(UserError, match='label value 255'):
+        CheckedDataset(Labels(None), 101, ignore_index=7)[0]

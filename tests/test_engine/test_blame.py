@@ -1,0 +1,61 @@
+import pytest
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmkd.engine.blame import naming_keys
+from mmkd.errors import UserError
+
+THINGS = Registry('thing')
+
+
+class Base:
+    def __init__(self, width=1):
+        pass
+
+
+@THINGS.register_module()
+class Part(Base):
+    def __init__(self, depth=1, **kwargs):
+        super().__init__(**kwargs)
+
+
+def build(**part):
+    config = Config(dict(model=dict(parts=[dict(part)])))
+    with naming_keys(config):
+        return THINGS.build(config.model.parts[0])
+
+
+def test_nothing_wrong():
+    assert isinstance(build(type='Part', depth=2, width=2), Part)
+
+
+@pytest.mark.parametrize('like', ['depth', 'width'])
+def test_key(like):
+    """Of the class or of one that it hands its arguments on to."""
+    with pytest.raises(UserError) as raised:
+        build(type='Part', **{like[:-1]: 2})
+    error = f'model.parts.0.{like[:-1]}: unknown key of Base; did you mean {like}?'
+    assert str(raised.value) == error
+
+
+def test_type():
+    with pytest.raises(UserError, match=r"^model.parts.0.type: unknown type 'Prat'"):
+        build(type='Prat')
+
+
+def test_mistake_that_is_not_in_the_config():
+    with pytest.raises(TypeError, match='hight'), naming_keys(Config(dict(a=1))):
+        THINGS.build(dict(type='Part', hight=2))
+
+
+def test_mistake_amid_the_run():
+    """Is a bug, even if the config has a key of that name."""
+    with pytest.raises(TypeError, match='hight'), naming_keys(Config(dict(hight=1))):
+        Part(hight=1)
+
+
+@pytest.mark.parametrize('error', [KeyError(), KeyError('a'), TypeError('a')])
+def test_other_errors(error):
+    with pytest.raises(type(error)) as raised, naming_keys(Config(dict(a=1))):
+        raise error
+    assert raised.value is error
