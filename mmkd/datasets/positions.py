@@ -16,8 +16,10 @@ from mmkd.datasets.wrapping import WrappedDataset, with_dataset
 from mmkd.errors import UserError
 
 
-def seed_by(*numbers: int) -> None:
+def seed_by(*numbers: int, devices: bool = False) -> None:
     """Seeds Python's, NumPy's and PyTorch's generators with a mix of some numbers.
+
+    Those of the GPUs, which takes ten times as long, only with ``devices``.
 
     Example:
         >>> seed_by(0, 7)
@@ -29,7 +31,8 @@ def seed_by(*numbers: int) -> None:
     state = np.random.SeedSequence(numbers).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(state[1])
-    torch.manual_seed(int(state[2]))
+    seed = torch.manual_seed if devices else torch.default_generator.manual_seed
+    seed(int(state[2]))
 
 
 class PositionBatchSampler(Sampler):
@@ -43,7 +46,7 @@ class PositionBatchSampler(Sampler):
 
     def __init__(self, batch_sampler: Sampler, endless: bool) -> None:
         self.batch_sampler = batch_sampler
-        self.sampler = batch_sampler.sampler
+        self.sampler = getattr(batch_sampler, 'sampler', None)
         self.endless = endless
         self.epoch = 0
         self.done = 0

@@ -1,5 +1,13 @@
 """What puts something around a data set needs."""
 
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.util import Finalize
+
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 
@@ -14,7 +22,9 @@ class WrappedDataset(Dataset):
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> object:
-        if name == 'dataset':  # not there yet, when unpickled
+        # The data set is not there yet, when unpickled; how to be pickled, copied or
+        # fetched from is each one's own.
+        if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -39,6 +49,9 @@ def with_dataset(
             sampler=loader.sampler,
             drop_last=loader.drop_last,
         )
+    leaving = torch.zeros(1, dtype=torch.bool).share_memory_()
+    # Before multiprocessing ends what is left of its children.
+    Finalize(None, leaving.fill_, (True,), exitpriority=100)
     return DataLoader(
         dataset,
         **order,
@@ -46,8 +59,26 @@ def with_dataset(
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,
         timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
+        worker_init_fn=partial(start_worker, loader.worker_init_fn, leaving),
         multiprocessing_context=loader.multiprocessing_context,
         prefetch_factor=loader.prefetch_factor,
         persistent_workers=loader.persistent_workers,
     )
+
+
+def start_worker(
+    then: Callable[[int], None] | None, leaving: Tensor, worker: int
+) -> None:
+    """Leaves a scheduler's SIGTERM to the main process, which saves first.
+
+    It often goes to all processes, and a worker that dies takes the run with it. Once
+    the main process is leaving, the workers are told to in the same way.
+    """
+
+    def handle(number: int, frame: object) -> None:
+        if leaving:
+            os._exit(0)
+
+    signal.signal(signal.SIGTERM, handle)
+    if then is not None:
+        then(worker)

@@ -1,5 +1,6 @@
 """A Runner for the machine at hand: a GPU box, a cluster or a laptop."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from mmkd.engine.pretrained import check_pretrained
 from mmkd.engine.saving import save_safely
 from mmkd.errors import UserError
 
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 @contextmanager
 def guarded() -> Iterator[None]:
@@ -38,6 +41,22 @@ def guarded() -> Iterator[None]:
             yield
     except UserError as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        what = f"'{error.filename}'" if error.filename else 'the work_dir'
+        sys.exit(
+            f'error: {what}: {error.strerror}; make room there, or choose another '
+            '--work-dir; checkpoints are as they were: go on with --resume'
+        )
+    except SystemExit:  # on a signal, all together
+        leave_group()
+        raise
+    leave_group()
+
+
+def leave_group() -> None:
+    """Takes leave of the other processes."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -1,6 +1,7 @@
 """From the command line to a config that is ready to run."""
 
 import inspect
+import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,6 +132,8 @@ def resume_latest(config: Config, options: Mapping[str, object] | None) -> None:
         latest = latest_checkpoint(config.work_dir)
         if latest is None:
             return
+        if os.environ.get('RANK', '0') == '0':  # it may not have been noted
+            Path(config.work_dir, 'last_checkpoint').write_text(str(latest))
         config.load_from = str(latest)
     config.resume = True
 

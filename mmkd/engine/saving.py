@@ -3,6 +3,7 @@
 import os
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -27,7 +28,7 @@ class AtomicBackend(LocalBackend):
             UserError: if they cannot be written; what was there before stays.
         """
         path = Path(filepath)
-        new = path.with_name(f'.{path.name}.{os.getpid()}')
+        new = path.with_name(f'.{path.name}.new')
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with new.open('wb') as file:
@@ -36,7 +37,8 @@ class AtomicBackend(LocalBackend):
                 os.fsync(file.fileno())
             new.replace(path)
         except OSError as error:
-            new.unlink(missing_ok=True)
+            with suppress(OSError):
+                new.unlink()
             raise UserError(
                 f"work_dir: '{path}' cannot be written: {error.strerror}; earlier "
                 'checkpoints are as they were: mend that, and go on with --resume'
@@ -45,6 +47,13 @@ class AtomicBackend(LocalBackend):
 
 class SafeCheckpointHook(CheckpointHook):
     """MMEngine's, but the outdated checkpoint goes after the new one is there."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Also clears away what a kill has left half written."""
+        super().before_train(runner)
+        if is_main_process() and '://' not in self.out_dir:
+            for path in Path(self.out_dir).glob('.*.pth.new'):
+                path.unlink()
 
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int | str, meta: dict
@@ -64,7 +73,7 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def save_safely() -> None:
-    """Puts both in the place of MMEngine's, for whatever a config calls them."""
+    """Puts both in the place of MMEngine's, under their names in the registries."""
     register_backend('local', AtomicBackend, force=True, prefixes='')
     HOOKS.register_module(name='CheckpointHook', module=SafeCheckpointHook, force=True)
 

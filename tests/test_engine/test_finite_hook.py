@@ -1,11 +1,15 @@
 """NaN never reaches the weights."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmkd.engine.hooks import FiniteHook
 from mmkd.errors import UserError
+from mmkd.models import KDLoss
 from tests.conftest import random_batch
 
 
@@ -46,12 +50,10 @@ def train(distiller_config, tmp_path):
                 collate_fn=dict(type='pseudo_collate'),
             ),
             train_cfg=dict(by_epoch=True, max_epochs=1),
-            optim_wrapper=dict(
-                optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.1)
-            ),
+            optim_wrapper=options.pop('optim_wrapper', OPTIM),
             randomness=dict(seed=0),
             default_scope='mmseg',
-            experiment_name=str(tmp_path) + ''.join(names),
+            experiment_name=f'{tmp_path}{names}',
             **options,
         )
         runner.train()
@@ -60,6 +62,7 @@ def train(distiller_config, tmp_path):
     return train
 
 
+OPTIM = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.1))
 SKIP = dict(custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')])
 
 
@@ -105,6 +108,47 @@ def test_leaves_the_step_out(train):
 def test_stops_when_nothing_else_comes(train):
     with pytest.raises(UserError, match=r'^iteration 21: '):
         train('good0', *['bad1'] * 30, **SKIP)
+
+
+def test_accumulated_steps(train):
+    """A bad batch spoils the step it is part of; good ones between are no escape."""
+    names = ['good1', 'bad2'] * 30
+    optimizer = dict(type='SGD', lr=0.01)
+    wrapper = dict(optimizer=optimizer, accumulative_counts=2)
+    with pytest.raises(UserError, match=r'^iteration 40: '):
+        train(*names, optim_wrapper=wrapper, **SKIP)
+
+
+def test_infinite_logits_of_a_finite_loss(train, monkeypatch):
+    """A loss may not see them; the gradient is NaN nonetheless."""
+    monkeypatch.setattr(KDLoss, 'forward', lambda self, student, *_: student.sum() * 0)
+    monkeypatch.setattr(
+        'mmkd.models.distillers.distiller.Distiller.recorded',
+        property(
+            lambda self: {('teacher', 'decode_head.conv_seg'): torch.tensor(torch.inf)},
+            lambda self, value: None,
+        ),
+        raising=False,
+    )
+    with pytest.raises(UserError, match=r"teacher's \S+conv_seg has 1 numbers"):
+        train('good1')
+
+
+def test_a_gradient_that_a_scaler_handles(train):
+    """A fused optimiser is told by its GradScaler what to leave out."""
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.full((2,), torch.inf)
+    optimizer = torch.optim.SGD([weight], 1.0)
+    hook = FiniteHook()
+    hook.before_train(SimpleNamespace(optim_wrapper=OptimWrapper(optimizer)))
+    optimizer.found_inf = torch.tensor(1.0)
+    hook._check(optimizer)
+    assert weight.grad is not None
+    assert not hook.left_out
+    optimizer.found_inf = None
+    optimizer.step()
+    assert torch.equal(weight, torch.ones(2))
+    assert hook.left_out
 
 
 def test_the_gradient_alone(train, monkeypatch):

@@ -3,6 +3,7 @@ import re
 import resource
 import signal
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from PIL import Image
 
+TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
 STUDENT = 'work_dirs/kd/iter_4.pth'
 TEACHER = 'work_dirs/teacher/iter_4.pth'
 
@@ -245,3 +247,24 @@ def test_help_is_quick_and_quiet(bench, tool):
     assert done.output.startswith('usage: ')
     assert 'warn' not in done.output.lower()
     assert '--cfg-options' in done.output
+
+
+@pytest.mark.parametrize('folder', ['/sys/runs', 'full'])
+def test_nothing_can_be_written(bench, kd, folder):
+    """One line, and earlier checkpoints stay; also of the logs beside them."""
+    options = ['--work-dir', folder, '--resume']
+    code = f"""
+        import resource, runpy, sys
+        size = 10**9 if {folder!r} == '/sys/runs' else 300_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        sys.argv = ['train.py', {kd!r}, *{options}]
+        runpy.run_path({str(TRAIN)!r}, run_name='__main__')
+    """
+    done = bench.shell(sys.executable, '-c', textwrap.dedent(code))
+    assert done.code == 1, done.output[-2000:]
+    assert 'Traceback' not in done.output
+    *_, last = done.output.strip().splitlines()
+    assert last.startswith('error: ')
+    assert 'work_dir' in last or folder in last
+    assert '--resume' in last
+    assert not list((bench.folder / 'full').glob('*.pth'))

@@ -1,14 +1,15 @@
 """No step is ever taken on numbers that are not finite."""
 
-import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import get_total_norm
 
 from mmkd.errors import UserError
 from mmkd.registry import HOOKS
@@ -22,14 +23,16 @@ class FiniteHook(Hook):
 
     A Distiller brings one that stops. The weights are never touched by such a gradient:
     the optimiser is given none, on all processes alike, since DDP has made the gradient
-    one. What is needed to look at it is written to the work_dir, as
-    ``nonfinite_iter_<n>_rank_<r>.pth``: the batch, the names of its images, the losses,
-    both networks' logits and the student's weights. It costs one norm of the gradient.
+    one; and a Distiller's is NaN wherever a loss or a network's logits are not finite.
+    What is needed to look at it is written to the work_dir, as
+    ``nonfinite_iter_<n>_rank_<r>.pth``, three times at most: the batch, the names of
+    its images, the losses, both networks' logits and the student's weights. It costs
+    one norm of the gradient, for which a GPU is waited for before each step.
 
     Args:
         action: ``'stop'``, or ``'skip'``, which goes on with the next batch; BN's
-            statistics are then put back as well. After 20 steps in a row that were left
-            out, it stops nonetheless.
+            statistics are then put back as well (an average of the weights counts the
+            step nonetheless). After 20 steps in a row that were left out, it stops.
 
     Example:
         >>> custom_hooks = [dict(type='mmkd.FiniteHook', action='skip')]
@@ -42,20 +45,29 @@ class FiniteHook(Hook):
             raise UserError(f"FiniteHook.action: '{action}' is neither stop nor skip")
         self.action = action
         self.in_a_row = 0
-        self.left_out = False
+        self.written = 0
+        self.due = self.left_out = False
         self.buffers: list[torch.Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
         """Looks at each gradient before the optimiser does."""
         wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if isinstance(wrapper, Mapping) else [wrapper]
-        for each in wrappers:
+        several = isinstance(wrapper, OptimWrapperDict)
+        for each in wrapper.optim_wrappers.values() if several else [wrapper]:
             each.optimizer.register_step_pre_hook(self._check)
 
     def _check(self, optimizer: torch.optim.Optimizer, *args: object) -> None:
         """Takes the gradient away if it is not finite: no weight then moves."""
-        parameters = [p for group in optimizer.param_groups for p in group['params']]
-        if not torch.isfinite(clip_grad_norm_(parameters, math.inf)):
+        if getattr(optimizer, 'found_inf', None) is not None:
+            return  # a fused one, which leaves out what a GradScaler tells it to
+        self.due = True
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group['params']
+            if parameter.grad is not None
+        ]
+        if not torch.isfinite(get_total_norm(gradients, torch.inf)):
             self.left_out = True
             optimizer.zero_grad(set_to_none=True)
 
@@ -72,31 +84,33 @@ class FiniteHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Says what is not finite; stops, or goes on without the step."""
-        bad = [name for name, value in (outputs or {}).items() if not finite(value)]
-        if not bad and not self.left_out:
-            self.in_a_row = 0
+        outputs = outputs or {}
+        # With a GradScaler the optimiser never hears of such a gradient.
+        if not self.left_out and finite(outputs.get('loss')):
+            if self.due:
+                self.in_a_row, self.due = 0, False
             return
-        model = getattr(runner.model, 'module', runner.model)
-        iteration = runner.iter + 1
-        name = f'nonfinite_iter_{iteration}_rank_{get_rank()}.pth'
-        what = describe(bad, outputs or {}, getattr(model, 'recorded', {}))
-        what = f'iteration {iteration}: {what}'
         self.in_a_row += 1
-        stops = self.action == 'stop' or self.in_a_row >= PATIENCE
-        if stops or self.in_a_row == 1:
+        model = getattr(runner.model, 'module', runner.model)
+        recorded = getattr(model, 'recorded', {})
+        what = f'iteration {runner.iter + 1}: {describe(outputs, recorded)}'
+        if self.written < 3:
+            self.written += 1
+            name = f'nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth'
             path = Path(runner.work_dir, name)
-            torch.save(evidence(model, data_batch, outputs), path)
-            what += f'; see {path}'
-        if stops:
+            with suppress(OSError, RuntimeError):  # of a full disk: the rest matters
+                torch.save(evidence(model, data_batch, outputs), path)
+                what += f'; see {path}'
+        if self.action == 'stop' or self.in_a_row >= PATIENCE:
             raise UserError(
                 f'{what}; the step was not taken. Lower the learning rate or the '
                 "loss's weight, warm it up longer, or leave out such steps with "
                 "custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')]"
             )
-        runner.logger.warning(f'{what}; the step was left out')
+        runner.logger.warning(f'{what}; the step is left out')
         for buffer, before in zip(runner.model.buffers(), self.buffers, strict=True):
             buffer.copy_(before)
-        self.left_out = False
+        self.due = self.left_out = False
 
 
 def finite(value: object) -> bool:
@@ -105,21 +119,21 @@ def finite(value: object) -> bool:
     return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
 
 
-def describe(
-    bad: list[str], outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor]
-) -> str:
+def describe(outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor]) -> str:
     """Which losses, and which of the networks' logits, are not finite."""
-    losses = [f'{name} is {float(outputs[name]):.3g}' for name in bad if name != 'loss']
-    parts = losses or (['the loss is not finite'] if bad else [])
-    parts = parts or ['the losses are finite, but the gradient is not']
-    for (network, tap), logits in recorded.items():
-        wrong = int((~torch.isfinite(logits)).sum())
-        if wrong:
-            parts.append(
-                f"the {network}'s {tap} has {wrong} of {logits.numel()} numbers that "
-                'are not finite'
-            )
-    if recorded and len(parts) == len(losses):
+    bad = [name for name, value in outputs.items() if not finite(value)]
+    parts = [f'{name} is {float(outputs[name]):.3g}' for name in bad if name != 'loss']
+    if not bad:
+        parts.append('the losses are finite, but the gradient is not')
+    elif bad == ['loss']:
+        parts.append('the sum of the losses is not finite')
+    wrong = {place: int((~x.isfinite()).sum()) for place, x in recorded.items()}
+    parts += [
+        f"the {network}'s {tap} has {number} numbers that are not finite"
+        for (network, tap), number in wrong.items()
+        if number
+    ]
+    if wrong and not any(wrong.values()):
         parts.append("both networks' logits are finite")
     return ', '.join(parts)
 

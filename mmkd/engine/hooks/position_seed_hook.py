@@ -20,10 +20,24 @@ class PositionSeedHook(Hook):
     the main process, dropout say, by (seed, rank, iteration). A resumed run then goes
     on with the very samples and numbers that it would have had, whatever the number of
     workers, without loading what went before: on a CPU to the same bits. It costs some
-    20 us a sample.
+    50 us a sample. Of an epoch that was left on a signal, the rest is taken; with
+    another number of batches it is begun again.
     """
 
     priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self.done = 0  # batches of the epoch
+        self.saved: tuple[int, int] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Reads how far the epoch was, and how long."""
+        if runner._resume:
+            self.saved = checkpoint['meta'].get('batches_done')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Notes it."""
+        checkpoint['meta']['batches_done'] = self.done, len(runner.train_dataloader)
 
     def before_train(self, runner: Runner) -> None:
         """Puts a loader in place that begins where the run stands."""
@@ -42,18 +56,27 @@ class PositionSeedHook(Hook):
         loop.dataloader = by_position(loader, self.seeds, counts_iterations)
         if counts_iterations:
             loop.dataloader.batch_sampler.done = loop.iter
-            loop.dataloader_iterator = Batches(loop.dataloader, loop.iter)
-        else:  # a checkpoint that was written on a signal, amid an epoch
-            done = loop.iter - loop.epoch * len(loader)
-            loop.dataloader.batch_sampler.done = max(done, 0)
+            leaves_out = not getattr(loop, 'fast_forward_on_resume', False)
+            loop.dataloader_iterator = Batches(loop.dataloader, loop.iter * leaves_out)
+        elif self.saved and self.saved[1] == len(loader):
+            loop.dataloader.batch_sampler.done = self.done = self.saved[0]
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tells the sampler the epoch."""
-        runner.train_loop.dataloader.batch_sampler.epoch = runner.epoch
+        sampler = runner.train_dataloader.batch_sampler
+        sampler.epoch, self.first = runner.epoch, self.done
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args, **kwargs) -> None:
+        """Counts."""
+        self.done = self.first + batch_idx + 1
+
+    def after_train_epoch(self, runner: Runner, *args, **kwargs) -> None:
+        """Begins to count anew."""
+        self.done = 0
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Seeds what the main process draws."""
-        seed_by(*self.seeds, runner.iter)
+        seed_by(*self.seeds, runner.iter, devices=True)
 
 
 class Batches:

@@ -23,7 +23,11 @@ class SaveOnSignalHook(Hook):
     """
 
     priority = 'LOWEST'
-    signals = (signal.SIGTERM, signal.SIGUSR1)
+    signals = tuple(
+        getattr(signal, name)
+        for name in ('SIGTERM', 'SIGUSR1')
+        if hasattr(signal, name)  # not on Windows
+    )
 
     def __init__(self) -> None:
         self.received = 0

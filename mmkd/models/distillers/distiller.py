@@ -165,6 +165,20 @@ class Distiller(BaseModel):
                 losses[f'distill.{name.replace("loss", what)}'] = number
         return losses
 
+    def parse_losses(
+        self, losses: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum to differentiate, and what to log.
+
+        The sum is NaN where a loss or a network's logits are not finite: its gradient
+        then is, on all processes, and FiniteHook leaves out the step on all alike.
+        Found out on the device, without waiting for it.
+        """
+        total, log = super().parse_losses(losses)
+        looked_at = [total.detach(), *self.recorded.values()]
+        finite = torch.stack([value.isfinite().all() for value in looked_at]).all()
+        return total * torch.where(finite, 1.0, torch.nan).to(total), log
+
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """The student's predictions."""
         return self.student(inputs, data_samples, mode='predict')
