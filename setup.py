@@ -14,7 +14,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.14',
     packages=find_packages(include=['mmkd', 'mmkd.*']),
     # mmkd/.mim links to configs, tools and model-index.yml: there MMEngine looks for
     # a package's configs, in a checkout as in an installed wheel.
@@ -35,7 +35,15 @@ setup(
             'onedl-mmcv>=2.3.6',
             'onedl-mmsegmentation>=1.4.2',
         ],
-        'openmmlab': ['mmengine>=0.10.7', 'mmcv>=2.1.0', 'mmsegmentation>=1.2.2'],
+        'openmmlab': [
+            'mmengine>=0.10.7',
+            'mmcv>=2.1.0,<2.2',  # mmseg refuses 2.2
+            'mmsegmentation>=1.2.2',
+            # They import these, and do not ask for them; pkg_resources ended with 82.
+            'ftfy',
+            'regex',
+            'setuptools<82',
+        ],
         # Classification.
         'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
         'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scipy'],

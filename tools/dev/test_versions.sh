@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The tests at the ends of what setup.py admits, in an environment made for it:
+#
+#   bash tools/dev/test_versions.sh oldest python3.10     oldest torch, OneDL's stack
+#   bash tools/dev/test_versions.sh newest python3.13     newest torch, OneDL's stack
+#   bash tools/dev/test_versions.sh openmmlab python3.10  oldest torch, OpenMMLab's own
+#
+# Further arguments go to pytest. CPU builds of torch are enough: pip takes them from
+# the index that PIP_EXTRA_INDEX_URL names. OpenMMLab's mmcv is compiled, for which it
+# takes a C++ compiler and, on two cores, half an hour. The environments stay in
+# build/versions, several GB each, until you delete them.
+set -euo pipefail
+
+if [[ $# -lt 2 || ! $1 =~ ^(oldest|newest|openmmlab)$ ]]; then
+    sed -n '2,/^set/{/^set/d;s/^# \?//;p}' "$0" >&2
+    exit 2
+fi
+name=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+folder=$root/build/versions/$name
+mkdir -p "${folder%/*}"
+"$2" -m venv "$folder"
+shift 2
+cd "$root"
+
+export CUDA_VISIBLE_DEVICES=  # also has mmcv compiled without CUDA
+python=$folder/bin/python
+bounds=$folder/oldest.txt
+install() { "$python" -m pip install --quiet --disable-pip-version-check "$@"; }
+oldest() { install --constraint "$bounds" "$@"; }
+
+# The oldest version of all that setup.py gives one for.
+grep -oE '[a-z-]+>=[0-9.]+' setup.py | sed 's/>=/==/' >"$bounds"
+install --upgrade pip setuptools
+case $name in
+    oldest)
+        oldest torch torchvision
+        oldest --editable '.[onedl,cls,dev]'
+        ;;
+    newest)
+        install torch torchvision
+        install --editable '.[onedl,cls,dev]'
+        ;;
+    openmmlab)
+        oldest torch torchvision
+        # mmcv's setup.py imports torch, and pkg_resources, which Setuptools 82 is
+        # without. Not from pip's cache: what was compiled fits one torch only.
+        install 'setuptools<82' ninja
+        oldest --no-build-isolation --no-cache-dir mmcv
+        oldest --editable '.[openmmlab,dev]' mmpretrain==1.2.0
+        ;;
+esac
+
+status=0
+"$python" -m pytest "$@" | tee "$folder/pytest.log" || status=$?
+"$python" - "$name" "$(tail -n 1 "$folder/pytest.log")" <<'END'
+import platform
+import sys
+from importlib.metadata import distributions
+
+WANTED = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmsegmentation')
+found = {d.name.removeprefix('onedl-'): f'{d.name} {d.version}' for d in distributions()}
+versions = [f'Python {platform.python_version()}', *map(found.get, WANTED)]
+print(f'{sys.argv[1]} ({", ".join(versions)}): {sys.argv[2]}')
+END
+exit "$status"
