@@ -38,6 +38,6 @@ setup(
         'openmmlab': ['mmengine>=0.10.7', 'mmcv>=2.1.0', 'mmsegmentation>=1.2.2'],
         # Classification.
         'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
-        'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scipy'],
+        'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scikit-learn', 'scipy'],
     },
 )

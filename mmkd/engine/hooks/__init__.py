@@ -1,4 +1,5 @@
 from .distill_hook import DistillHook
+from .fidelity_hook import FidelityHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
 from .position_seed_hook import PositionSeedHook
@@ -6,6 +7,7 @@ from .save_on_signal_hook import SaveOnSignalHook
 
 __all__ = [
     'DistillHook',
+    'FidelityHook',
     'FiniteHook',
     'LastValidationHook',
     'PositionSeedHook',
