@@ -46,6 +46,6 @@ setup(
         ],
         # Classification.
         'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
-        'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scipy'],
+        'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scikit-learn', 'scipy'],
     },
 )

@@ -15,6 +15,7 @@ with needs_openmmlab():
     from mmengine.registry import DATASETS as MMENGINE_DATASETS
     from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
     from mmengine.registry import HOOKS as MMENGINE_HOOKS
+    from mmengine.registry import METRICS as MMENGINE_METRICS
     from mmengine.registry import MODELS as MMENGINE_MODELS
     from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
     from mmengine.registry import Registry
@@ -30,6 +31,9 @@ FUNCTIONS = Registry(
 )
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']
+)
+METRICS = Registry(
+    'metric', parent=MMENGINE_METRICS, scope='mmkd', locations=['mmkd.evaluation']
 )
 
 OPTIM_WRAPPERS = Registry(

@@ -33,9 +33,10 @@ def standalone_student(config: Config) -> Config:
         elif _needs_mmkd(value):
             config.pop(key)
     for split in ('train', 'val', 'test'):
-        if f'{split}_dataloader' not in config:
-            config.pop(f'{split}_cfg', None)
-            config.pop(f'{split}_evaluator', None)
+        evaluated = split == 'train' or config.get(f'{split}_evaluator')
+        if f'{split}_dataloader' not in config or not evaluated:
+            for part in ('dataloader', 'cfg', 'evaluator'):
+                config.pop(f'{split}_{part}', None)
     if 'train_dataloader' not in config:
         for key in ('optim_wrapper', 'param_scheduler'):
             config.pop(key, None)

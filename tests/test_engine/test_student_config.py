@@ -71,6 +71,21 @@ def test_standalone_drops_what_depends_on_mmkd():
     assert plain.default_scope == 'mmseg'
 
 
+def test_standalone_keeps_other_metrics():
+    config = read(CITYSCAPES)
+    before = config.val_evaluator
+    fidelity = dict(type='mmkd.FidelityMetric')
+    config.val_evaluator = [before, fidelity]
+    for alone in (fidelity, [fidelity]):
+        config.test_evaluator = alone
+        plain = standalone_student(config)
+        assert plain.val_evaluator == [before]
+        assert plain.val_dataloader == config.val_dataloader
+        # A Runner wants all three of a split or none.
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            assert f'test_{part}' not in plain
+
+
 def test_standalone_keeps_other_hooks():
     config = read(CITYSCAPES)
     config.custom_hooks = [dict(type='EMAHook'), dict(type='mmkd.SaveOnSignalHook')]

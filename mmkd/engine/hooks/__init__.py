@@ -1,5 +1,6 @@
 from .check_data_hook import CheckDataHook
 from .distill_hook import DistillHook
+from .fidelity_hook import FidelityHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
 from .position_seed_hook import PositionSeedHook
@@ -8,6 +9,7 @@ from .save_on_signal_hook import SaveOnSignalHook
 __all__ = [
     'CheckDataHook',
     'DistillHook',
+    'FidelityHook',
     'FiniteHook',
     'LastValidationHook',
     'PositionSeedHook',

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import broadcast, get_world_size, is_main_process
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmkd.engine.student_config import standalone_student
 from mmkd.errors import UserError
+from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
 
 
@@ -23,12 +25,15 @@ class DistillHook(Hook):
       order, and a schedule that cannot work; logs the teacher's metric on some
       validation images, the cheapest guard against a wrong teacher; writes the config
       with the teacher inlined, and ``work_dir/student.py``, the plain student's.
+    * With each validation: logs that metric again, as ``teacher/<metric>``, beside the
+      student's. It is measured once and kept through a resume.
     * With each checkpoint: writes and reads what the losses learn, under
       ``distill_losses``, beside the plain student's ``state_dict``.
 
     Args:
         teacher_images: Validation images the teacher is measured on; 0 for none, -1 for
-            all. Default 128: all of CamVid, a quarter of Cityscapes.
+            all, which are the student's. Default 128: all of CamVid, a quarter of
+            Cityscapes.
     """
 
     def __init__(self, teacher_images: int = 128) -> None:
@@ -60,7 +65,12 @@ class DistillHook(Hook):
     @torch.no_grad()
     def _log_teacher(self, runner: Runner, distiller: torch.nn.Module) -> None:
         """Logs the teacher's metric on validation images, with its own preprocessor."""
-        loader, evaluator = runner.val_dataloader, runner.val_loop.evaluator
+        loader = runner.val_dataloader
+        every = runner.val_loop.evaluator.metrics
+        # That one compares it with the student.
+        evaluator = Evaluator([m for m in every if not isinstance(m, FidelityMetric)])
+        if not evaluator.metrics:
+            return
         total = len(loader.dataset)
         images = total if self.teacher_images < 0 else min(self.teacher_images, total)
         share = loader.batch_size * get_world_size()
@@ -73,9 +83,15 @@ class DistillHook(Hook):
         metrics = evaluator.evaluate(images)
         values = ', '.join(f'{name}: {value:.4g}' for name, value in metrics.items())
         runner.logger.info(f'Teacher on {images} of {total} images: {values}')
-        runner.visualizer.add_scalars(
-            {f'teacher/{name}': value for name, value in metrics.items()}, step=0
-        )
+        scalars = {f'teacher/{name}': float(value) for name, value in metrics.items()}
+        runner.visualizer.add_scalars(scalars, step=0)
+        runner.message_hub.update_info('teacher_metrics', scalars)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Puts the teacher's metric before the student's in the validation's log."""
+        scalars = runner.message_hub.get_info('teacher_metrics', {})
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f'val/{name}', value)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Puts what the losses learn beside the student."""

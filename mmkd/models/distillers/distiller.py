@@ -13,6 +13,7 @@ from mmkd.engine.model_hooks import let_models_bring_hooks
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
+from .both import predict_both
 from .taps import record
 from .targets import stack_targets
 from .teacher import Teacher, inline_teacher
@@ -56,7 +57,11 @@ class Distiller(BaseModel):
         ... )  # doctest: +SKIP
     """
 
-    runner_hooks = ({'type': 'mmkd.DistillHook'}, {'type': 'mmkd.FiniteHook'})
+    runner_hooks = (
+        {'type': 'mmkd.DistillHook'},
+        {'type': 'mmkd.FidelityHook'},
+        {'type': 'mmkd.FiniteHook'},
+    )
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class Distiller(BaseModel):
         self.student = MODELS.build(student)
         self.teacher_config = teacher
         self.config_folder = '.'
+        self.compares = False  # whether the teacher predicts, too; see FidelityHook
         # Past nn.Module, which would make the teacher a submodule.
         self.__dict__['teacher'] = None
         self.distill_losses = nn.ModuleDict()
@@ -108,9 +114,11 @@ class Distiller(BaseModel):
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
     ) -> dict | list | Tensor:
-        """The student's forward, but for mode ``'loss'``: see :meth:`loss`."""
+        """The student's forward, but for the modes ``'loss'`` and ``'predict'``."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
@@ -180,7 +188,9 @@ class Distiller(BaseModel):
         return total * torch.where(finite, 1.0, torch.nan).to(total), log
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
-        """The student's predictions."""
+        """The student's predictions; see :func:`predict_both` for ``compares``."""
+        if self.compares and data_samples is not None:
+            return predict_both(self, inputs, data_samples)
         return self.student(inputs, data_samples, mode='predict')
 
     def teacher_predict(self, inputs: Tensor, data_samples: list | None = None) -> list:

@@ -1,0 +1,161 @@
+"""How faithfully a student reproduces its teacher."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmkd.errors import UserError
+from mmkd.registry import METRICS
+
+from .fidelity_sums import MEANS, fidelity_sums
+
+CHUNK = 2**22  # numbers of a chunk of a map: 32 MiB in float64
+
+
+@METRICS.register_module()
+class FidelityMetric(BaseMetric):
+    r"""Compares the student's logits s with the teacher's t at each validation.
+
+    With p = softmax(t), q = softmax(s), and means over all counted positions, pixels or
+    images, of the data set:
+
+    * ``agreement``: share of positions with argmax s = argmax t.
+    * ``forward_kl``: :math:`\sum_c p_c \log (p_c / q_c)`.
+    * ``reverse_kl``: :math:`\sum_c q_c \log (q_c / p_c)`.
+    * ``rank_correlation``: Spearman's over the classes, ties with average ranks: what
+      standardised losses (LSKD) claim to transfer. Positions where s or t is constant,
+      and so without an order, do not count.
+    * ``small_probability_error``: :math:`|\log q_c - \log p_c|` over the pairs of
+      position and class with :math:`p_c <` ``threshold``: what balanced losses (BDD)
+      claim to mend. In logarithms, as 1e-4 and 1e-8 differ by next to nothing.
+    * ``std_ratio``: std(s) / std(t) over the classes: near 1 for a student that copies
+      the teacher's range, which standardised losses leave free. Positions where t is
+      constant do not count.
+    * ``ece``, ``teacher_ece``: expected calibration error of either network against the
+      label, :math:`\sum_b \frac{n_b}{n} |acc_b - conf_b|` over ``bins`` equally wide
+      bins of confidence (Guo et al., 2017).
+
+    All at temperature 1; a mean of nothing is NaN. Maps are compared where mIoU is
+    measured, at the label's own size, as mmseg predicts them, and not at the tap's;
+    vectors as the taps of the first distillation loss give them.
+
+    Sums are formed in float64 on the logits' device, and no logits leave it: a small
+    array for each image does. So several processes find what one does, and images that
+    a sampler repeats to fill up the last batch count once. The price is that the
+    teacher sees each validation image, too.
+
+    Where no teacher is, as with ``tools/test.py``, which evaluates the student alone,
+    the metric says so and gives nothing.
+
+    Args:
+        ignore_index: Label of the pixels that do not count; maps only. Default 255.
+        threshold: The teacher's probability below which a class counts as small.
+            Default 1e-3.
+        bins: Of the calibration errors. Default 15, as published.
+        **kwargs: Of MMEngine's ``BaseMetric``; ``prefix`` is ``'fidelity'``.
+
+    Raises:
+        UserError: for an argument out of range, or logits that cannot be compared.
+
+    Example:
+        A config adds it to what is there:
+
+        >>> val_evaluator = [
+        ...     dict(type='IoUMetric', iou_metrics=['mIoU']),
+        ...     dict(type='mmkd.FidelityMetric'),
+        ... ]
+
+        By hand:
+
+        >>> metric = FidelityMetric()
+        >>> logits = torch.tensor([1.0, 4.0, 3.0, 2.0])
+        >>> sample = dict(student_logits=logits / 2, teacher_logits=logits)
+        >>> metric.process(None, [dict(sample, gt_label=torch.tensor([1]))])
+        >>> found = metric.evaluate(size=1)
+        >>> found['fidelity/rank_correlation'], found['fidelity/std_ratio']
+        (1.0, 0.5)
+
+    Reference:
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 2.
+    """
+
+    default_prefix = 'fidelity'
+
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        threshold: float = 1e-3,
+        bins: int = 15,
+        **kwargs: object,
+    ) -> None:
+        if not 0 < threshold <= 1:
+            raise UserError(
+                f'FidelityMetric.threshold: a probability is wanted, not {threshold}'
+            )
+        if bins < 1:
+            raise UserError(f'FidelityMetric.bins: at least 1 is needed, not {bins}')
+        super().__init__(**kwargs)
+        self.ignore_index = ignore_index
+        self.threshold = threshold
+        self.bins = bins
+
+    def process(self, data_batch: object, data_samples: Sequence[Mapping]) -> None:
+        """Adds the sums of each image; None of one that no teacher has seen."""
+        if any('teacher_logits' not in sample for sample in data_samples):
+            self.results.extend([None] * len(data_samples))
+            return
+        students, teachers = (
+            [sample[f'{network}_logits'] for sample in data_samples]
+            for network in ('student', 'teacher')
+        )
+        for student, teacher in zip(students, teachers, strict=True):
+            if student.shape != teacher.shape or len(student) < 2:
+                raise UserError(
+                    'FidelityMetric: logits of one size and of 2 classes or more are '
+                    f'wanted, but the student gives {tuple(student.shape)}, the '
+                    f'teacher {tuple(teacher.shape)}'
+                )
+        if students[0].ndim == 1:  # images are groups of a single position
+            labels = torch.stack([sample['gt_label'] for sample in data_samples])
+            rows = (torch.stack(logits)[:, None] for logits in (students, teachers))
+            sums = self._sums(*rows, labels)
+        else:
+            labels = [sample['gt_sem_seg']['data'] for sample in data_samples]
+            pairs = zip(students, teachers, labels, strict=True)
+            sums = torch.cat([self._sums_of_map(*pair) for pair in pairs])
+        self.results.extend(sums.cpu().numpy())
+
+    def _sums(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        target = target.to(student.device)
+        return fidelity_sums(student, teacher, target, self.threshold, self.bins)
+
+    def _sums_of_map(self, student: Tensor, teacher: Tensor, label: Tensor) -> Tensor:
+        """The sums of one image's counted pixels, chunk by chunk: (1, K)."""
+        label = label.flatten().to(student.device)
+        counted = label != self.ignore_index
+        rows = [logits.flatten(1)[:, counted].T for logits in (student, teacher)]
+        size = max(1, CHUNK // len(student))
+        chunks = (x[None].split(size, 1) for x in (*rows, label[counted]))
+        return sum(self._sums(*chunk) for chunk in zip(*chunks, strict=True))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """The metrics, from the sums of all images in the data set's order."""
+        if any(sums is None for sums in results):
+            print_log(
+                'FidelityMetric: left out, as there is no teacher here to compare with;'
+                ' it is measured at the validations of tools/train.py',
+                logger='current',
+            )
+            return {}
+        total = np.sum(results, axis=0)
+        sums, counts, gaps = np.split(total, [len(MEANS), 2 * len(MEANS)])
+        with np.errstate(invalid='ignore'):
+            means = sums / counts
+            errors = np.abs(gaps.reshape(2, self.bins)).sum(1) / counts[0]
+        names = (*MEANS, 'ece', 'teacher_ece')
+        values = np.concatenate([means, errors]).tolist()
+        return dict(zip(names, values, strict=True))

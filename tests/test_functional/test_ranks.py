@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata, spearmanr
+
+from mmkd.functional.ranks import average_ranks, rank_correlation
+
+
+def rows(ties, classes=7, number=50):
+    """Logits of both networks; with ties, of few different values."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, number, classes)
+    return (student.round(), teacher.round()) if ties else (student, teacher)
+
+
+@pytest.mark.parametrize('ties', [False, True])
+def test_average_ranks(ties):
+    student, _ = rows(ties)
+    expected = rankdata(student.numpy(), axis=-1)
+    assert np.array_equal(average_ranks(student).numpy(), expected)
+
+
+@pytest.mark.parametrize('ties', [False, True])
+@pytest.mark.parametrize('classes', [2, 3, 19])
+def test_rank_correlation(ties, classes):
+    student, teacher = rows(ties, classes)
+    found = rank_correlation(student, teacher)
+    for rho, s, t in zip(found, student.numpy(), teacher.numpy(), strict=True):
+        if np.ptp(s) == 0 or np.ptp(t) == 0:
+            assert rho == 0
+        else:
+            assert float(rho) == pytest.approx(spearmanr(s, t).statistic, abs=1e-12)
+
+
+def test_scale_and_shift_change_nothing():
+    student, teacher = rows(ties=False)
+    expected = rank_correlation(student, teacher)
+    torch.testing.assert_close(rank_correlation(3 * student + 5, teacher), expected)
+    torch.testing.assert_close(rank_correlation(-student, teacher), -expected)

@@ -1,0 +1,97 @@
+"""With ``compares``, the student's predictions carry both networks' logits."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmkd.evaluation import FidelityMetric
+from mmkd.registry import MODELS
+from tests.conftest import random_batch
+
+
+def make(config):
+    torch.manual_seed(0)
+    distiller = MODELS.build(Config(dict(model=config)).model)
+    distiller.init_weights()
+    return distiller.eval()
+
+
+def predict(distiller, batch, compares=True):
+    distiller.compares = compares
+    with torch.no_grad():
+        return distiller.val_step(copy.deepcopy(batch))
+
+
+@pytest.fixture
+def classifiers(tmp_path):
+    """A Distiller's config of two small classifiers."""
+    config = dict(
+        type='mmpretrain.ImageClassifier',
+        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', num_classes=7),
+        backbone=dict(type='mmkd.CIFARResNet', depth=8),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=7, in_channels=64),
+        neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    )
+    torch.manual_seed(7)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        teacher = MODELS.build(Config(dict(model=config)).model)
+        teacher.init_weights()
+        checkpoint = tmp_path / 'classifier.pth'
+        torch.save(dict(state_dict=teacher.state_dict(), meta={}), checkpoint)
+        yield dict(
+            type='mmkd.Distiller',
+            student=config,
+            teacher=dict(model=config, checkpoint=str(checkpoint)),
+            distill_losses=dict(loss_kd=dict(type='KDLoss')),
+        )
+
+
+def test_maps_at_the_labels_size(distiller_config):
+    distiller = make(distiller_config)
+    batch = random_batch(3)
+    alone, both = (predict(distiller, batch, compares) for compares in (False, True))
+    theirs = distiller.teacher_predict(
+        **distiller.data_preprocessor(copy.deepcopy(batch), False)
+    )
+    assert 'teacher_logits' not in alone[0]
+    for before, after, teacher in zip(alone, both, theirs, strict=True):
+        logits = before.seg_logits.data
+        assert logits.shape[1:] == before.gt_sem_seg.data.shape[1:]
+        assert torch.equal(after.pred_sem_seg.data, before.pred_sem_seg.data)
+        assert torch.equal(after.seg_logits.data, logits)
+        assert torch.equal(after.student_logits, logits)
+        assert torch.equal(after.teacher_logits, teacher.seg_logits.data)
+        assert not torch.equal(after.teacher_logits, logits)
+
+
+def test_vectors_of_the_taps(classifiers):
+    from mmpretrain.structures import DataSample
+
+    distiller = make(classifiers)
+    torch.manual_seed(1)
+    inputs = torch.rand(3, 3, 32, 32)
+    samples = [DataSample().set_gt_label(label) for label in (0, 3, 6)]
+    batch = dict(inputs=inputs, data_samples=samples)
+    alone, both = (predict(distiller, batch, compares) for compares in (False, True))
+    with torch.no_grad():
+        expected = distiller.student(inputs), distiller.teacher(inputs)
+    for index, (before, after) in enumerate(zip(alone, both, strict=True)):
+        assert torch.equal(after.pred_score, before.pred_score)
+        assert torch.equal(after.student_logits, expected[0][index])
+        assert torch.equal(after.teacher_logits, expected[1][index])
+    metric = FidelityMetric()
+    metric.process(batch, [sample.to_dict() for sample in both])
+    found = metric.evaluate(3)
+    assert 0 < found['fidelity/forward_kl'] < 10
+    assert -1 < found['fidelity/rank_correlation'] < 1
+
+
+def test_without_labels_the_student_predicts_alone(distiller_config):
+    distiller = make(distiller_config)
+    distiller.compares = True
+    with torch.no_grad():
+        (sample,) = distiller.predict(torch.rand(1, 3, 32, 32))
+    assert 'teacher_logits' not in sample
