@@ -46,7 +46,7 @@ class AtomicBackend(LocalBackend):
 
 
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's, but the outdated checkpoint goes after the new one is there."""
+    """MMEngine's, but an outdated checkpoint goes after the new one is there."""
 
     def before_train(self, runner: Runner) -> None:
         """Also clears away what a kill has left half written."""
@@ -65,11 +65,29 @@ class SafeCheckpointHook(CheckpointHook):
             kept.append(step)  # seeing it there, MMEngine removes nothing
             runner.message_hub.update_info('keep_ckpt_ids', list(kept))
         super()._save_checkpoint_with_step(runner, step, meta)
-        if outdated is not None and is_main_process():
+        if outdated is not None:
             name = self.filename_tmpl.format(outdated)
-            path = self.file_backend.join_path(self.out_dir, name)
-            if self.file_backend.isfile(path):
-                self.file_backend.remove(path)
+            self._remove(self.file_backend.join_path(self.out_dir, name))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        if not self.save_best:
+            return
+        several = len(self.key_indicators) > 1
+        paths = self.best_ckpt_path_dict if several else vars(self)
+        former = {
+            key: paths[key] for key in (list(paths) if several else ['best_ckpt_path'])
+        }
+        paths.update(dict.fromkeys(former))  # seeing none, MMEngine removes nothing
+        super()._save_best_checkpoint(runner, metrics)
+        for key, path in former.items():
+            if paths[key] is None:
+                paths[key] = path
+            elif path and path != paths[key]:
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        if is_main_process() and self.file_backend.isfile(path):
+            self.file_backend.remove(path)
 
 
 def save_safely() -> None:

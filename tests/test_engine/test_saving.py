@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import HOOKS
 
 from mmkd.engine.saving import SafeCheckpointHook, latest_checkpoint, save_safely
@@ -86,9 +86,9 @@ class Run:
         self.message_hub = MessageHub('run')
         self.seen = []
 
-    def save_checkpoint(self, folder, name, *args, **kwargs):
+    def save_checkpoint(self, folder, filename, *args, **kwargs):
         self.seen.append(sorted(p.name for p in self.folder.glob('*.pth')))
-        (self.folder / name).write_bytes(b'')
+        (self.folder / filename).write_bytes(b'')
 
 
 @pytest.mark.parametrize('keep', [1, 2])
@@ -104,6 +104,22 @@ def test_the_outdated_goes_last(tmp_path, keep):
     kept = [f'iter_{step}.pth' for step in range(5 - keep, 5)]
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == kept
     assert run.message_hub.get_info('keep_ckpt_ids') == list(range(5 - keep, 5))
+
+
+@pytest.mark.parametrize('keys', ['mIoU', ['mIoU', 'aAcc']])
+def test_the_former_best_goes_last(tmp_path, keys):
+    run = Run(tmp_path)
+    options = dict(interval=-1, by_epoch=False, save_best=keys)
+    hook = SafeCheckpointHook(rule='greater', **options)
+    run.iter, run.epoch, run.logger = 0, 0, MMLogger.get_instance('best')
+    run.max_iters = 3
+    hook.before_train(run)
+    for run.iter, value in enumerate([3, 1, 5]):
+        hook._save_best_checkpoint(run, dict(mIoU=value, aAcc=value))
+    names = ['aAcc', 'mIoU'] if isinstance(keys, list) else ['mIoU']
+    assert {f'best_{name}_iter_0.pth' for name in names} <= set(run.seen[-1])
+    kept = sorted(path.name for path in tmp_path.glob('*.pth'))
+    assert kept == [f'best_{name}_iter_2.pth' for name in names]
 
 
 def test_nothing_to_resume(tmp_path):
