@@ -59,7 +59,8 @@ def test_functional_needs_torch_alone(without):
 
 
 @pytest.mark.parametrize(
-    'module', ['models', 'datasets', 'registry', 'engine.launch', 'engine.hooks']
+    'module',
+    ['models', 'datasets', 'registry', 'deployment', 'engine.launch', 'engine.hooks'],
 )
 def test_the_rest_names_the_missing_extra(module):
     done = python(f'{ABSENT}import mmkd.{module}')
