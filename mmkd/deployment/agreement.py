@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+ENOUGH = 0.999  # the share of labels that must be mmseg's
 
 
 @dataclass
@@ -43,6 +44,14 @@ class Agreement:
             f"the labels are mmseg's; largest difference of a logit "
             f'{self.difference:.2g}'
         )
+
+    def check(self) -> None:
+        """Raises a UserError if less than 99.9 % of the labels are equal."""
+        if self.equal < ENOUGH:
+            raise UserError(
+                f'--out: not written, since less than {ENOUGH:.1%} of the labels are '
+                "mmseg's; does another --opset, or --size without --dynamic, help?"
+            )
 
 
 def compare(

@@ -1,7 +1,12 @@
 import pytest
 from mmengine.config import Config
 
-from mmkd.deployment.agreement import find_images, image_size, images_folder
+from mmkd.deployment.agreement import (
+    Agreement,
+    find_images,
+    image_size,
+    images_folder,
+)
 from mmkd.errors import UserError
 
 
@@ -47,3 +52,9 @@ def test_what_a_config_says():
 def test_size_that_no_config_says():
     with pytest.raises(UserError, match=r'^test_pipeline: .* --size$'):
         image_size(Config(dict(test_pipeline=[dict(type='LoadImageFromFile')])))
+
+
+def test_too_little_agreement():
+    Agreement(20, (4, 4), equal=0.9991, difference=9.0).check()
+    with pytest.raises(UserError, match=r'^--out: not written, .* 99\.9% .*--opset'):
+        Agreement(20, (4, 4), equal=0.9989, difference=0.0).check()
