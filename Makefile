@@ -15,7 +15,7 @@ $(VENV)/.installed: setup.py pyproject.toml
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \
 	$(PIP) torch torchvision && \
-	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,dev]' && \
+	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,deploy,dev]' && \
 	touch $@ && echo "Installed in $$(($$(date +%s) - start)) s."
 
 demo: install

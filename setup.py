@@ -1,4 +1,4 @@
-"""Packaging of mmkd; pip install -e .[onedl,cls,dev] to develop."""
+"""Packaging of mmkd; pip install -e .[onedl,cls,deploy,dev] to develop."""
 
 from pathlib import Path
 
@@ -46,6 +46,8 @@ setup(
         ],
         # Classification.
         'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
+        # Exporting to ONNX, publishing as safetensors.
+        'deploy': ['onnx', 'onnxruntime', 'onnxscript', 'safetensors'],
         'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scikit-learn', 'scipy'],
     },
 )

@@ -60,7 +60,15 @@ def test_functional_needs_torch_alone(without):
 
 @pytest.mark.parametrize(
     'module',
-    ['models', 'datasets', 'evaluation', 'registry', 'engine.launch', 'engine.hooks'],
+    [
+        'models',
+        'datasets',
+        'evaluation',
+        'registry',
+        'deployment',
+        'engine.launch',
+        'engine.hooks',
+    ],
 )
 def test_the_rest_names_the_missing_extra(module):
     done = python(f'{ABSENT}import mmkd.{module}')

@@ -132,9 +132,7 @@ class Run:
                     done = record.get('epoch', record['iter'] + 1) - 1
                 else:
                     done, last = record['step'], record
-        metrics = {
-            k: v for k, v in last.items() if k not in ('step', 'time', 'data_time')
-        }
+        metrics = _metrics(last)
         ended = last.get('step') == self.total
         finished = ended and self._saved == self.checkpoint.name
         return State(done, self.total, seconds, metrics, finished)
@@ -235,6 +233,27 @@ class Run:
         lines = [line.rstrip() for line in text.split('\n') if line.strip()]
         errors = [line for line in lines if _ERROR.match(line)]
         return (errors or lines or [''])[-1].strip()
+
+
+def validation(work_dir: Path, step: int | None) -> dict[str, float]:
+    """The metrics of a run's validation, empty if it was not logged.
+
+    Args:
+        work_dir: The folder of the run.
+        step: After how many iterations, or epochs where the run counts those. Of
+            several attempts the last one counts.
+    """
+    found = {}
+    for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for record in _records(log):
+            if step is not None and record.get('step') == step and 'iter' not in record:
+                found = _metrics(record)
+    return found
+
+
+def _metrics(record: dict) -> dict[str, float]:
+    """What a validation's record holds but for its time."""
+    return {k: v for k, v in record.items() if k not in ('step', 'time', 'data_time')}
 
 
 def _records(log: Path) -> Iterator[dict]:

@@ -3,13 +3,18 @@
 from mmengine.config import Config
 
 
+def is_distillation(config: Config) -> bool:
+    """Whether a config's model is a Distiller."""
+    return config.model.get('type') in ('mmkd.Distiller', 'Distiller')
+
+
 def student_config(config: Config) -> Config:
     """Copies a config with the lone student as its model; others are copied as is.
 
     For testing and inference: neither needs a teacher. The student's has no filename,
     under which the Runner would overwrite the record of the distillation.
     """
-    if config.model.get('type') not in ('mmkd.Distiller', 'Distiller'):
+    if not is_distillation(config):
         return Config(config.to_dict(), filename=config.filename)
     return Config({**config.to_dict(), 'model': config.model.student.to_dict()})
 
@@ -24,13 +29,13 @@ def standalone_student(config: Config) -> Config:
     config = student_config(config)
     for name in ('distill_losses', 'teacher'):
         config.pop(name, None)
-    if _needs_mmkd(config.model):
+    if needs_mmkd(config.model):
         return config
     config.pop('custom_imports', None)
     for key, value in list(config.items()):
         if isinstance(value, list):
-            config[key] = [item for item in value if not _needs_mmkd(item)]
-        elif _needs_mmkd(value):
+            config[key] = [item for item in value if not needs_mmkd(item)]
+        elif needs_mmkd(value):
             config.pop(key)
     for split in ('train', 'val', 'test'):
         evaluated = split == 'train' or config.get(f'{split}_evaluator')
@@ -43,10 +48,10 @@ def standalone_student(config: Config) -> Config:
     return config
 
 
-def _needs_mmkd(node: object) -> bool:
+def needs_mmkd(node: object) -> bool:
     """Whether anything of mmkd's is named anywhere in a part of a config."""
     if isinstance(node, dict):
-        return any(_needs_mmkd(value) for value in node.values())
+        return any(needs_mmkd(value) for value in node.values())
     if isinstance(node, list | tuple):
-        return any(_needs_mmkd(value) for value in node)
+        return any(needs_mmkd(value) for value in node)
     return isinstance(node, str) and node.startswith('mmkd.')

@@ -35,11 +35,11 @@ install --upgrade pip setuptools
 case $name in
     oldest)
         oldest torch torchvision
-        oldest --editable '.[onedl,cls,dev]'
+        oldest --editable '.[onedl,cls,deploy,dev]'
         ;;
     newest)
         install torch torchvision
-        install --editable '.[onedl,cls,dev]'
+        install --editable '.[onedl,cls,deploy,dev]'
         ;;
     openmmlab)
         oldest torch torchvision

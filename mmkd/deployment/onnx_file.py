@@ -1,0 +1,138 @@
+"""A network as an ONNX graph, and running it."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import torch
+from mmseg.models.utils import resize
+
+from mmkd.errors import UserError
+
+from .network import Deployable
+
+if TYPE_CHECKING:  # the extra is not everyone's
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession
+
+EXTRA = ('onnx', 'onnxruntime', 'onnxscript')
+
+
+def check_extra() -> None:
+    """Raises a UserError if a package that exporting needs is not installed."""
+    if missing := [name for name in EXTRA if find_spec(name) is None]:
+        raise UserError(
+            f"{', '.join(missing)}: not installed; pip install 'mmkd[deploy]'"
+        )
+
+
+def export_onnx(
+    deployable: Deployable,
+    size: tuple[int, int],
+    dynamic: bool = False,
+    opset: int | None = None,
+) -> 'ModelProto':
+    """Turns a network into an ONNX graph for batches of any size.
+
+    Args:
+        deployable: The network.
+        size: Height and width of its images.
+        dynamic: Whether images may have any other size as well.
+        opset: Version of ONNX's operators. Default: what PyTorch's exporter takes.
+
+    Returns:
+        A graph from ``images`` to ``labels`` and ``logits``, see :class:`Deployable`.
+
+    Raises:
+        UserError: if the network holds what ONNX or the exporter cannot express.
+    """
+    names = ['batch', 'height', 'width']
+    axes = dict(enumerate(names if dynamic else names[:1]))
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+    try:
+        with _silence():
+            program = torch.onnx.export(
+                deployable,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=['images'],
+                output_names=['labels', 'logits'],
+                dynamic_shapes=(axes,),
+            )
+    except Exception as error:  # of the exporter's many parts
+        reason = ' '.join(str(error.__cause__ or error).split())[:300]
+        mend = 'without --dynamic?' if dynamic else 'another --opset?'
+        raise UserError(
+            f'--out: the network cannot be exported ({reason}); {mend}'
+        ) from error
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(graph: 'ModelProto') -> 'ModelProto':
+    """Takes out what the exporter notes of the code, with paths of this machine."""
+    del graph.graph.value_info[:], graph.graph.metadata_props[:]
+    for node in graph.graph.node:
+        node.doc_string = ''
+        del node.metadata_props[:]
+    return graph
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps the exporter's talk off the screen, and mmseg's on sizes out of the graph.
+
+    With ``align_corners`` mmseg's resize looks at sizes, just to warn, and so fixes
+    them.
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    quiet = (*resize.__defaults__[:-1], False)
+    try:
+        with (
+            warnings.catch_warnings(),
+            mock.patch.object(resize, '__defaults__', quiet),
+        ):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(level)
+
+
+def note_classes(graph: 'ModelProto', meta: Mapping) -> None:
+    """Notes names and colours of the classes in a graph, as JSON.
+
+    Args:
+        graph: It is changed.
+        meta: Of the checkpoint.
+    """
+    for name, value in (meta.get('dataset_meta') or {}).items():
+        if name in ('classes', 'palette') and value is not None:
+            graph.metadata_props.add(key=name, value=json.dumps(value))
+
+
+def without_logits(graph: 'ModelProto') -> 'ModelProto':
+    """A copy of a graph that gives the labels alone."""
+    copy = type(graph)()
+    copy.CopyFrom(graph)
+    (logits,) = (output for output in copy.graph.output if output.name == 'logits')
+    copy.graph.output.remove(logits)
+    return copy
+
+
+def open_session(graph: 'ModelProto') -> 'InferenceSession':
+    """Opens a graph in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=['CPUExecutionProvider']
+    )

@@ -1,0 +1,59 @@
+"""Adaptive average pooling that exports at any size."""
+
+from torch import Tensor, arange, div, nn
+
+
+class MatrixAvgPool2d(nn.Module):
+    """``nn.AdaptiveAvgPool2d`` as two averaging matrix products.
+
+    Bin i of s over n positions goes from floor(i n / s) to ceil((i + 1) n / s), as in
+    PyTorch. The matrices are made from the size of the map, with operations that ONNX
+    has for sizes not known beforehand.
+
+    Args:
+        output_size: Bins of height and width, one number for both; None in a pair
+            keeps the map's.
+
+    Example:
+        >>> MatrixAvgPool2d(2)(arange(9.0).view(1, 1, 3, 3))
+        tensor([[[[2., 3.],
+                  [5., 6.]]]])
+    """
+
+    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
+        super().__init__()
+        pair = isinstance(output_size, tuple)
+        self.output_size = output_size if pair else (output_size, output_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pools maps (..., H, W)."""
+        rows, columns = (
+            averages(positions, bins or positions, x)
+            for positions, bins in zip(x.shape[-2:], self.output_size, strict=True)
+        )
+        return rows @ x @ columns.T
+
+
+def averages(positions: int, bins: int, like: Tensor) -> Tensor:
+    """A (bins, positions) matrix that averages; with the device and dtype of another.
+
+    Example:
+        >>> averages(3, 2, arange(1.0))
+        tensor([[0.5000, 0.5000, 0.0000],
+                [0.0000, 0.5000, 0.5000]])
+    """
+    index = arange(bins, device=like.device)[:, None]
+    position = arange(positions, device=like.device)
+    # Of numbers that are not negative: 'trunc' is 'floor', and shorter in ONNX.
+    start = div(index * positions, bins, rounding_mode='trunc')
+    end = div((index + 1) * positions + bins - 1, bins, rounding_mode='trunc')
+    inside = (start <= position) & (position < end)
+    return inside.to(like.dtype) / (end - start).to(like.dtype)
+
+
+def replace_pooling(network: nn.Module) -> None:
+    """Puts a :class:`MatrixAvgPool2d` in the place of each adaptive average pooling."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.AdaptiveAvgPool2d:
+                setattr(module, name, MatrixAvgPool2d(child.output_size))

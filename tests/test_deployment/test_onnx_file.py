@@ -1,0 +1,90 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from mmkd.deployment import onnx_file
+from mmkd.deployment.agreement import compare
+from mmkd.deployment.network import Deployable
+from mmkd.errors import UserError
+
+from .networks import blocks, segmentor
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
+    for index, image in enumerate(blocks(3, (96, 144))):
+        Image.fromarray(image.numpy()).save(folder / f'{index}.png')
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope='module')
+def network():
+    return segmentor(align_corners=True)
+
+
+@pytest.fixture(scope='module')
+def graph(network):
+    """For any size; mmseg's resize would fix the size, as it aligns corners."""
+    return onnx_file.export_onnx(Deployable(network), (64, 96), dynamic=True)
+
+
+@pytest.mark.parametrize('size', [(64, 96), (49, 73), (33, 40)], ids=str)
+def test_dynamic_sizes_and_batches(network, graph, images, size):
+    found = compare(onnx_file.open_session(graph), network, images, size)
+    assert found.images == 3  # a batch of two and one of one
+    assert found.equal >= 0.999
+    assert found.difference < 1e-3
+
+
+def test_another_network_disagrees(graph, images):
+    other = segmentor(dict(bgr_to_rgb=False), align_corners=True)
+    found = compare(onnx_file.open_session(graph), other, images, (64, 96))
+    assert found.equal < 0.999
+    assert found.difference > 1e-2
+
+
+def test_fixed_size(images):
+    network = segmentor()
+    graph = onnx_file.export_onnx(Deployable(network), (50, 70), opset=18)
+    assert [each.version for each in graph.opset_import if not each.domain] == [18]
+    session = onnx_file.open_session(graph)
+    assert session.get_inputs()[0].shape == ['batch', 50, 70, 3]
+    assert compare(session, network, images, (50, 70)).equal >= 0.999
+
+
+def test_labels_alone_and_names_of_classes(graph):
+    onnx_file.note_classes(graph, dict(dataset_meta=dict(classes=('a', 'b'), x=1)))
+    session = onnx_file.open_session(onnx_file.without_logits(graph))
+    assert [output.name for output in session.get_outputs()] == ['labels']
+    assert len(graph.graph.output) == 2
+    notes = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(text) for name, text in notes.items()} == {
+        'classes': ['a', 'b']
+    }
+
+
+def test_holds_nothing_of_the_code(graph):
+    assert b'.py' not in graph.SerializeToString()
+
+
+def test_what_cannot_be_exported_is_named(network):
+    deployable = Deployable(network)
+    deployable.network.decode_head.bottleneck.activate = Undecided()
+    with pytest.raises(UserError, match=r'^--out: the network cannot be exported \('):
+        onnx_file.export_onnx(deployable, (64, 96))
+
+
+class Undecided(nn.Module):
+    def forward(self, x):
+        return x if torch.any(x > 0) else -x
+
+
+def test_missing_extra(monkeypatch):
+    onnx_file.check_extra()
+    monkeypatch.setattr(onnx_file, 'EXTRA', ('onnx', 'no_such_package'))
+    with pytest.raises(UserError, match=r"^no_such_package: .*'mmkd\[deploy\]'$"):
+        onnx_file.check_extra()

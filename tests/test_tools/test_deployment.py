@@ -1,0 +1,88 @@
+"""From a distilled student to files that others run, by the tools."""
+
+import re
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from tests.test_tools.test_bad_input import error_of
+
+EXPORT = 'deployment/export_onnx.py'
+PUBLISH = 'model_converters/publish_model.py'
+CHECKPOINT = 'work_dirs/kd/iter_4.pth'
+
+# Another process, in which there is no mmkd.
+PLAIN = """
+import sys
+class Bar:
+    def find_spec(self, name, *args):
+        if name.partition('.')[0] == 'mmkd':
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Bar())
+try:
+    import mmkd
+except ModuleNotFoundError:
+    pass
+else:
+    sys.exit('mmkd was there')
+import numpy as np
+{usage}
+np.save('labels.npy', result.pred_sem_seg.data.numpy())
+"""
+
+
+@pytest.fixture(scope='module')
+def image(bench):
+    return sorted((bench.folder / 'data/val').glob('*.png'))[0]
+
+
+@pytest.fixture(scope='module')
+def labels(bench, kd, distilled, image):
+    """What the exported network gives; also exports it."""
+    result = bench.run(EXPORT, kd, CHECKPOINT, '--out', 'kd.onnx', '--dynamic')
+    for size in ('64x96', '49x73'):
+        (share,) = re.findall(rf'5 images of {size}: ([\d.]+) %', result.output)
+        assert float(share) >= 99.9
+    assert 'Warning' not in result.output
+    for row in ('student', 'teacher'):
+        assert re.search(rf'│ {row} +│ +[\d.]+ │', result.output)
+    session = onnxruntime.InferenceSession(bench.folder / 'kd.onnx')
+    assert [output.name for output in session.get_outputs()] == ['labels']
+    pixels = np.asarray(Image.open(image))[None]
+    return session.run(None, {'images': pixels})[0][0]
+
+
+@pytest.mark.parametrize('kind', ['pth', 'safetensors'])
+def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, kind):
+    """The card's own lines give the labels of the exported network."""
+    bench.run(PUBLISH, kd, CHECKPOINT, '--out', kind, '--format', kind)
+    folder = bench.folder / kind
+    card = (folder / 'README.md').read_text()
+    usage = re.search(r'```python\n(.+?)```', card, re.DOTALL)[1]
+    assert len([line for line in usage.splitlines() if line]) <= 5
+    code = PLAIN.format(usage=usage.replace("'image.png'", repr(str(image))))
+    (folder / 'use.py').write_text(code)
+    done = bench.shell('bash', '-c', f'cd {folder}; {sys.executable} use.py')
+    assert done.code == 0, done.output
+    (found,) = np.load(folder / 'labels.npy')
+    assert (found == labels).mean() >= 0.999
+
+
+def test_weights_that_do_not_fit(bench, kd, teacher):
+    """Of the teacher, for the student: one line, and no file."""
+    wrong = 'work_dirs/teacher/iter_4.pth'
+    result = bench.run(EXPORT, kd, wrong, '--out', 'no.onnx', code=None)
+    assert "checkpoint: 'work_dirs/teacher/iter_4.pth' does not fit" in error_of(result)
+    result = bench.run(PUBLISH, kd, wrong, '--out', 'no', code=None)
+    assert 'does not fit' in error_of(result)
+    assert not list(bench.folder.glob('no*'))
+
+
+def test_images_that_are_not_there(bench, kd, distilled):
+    result = bench.run(
+        EXPORT, kd, CHECKPOINT, '--out', 'no.onnx', '--images', 'nowhere', code=None
+    )
+    assert "--images: 'nowhere' does not exist" in error_of(result)
