@@ -28,7 +28,7 @@ custom_hooks = [dict(type='EMAHook', momentum=0.1)]
 KINDS = dict(
     iterations=RUN.format(ctkd='by_epoch=False, warmup=30')
     + """
-train_cfg = dict(max_iters=60, val_interval=20)
+train_cfg = dict(max_iters=40, val_interval=20)
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
 """,
     epochs=RUN.format(ctkd='by_epoch=True, warmup=4')
@@ -45,7 +45,7 @@ log_processor = dict(by_epoch=True)
 param_scheduler = [dict(type='PolyLR', power=0.9, begin=0, end=8, by_epoch=True)]
 """,
 )
-LAST = dict(iterations='iter_60.pth', epochs='epoch_8.pth')
+LAST = dict(iterations='iter_40.pth', epochs='epoch_8.pth')
 
 
 def start(bench, processes, *arguments):
@@ -68,7 +68,7 @@ def start(bench, processes, *arguments):
 def run(bench, *arguments):
     """A training to its end; returns what it printed."""
     process, log = start(bench, *arguments)
-    (getattr(process, 'join', None) or process.wait)(100)
+    (getattr(process, 'join', None) or process.wait)(300)
     code = process.returncode if hasattr(process, 'returncode') else process.exitcode
     assert code == 0, log.read_text()[-4000:]
     return log.read_text()
@@ -89,7 +89,7 @@ def kill(bench, moment, processes, *arguments):
             inside = (folder / 'cwd').readlink() == bench.folder
             if inside and work_dir.name.encode() in words:
                 os.kill(int(folder.name), signal.SIGKILL)
-    (getattr(process, 'join', None) or process.wait)(100)
+    (getattr(process, 'join', None) or process.wait)(300)
     assert (work_dir / 'last_checkpoint').exists(), log.read_text()[-2000:]
 
 
@@ -138,17 +138,17 @@ def whole(bench, kd):
     [
         ('iterations', 4, 1),
         ('epochs', 0, 1),
-        ('iterations', 4, 2),
+        ('iterations', 0, 2),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
-        pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
+        pytest.param('iterations', 4, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 0, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 2, marks=pytest.mark.slow),
     ],
 )
 def test_killed(bench, whole, kind, workers, processes):
     expected = whole(kind, processes)
-    moment = random.SystemRandom().uniform(0, 0.5)
+    moment = random.SystemRandom().uniform(0, 0.3)
     work_dir = f'killed_{kind}_{workers}_{processes}'
     arguments = [f'{kind}.py', '--work-dir', work_dir, '--cfg-options']
     arguments.append(f'train_dataloader.num_workers={workers}')
