@@ -13,8 +13,9 @@ from mmkd.registry import MODELS
 from tests.conftest import random_batch
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-SCALES = ['4xb2-80k_cityscapes-512x1024', '4xb2-40k_cityscapes-512x512']
-SCALES += ['1xb16-40k_camvid-360x360']
+SLOW = ['4xb2-80k_cityscapes-512x1024', '1xb16-40k_camvid-360x360']
+SCALES = ['4xb2-40k_cityscapes-512x512']
+SCALES += [pytest.param(scale, marks=pytest.mark.slow) for scale in SLOW]
 
 
 @pytest.mark.parametrize('scale', SCALES)

@@ -104,6 +104,7 @@ def _run_script(script: str, arguments: list, cwd: str, log: str) -> None:
 
 
 def preload() -> multiprocessing.context.BaseContext:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # before the fork server starts
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(
         ['mmseg.apis', 'mmseg.datasets', 'mmkd.models', 'mmkd.engine.launch']
@@ -193,7 +194,6 @@ def write_camvid(root: Path) -> None:
 @pytest.fixture(scope='session')
 def bench(tmp_path_factory) -> Workbench:
     """The folder of all runs: data, ``teacher.py`` and ``student.py``."""
-    os.environ.setdefault('OMP_NUM_THREADS', '1')  # before the fork server starts
     folder = tmp_path_factory.mktemp('runs')
     write_camvid(folder / 'data')
     bench = Workbench(folder)

@@ -105,8 +105,9 @@ def test_student_config_works_without_mmkd(bench, distilled):
 
 def test_config_is_recorded_with_the_teacher_inlined(bench, distilled):
     """Training writes it, and testing does not write over it."""
-    bench.run('test.py', 'kd.py', STUDENT)
-    config = Config.fromfile(bench.folder / 'work_dirs/kd/kd.py')
+    bench.run('train.py', 'kd.py', '--work-dir', 'recorded')
+    bench.run('test.py', 'kd.py', STUDENT, '--work-dir', 'recorded')
+    config = Config.fromfile(bench.folder / 'recorded/kd.py')
     assert set(config.model.teacher) == {'model', 'checkpoint'}
     assert config.model.teacher.model.type == 'EncoderDecoder'
 
