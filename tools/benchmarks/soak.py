@@ -104,6 +104,7 @@ def config_of(folder: Path, iterations: int) -> object:
     config.merge_from_dict(
         {
             'train_cfg.max_iters': iterations,
+            'train_dataloader.batch_size': 2,
             'train_cfg.val_interval': iterations // 6,
             'default_hooks.checkpoint.interval': iterations // 6,
             'default_hooks.checkpoint.max_keep_ckpts': 1,
