@@ -36,7 +36,9 @@ default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
 train_cfg = dict(
     _delete_=True, type='EpochBasedTrainLoop', max_epochs=8, val_interval=4
 )
-train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler'))
+train_dataloader = dict(
+    drop_last=True, sampler=dict(_delete_=True, type='DefaultSampler')
+)
 default_hooks = dict(
     checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1),
     logger=dict(log_metric_by_epoch=True),
