@@ -74,11 +74,11 @@ def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, k
 def test_weights_that_do_not_fit(bench, kd, teacher):
     """Of the teacher, for the student: one line, and no file."""
     wrong = 'work_dirs/teacher/iter_4.pth'
-    result = bench.run(EXPORT, kd, wrong, '--out', 'no.onnx', code=None)
+    result = bench.run(EXPORT, kd, wrong, '--out', 'misfit.onnx', code=None)
     assert "checkpoint: 'work_dirs/teacher/iter_4.pth' does not fit" in error_of(result)
-    result = bench.run(PUBLISH, kd, wrong, '--out', 'no', code=None)
+    result = bench.run(PUBLISH, kd, wrong, '--out', 'misfit', code=None)
     assert 'does not fit' in error_of(result)
-    assert not list(bench.folder.glob('no*'))
+    assert not list(bench.folder.glob('misfit*'))
 
 
 def test_images_that_are_not_there(bench, kd, distilled):
