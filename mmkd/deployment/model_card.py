@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from mmkd.engine.runs import validation
+from mmkd.engine.scalars import validations
 from mmkd.engine.student_config import is_distillation, needs_mmkd, student_config
 
 from .side_by_side import weigh
@@ -90,7 +90,7 @@ def model_card(
         name=Path(config.filename).stem,
         intro=f'{how} with mmkd, knowledge distillation for OpenMMLab.',
         recipe=_table(_recipe(config, student, step, unit)),
-        metrics=_metrics(validation(Path(checkpoint).parent, step), unit, step),
+        metrics=_metrics(validations(Path(checkpoint).parent).get(step), unit, step),
         packages=' and '.join([package, *own]),
         usage=usage.format(file=file).strip(),
     )
@@ -147,7 +147,7 @@ def _call(node: object) -> str:
     return f'{node.get("type", "dict")}({", ".join(arguments)})'
 
 
-def _metrics(metrics: Mapping[str, float], unit: str, step: int | None) -> str:
+def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -> str:
     """The validation's values, or that there are none."""
     if not metrics:
         return 'None: there is no log of a validation beside the checkpoint.'

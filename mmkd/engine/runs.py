@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import mmkd
 from mmkd.errors import UserError
 
 from .run_config import read_config
+from .scalars import LOGS, is_training, metrics, records
 
 # In a checkout and in an installed wheel alike.
 TRAIN = Path(mmkd.__file__).parent / '.mim' / 'tools' / 'train.py'
@@ -123,19 +124,18 @@ class Run:
     def state(self) -> State:
         """Reads how far the run is."""
         done, seconds, last = 0, 0.0, {}
-        logs = sorted(self.work_dir.glob('*/vis_data/scalars.json'))
+        logs = sorted(self.work_dir.glob(LOGS))
         for log in logs:
             started = time.mktime(time.strptime(log.parts[-3], '%Y%m%d_%H%M%S'))
             seconds += max(0.0, log.stat().st_mtime - started)
-            for record in _records(log):
-                if 'iter' in record:  # of training; a validation's has none
+            for record in records(log):
+                if is_training(record):
                     done = record.get('epoch', record['iter'] + 1) - 1
                 else:
                     done, last = record['step'], record
-        metrics = _metrics(last)
         ended = last.get('step') == self.total
         finished = ended and self._saved == self.checkpoint.name
-        return State(done, self.total, seconds, metrics, finished)
+        return State(done, self.total, seconds, metrics(last), finished)
 
     def result(self, metric: str | None = None) -> tuple[str, float]:
         """A metric of the last validation, as :meth:`State.result` gives it.
@@ -233,33 +233,3 @@ class Run:
         lines = [line.rstrip() for line in text.split('\n') if line.strip()]
         errors = [line for line in lines if _ERROR.match(line)]
         return (errors or lines or [''])[-1].strip()
-
-
-def validation(work_dir: Path, step: int | None) -> dict[str, float]:
-    """The metrics of a run's validation, empty if it was not logged.
-
-    Args:
-        work_dir: The folder of the run.
-        step: After how many iterations, or epochs where the run counts those. Of
-            several attempts the last one counts.
-    """
-    found = {}
-    for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for record in _records(log):
-            if step is not None and record.get('step') == step and 'iter' not in record:
-                found = _metrics(record)
-    return found
-
-
-def _metrics(record: dict) -> dict[str, float]:
-    """What a validation's record holds but for its time."""
-    return {k: v for k, v in record.items() if k not in ('step', 'time', 'data_time')}
-
-
-def _records(log: Path) -> Iterator[dict]:
-    """The lines of a log of scalars, but for one that a kill has torn."""
-    for line in log.read_text(errors='replace').splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
