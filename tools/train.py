@@ -31,6 +31,7 @@ def main() -> None:
     from mmkd.engine.hooks import (
         CheckDataHook,
         LastValidationHook,
+        MemoryHook,
         PositionSeedHook,
         SaveOnSignalHook,
     )
@@ -46,6 +47,7 @@ def main() -> None:
             runner = launch.build_runner(config)
             launch.check_start(runner)
             runner.register_hook(CheckDataHook())
+            runner.register_hook(MemoryHook())
             runner.register_hook(PositionSeedHook())
             runner.register_hook(SaveOnSignalHook())
             runner.register_hook(LastValidationHook())
