@@ -98,6 +98,18 @@ def test_threshold_and_bins():
     assert found != measure(samples, bins=4)
 
 
+def test_stride_takes_every_other_row_and_column():
+    samples, sampled = make('maps'), make('maps')
+    for sample in sampled:
+        for name in ('student_logits', 'teacher_logits'):
+            sample[name] = sample[name][:, ::2, ::2]
+        label = sample['gt_sem_seg']['data']
+        sample['gt_sem_seg']['data'] = label[:, ::2, ::2]
+    compare(measure(samples, stride=2), fidelity(*positions(sampled)))
+    vectors = make('vectors')
+    compare(measure(vectors, stride=2), fidelity(*positions(vectors)))
+
+
 def test_chunks_and_batches_change_nothing(monkeypatch):
     samples = make('maps')
     whole = measure(samples)
