@@ -1,5 +1,6 @@
 """The tools on classifiers, with the configs for Omniglot and a little of it."""
 
+import json
 import re
 
 import pytest
@@ -74,6 +75,16 @@ def test_training(distilled):
     assert 'Teacher on 30 of 30 images: accuracy/top1: ' in distilled.output
     for name in ('loss', 'weight', 'tau', 'lambda'):
         assert f'distill.{name}_ctkd: ' in distilled.output
+
+
+def test_log_has_the_sum_of_the_losses_and_each(bench, distilled):
+    (log,) = bench.folder.glob('ctkd/*/vis_data/scalars.json')
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    training = [record for record in records if 'iter' in record]
+    assert training
+    for record in training:
+        parts = record['task.loss'] + record['distill.loss_ctkd']
+        assert record['loss'] == pytest.approx(parts, rel=1e-5)
 
 
 def test_testing_gives_the_last_validation(bench, teacher, distilled):

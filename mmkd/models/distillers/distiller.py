@@ -141,6 +141,8 @@ class Distiller(BaseModel):
             self.student, [term.student_tap for term in active]
         ) as student_logits:
             losses = self.student(inputs, data_samples, mode='loss')
+        if 'loss' in losses:  # a classifier's: the log's name for the sum of all
+            losses['task.loss'] = losses.pop('loss')
         self.recorded = {
             (network, tap): logits.detach()
             for network, taps in (
