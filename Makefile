@@ -21,12 +21,15 @@ $(VENV)/.installed: setup.py pyproject.toml
 demo: install
 	@$(BIN)/python tools/demo.py
 
+# Two at a time, a file by one: what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Also what takes longer, or needs root: two machines are network namespaces.
 test-all: install
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 	$(BIN)/python tools/benchmarks/soak.py
 
 lint: install

@@ -48,6 +48,13 @@ setup(
         'cls': ['onedl-mmpretrain>=1.3.6', 'torchvision'],
         # Exporting to ONNX, publishing as safetensors.
         'deploy': ['onnx', 'onnxruntime', 'onnxscript', 'safetensors'],
-        'dev': ['hypothesis', 'pytest>=8', 'ruff>=0.9', 'scikit-learn', 'scipy'],
+        'dev': [
+            'hypothesis',
+            'pytest>=8',
+            'pytest-xdist',
+            'ruff>=0.9',
+            'scikit-learn',
+            'scipy',
+        ],
     },
 )
