@@ -6,4 +6,4 @@ _base_ = [
 ]
 model = dict(data_preprocessor=dict(size=_base_.crop_size))
 _base_.param_scheduler[1].end = 400
-train_cfg = dict(max_iters=400, val_interval=400)
+train_cfg = dict(max_iters=400, val_interval=100)

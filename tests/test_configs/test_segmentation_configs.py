@@ -32,7 +32,13 @@ def lone_student(path):
 
 
 def recipe(cfg):
-    return {key: value for key, value in cfg.items() if key != 'model'}
+    found = {key: value for key, value in cfg.items() if key != 'model'}
+    evaluators = found['val_evaluator']
+    if isinstance(evaluators, list):  # looking at the teacher, too, trains no other way
+        (found['val_evaluator'],) = (
+            each for each in evaluators if each.type != 'mmkd.FidelityMetric'
+        )
+    return found
 
 
 def network_of(cfg):
