@@ -3,14 +3,11 @@
 import csv
 import json
 import os
-import runpy
 import signal
 import time
 from pathlib import Path
 
 import pytest
-
-from .conftest import TOOLS
 
 SWEEP = 'analysis/sweep.py'
 LONG = ('train_cfg.max_iters=60', 'train_cfg.val_interval=60')
@@ -203,21 +200,3 @@ def test_bad_arguments(bench, kd, arguments, message):
     assert result.code in (1, 2)
     assert message in result.output
     assert 'Traceback' not in result.output
-
-
-def test_summary():
-    summarize = runpy.run_path(str(TOOLS / SWEEP))['summarize']
-    values = {
-        'alone': {0: 10.0, 1: 12.0, 2: 17.0},
-        'kd': {0: 11.0, 1: 15.0},
-        'lskd': {3: 20.0},
-        'none': {},
-    }
-    alone, kd, lskd, none = summarize(values)
-    assert (alone['mean'], alone['runs'], alone['pairs']) == (13.0, 3, None)
-    assert alone['sd'] == pytest.approx(13**0.5)  # ((-3)^2 + (-1)^2 + 4^2) / 2
-    assert (kd['mean'], kd['difference'], kd['pairs'], kd['above']) == (13, 2, 2, 2)
-    assert kd['difference sd'] == pytest.approx(2**0.5)  # of 1 and 3
-    assert (lskd['mean'], lskd['sd'], lskd['pairs']) == (20.0, None, 0)
-    assert lskd['difference'] is None
-    assert (none['runs'], none['mean']) == (0, None)

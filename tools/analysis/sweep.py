@@ -11,7 +11,6 @@ killed with -9; the next one waits for them.
 import argparse
 import csv
 from pathlib import Path
-from statistics import mean, stdev
 
 from mmkd.engine.arguments import add_config_options
 
@@ -69,31 +68,6 @@ def seeded(value: object, seed: int) -> object:
     return value.replace('{seed}', str(seed)) if isinstance(value, str) else value
 
 
-def summarize(values: dict[str, dict[int, float]]) -> list[dict[str, object]]:
-    """One row a config: mean and spread, and the paired difference to the first.
-
-    Args:
-        values: The metric of each config's runs, by seed.
-    """
-    baseline, rows = next(iter(values.values())), []
-    for name, runs in values.items():
-        pairs = [runs[seed] - baseline[seed] for seed in runs if seed in baseline]
-        first = runs is baseline
-        rows.append(
-            {
-                'config': name,
-                'runs': len(runs),
-                'mean': mean(runs.values()) if runs else None,
-                'sd': stdev(runs.values()) if len(runs) > 1 else None,
-                'pairs': None if first else len(pairs),
-                'difference': mean(pairs) if pairs and not first else None,
-                'difference sd': stdev(pairs) if len(pairs) > 1 and not first else None,
-                'above': None if first else sum(pair > 0 for pair in pairs),
-            }
-        )
-    return rows
-
-
 def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
     """Writes rows that have the same keys; None is an empty cell."""
     with path.open('w', newline='') as file:
@@ -113,13 +87,15 @@ def show(rows: list[dict[str, object]], metric: str) -> None:
         return f'{value:{sign}.2f}' + ('' if sd is None else f' ± {sd:.2f}')
 
     table = Table('config', title=f'{metric} at the last iteration, mean ± sd')
-    for column in ('runs', metric, f'difference to {rows[0]["config"]}', 'above'):
+    difference = f'difference to {rows[0]["config"]}'
+    for column in ('runs', metric, difference, 'above', 'p (paired t)'):
         table.add_column(column, justify='right')
     for row in rows:
         difference = spread(row['difference'], row['difference sd'], '+')
         above = f'{row["above"]} of {row["pairs"]}' if row['pairs'] else ''
         level = spread(row['mean'], row['sd'])
-        table.add_row(row['config'], str(row['runs']), level, difference, above)
+        p = '' if row['p'] is None else f'{row["p"]:.3f}'
+        table.add_row(row['config'], str(row['runs']), level, difference, above, p)
     Console().print(table)
 
 
@@ -129,6 +105,7 @@ def main() -> None:
     from mmkd.engine.quiet import quiet
 
     quiet()
+    from mmkd.analysis.statistics import summarize
     from mmkd.engine.launch import guarded
     from mmkd.engine.run_queue import RunQueue
     from mmkd.engine.runs import Run
@@ -170,10 +147,11 @@ def main() -> None:
             raise UserError(f'--metric: the runs give {", ".join(found)}; choose one')
         if rows:
             write_csv(args.work_dir / 'runs.csv', rows)
-            summary = summarize(values)
+            summary = summarize(values, baseline=Path(args.configs[0]).stem)
             write_csv(args.work_dir / 'summary.csv', summary)
             show(summary, metric)
             print(f'Written: {args.work_dir}/runs.csv, {args.work_dir}/summary.csv')
+            print(f'As a page: python tools/analysis/report.py {args.work_dir}')
     if failed:
         raise SystemExit(f'{len(failed)} of {len(runs)} runs failed, see above')
 

@@ -1,0 +1,84 @@
+"""What a network weighs and computes, from its config alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmkd.engine.student_config import student_config
+from mmkd.errors import UserError
+from mmkd.models.distillers.teacher import inline_teacher
+from mmkd.registry import MODELS
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one forward pass.
+
+    Args:
+        parameters: How many, auxiliary heads included.
+        flops: Floating-point operations for one image, a multiplication and an addition
+            being two, as PyTorch's ``FlopCounterMode`` counts convolutions and matrix
+            products; without auxiliary heads. None if the image's size is not known.
+        size: Height and width of that image.
+    """
+
+    parameters: int
+    flops: int | None
+    size: tuple[int, int] | None
+
+
+def student_cost(config: Config) -> Cost:
+    """The cost of a config's network, of a distillation's student."""
+    return _cost(student_config(config).model, config)
+
+
+def teacher_cost(config: Config) -> Cost | None:
+    """The cost of a distillation's teacher; None if its own config is gone."""
+    try:
+        model = inline_teacher(config.model.teacher)['model']
+    except UserError:
+        return None
+    return _cost(model, config)
+
+
+def _cost(model: dict, config: Config) -> Cost:
+    model = dict(model)
+    if 'data_preprocessor' in config:  # the Runner hands on a top-level one
+        model.setdefault('data_preprocessor', config.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
+        network = revert_sync_batchnorm(MODELS.build(model)).to('meta').eval()
+    size = input_size(model, config)
+    flops = None if size is None else count_flops(network, size)
+    return Cost(sum(p.numel() for p in network.parameters()), flops, size)
+
+
+@torch.no_grad()
+def count_flops(network: nn.Module, size: tuple[int, int]) -> int:
+    """Counts the operations for an image of a size; on meta tensors none is done."""
+    image = torch.empty(1, 3, *size, device=next(network.parameters()).device)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        network(image, mode='tensor')
+    return counter.get_total_flops()
+
+
+def input_size(model: Mapping, config: Config) -> tuple[int, int] | None:
+    """Height and width of the images that a network is trained on.
+
+    A segmentor's data preprocessor says it; for a classifier it is what the last crop
+    or resizing of its training pipeline leaves.
+    """
+    if size := (model.get('data_preprocessor') or {}).get('size'):
+        return tuple(size)
+    pipeline = (config.get('train_dataloader') or {}).get('dataset', {})
+    for step in reversed(pipeline.get('pipeline') or []):
+        if 'Crop' in step['type'] or 'Resize' in step['type']:
+            found = step.get('crop_size', step.get('scale'))
+            return (found, found) if isinstance(found, int) else tuple(found[::-1])
+    return None

@@ -1,0 +1,86 @@
+"""One page of HTML that needs no other file."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+
+DPI = 150  # of the pictures
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file, and what it shows."""
+
+    path: Path
+    caption: str
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    @property
+    def width(self) -> int:
+        """In the pixels of a page, of which an inch has 96."""
+        return int.from_bytes(self.path.read_bytes()[16:20], 'big') * 96 // DPI
+
+    @property
+    def data(self) -> str:
+        """The file as text."""
+        return base64.b64encode(self.path.read_bytes()).decode()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text.
+
+    Args:
+        columns: Their heads.
+        rows: One cell for each column.
+        best: The number of a row to print in bold.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    best: int | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: explanations, pictures, then a table."""
+
+    title: str
+    texts: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report says.
+
+    Args:
+        title: Of the page.
+        finding: Its one sentence.
+        warnings: What a reader must know before believing it.
+        sections: The parts.
+    """
+
+    title: str
+    finding: str
+    warnings: Sequence[str] = ()
+    sections: list[Section] = field(default_factory=list)
+
+    def render(self) -> str:
+        """The page as HTML, pictures included."""
+        folder = Path(__file__).parent
+        environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template('report.html').render(vars(self))
