@@ -1,0 +1,140 @@
+"""The page of a study: what it says, and that it needs no other file."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from mmkd.analysis import report
+from mmkd.analysis.cost import Cost
+from mmkd.analysis.page import Picture
+from mmkd.analysis.study import gather
+
+from .runs import BIG, SAME, distiller, step, table, validation, write_run
+
+FIDELITY = {f'fidelity/{name}': 0.25 for name in ('agreement', 'std_ratio', 'ece')}
+
+
+class Reader(HTMLParser):
+    """The texts, tables, pictures and links of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.images, self.links, self.tags = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        if tag == 'tr':
+            self.rows.append([])
+        if tag == 'img':
+            self.images.append(attributes)
+        self.links += [v for k, v in attributes.items() if k in ('href', 'src')]
+
+    def handle_data(self, data):
+        if self.tags[-1:] in (['td'], ['th']) and data.strip():
+            self.rows[-1].append(data)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    cost = Cost(parameters=2_500_000, flops=3 * 10**9, size=(48, 96))
+    monkeypatch.setattr(report, 'student_cost', lambda config: cost)
+    weights = tmp_path / 'runs' / 'teacher' / 'seed_0' / 'iter_4.pth'
+    for seed in (0, 1, 2):
+        for name, miou, model in (
+            ('kd', 22 + seed**2, distiller(weights)),
+            ('alone', 20 + seed, SAME),
+            ('teacher', 40, BIG),
+        ):
+            kd = name == 'kd'
+            losses = {'distill.loss_kd': 0.5, 'distill.weight_kd': 9.0} if kd else {}
+            write_run(
+                tmp_path / 'runs' / name / f'seed_{seed}',
+                step(2, 3.0, **losses), validation(2, 1.0), step(4, 2.5, **losses),
+                validation(4, miou, **(FIDELITY if kd else {})),
+                seed=seed, model=model, text=table(road=50.0 + miou, sky=20.0),
+            )  # fmt: skip
+    return gather([tmp_path / 'runs'])
+
+
+def render(study, folder, panels=()):
+    page = report.build(study, 'Street <scenes>', folder, panels)
+    return page, Reader(page.render())
+
+
+def test_finding(study, tmp_path):
+    page, _ = render(study, tmp_path)
+    # Differences 2, 2 and 4: t = (8 / 3) / (2 / 3), p = 0.0572 with two degrees.
+    assert page.finding == (
+        'kd reaches 23.67 ± 2.08 mIoU, 2.67 ± 1.15 above the student alone, and is '
+        'above it in 3 of 3 pairs (paired t-test, p = 0.057).'
+    )
+    assert page.warnings == []
+
+
+def test_tables(study, tmp_path):
+    _, read = render(study, tmp_path)
+    kd = ['kd', '3', '23.67 ± 2.08', '23.67 ± 2.08', '+2.67 ± 1.15', '3 of 3']
+    assert [*kd, '0.057', '0.057'] in read.rows
+    alone = ['alone (the student alone)', '3', '21.00 ± 1.00', '21.00 ± 1.00']
+    assert [*alone, '-', '-', '-', '-'] in read.rows
+    cost = ['teacher (the teacher)', '2.5', '3', '48x96', '500', '-']
+    assert cost in read.rows
+    assert ['kd', '0.2500 ± 0.0000', '0.2500 ± 0.0000', '0.2500 ± 0.0000'] in read.rows
+    (run,) = (row for row in read.rows if row[0].endswith('kd/seed_2'))
+    assert run[1:] == ['kd', '2', '4 iterations', '26.00']
+
+
+def test_needs_no_other_file(study, tmp_path):
+    panel = tmp_path / 'panel.png'
+    Image.new('RGB', (300, 150)).save(panel)
+    page, read = render(study, tmp_path, [Picture(panel, 'A panel & more.')])
+    names = ['results', 'classes', 'curves', 'losses', 'fidelity', 'panel']
+    assert len(read.images) == len(names)
+    for image, name in zip(read.images, names, strict=True):
+        data = image['src'].removeprefix('data:image/png;base64,')
+        path = tmp_path / f'{name}.png'
+        assert base64.b64decode(data) == path.read_bytes()
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.width > 200
+            assert int(image['width']) == picture.width * 96 // 150
+        assert image['alt']
+    assert all(link.startswith(('data:', '#')) for link in read.links)
+    assert 'script' not in read.tags
+    assert 'Street &lt;scenes&gt;' in page.render()
+
+
+def test_every_link_of_the_menu_has_its_section(study, tmp_path):
+    text = render(study, tmp_path)[0].render()
+    menu = re.findall(r'href="#(\d+)">\s*(\w+)', text)
+    sections = re.findall(r'<section id="(\d+)">\s*<h2>(\w+)', text)
+    assert menu == sections
+    assert len(menu) == 6
+
+
+def test_one_run_without_a_student_alone(study, tmp_path):
+    few = gather([tmp_path / 'runs' / 'kd' / 'seed_0'])
+    page, read = render(few, tmp_path)
+    assert page.finding == 'kd reaches 22.00 mIoU.'
+    assert len(page.warnings) == 2
+    assert not any('class' in image['alt'] for image in read.images)
+
+
+def test_only_two_networks_alone(study, tmp_path):
+    page, _ = render(
+        gather([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
+    )
+    assert page.finding.startswith('2 methods, no distillation')
+
+
+@pytest.mark.parametrize(
+    ('value', 'digits', 'text'),
+    [(0.0571, 3, '0.057'), (0.0001, 3, '< 0.001'), (12.6, 0, '13'), (None, 2, '-')],
+)
+def test_number(value, digits, text):
+    assert report.number(value, digits) == text
