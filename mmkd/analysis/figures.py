@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from .study import Study
 
 WIDTH = 9.6  # inches
-FIDELITY = {  # what is measured, and what a perfect copy of the teacher has
+FIDELITY = {  # what is measured, and what a copy of the teacher would have
     'agreement': ('agreement with the teacher', 1),
     'forward_kl': ('forward KL', 0),
     'reverse_kl': ('reverse KL', 0),
     'rank_correlation': ('rank correlation of classes', 1),
     'small_probability_error': ('error of small probabilities', 0),
-    'std_ratio': ("standard deviation of logits\nto the teacher's", None),
+    'std_ratio': ("standard deviation of logits\nto the teacher's", 1),
     'ece': ('calibration error', None),
 }
 
@@ -140,22 +140,21 @@ def fidelity(study: Study) -> Figure | None:
         return None
     kinds = [k for k in FIDELITY if any(k in found for found in measured.values())]
     rows, palette = -(-len(kinds) // 4), colours(study)
-    height = rows * (1.2 + 0.26 * len(measured))
+    height = rows * (1.3 + 0.28 * len(measured))
     figure = Figure((WIDTH, height), layout='constrained')
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
     for axes, kind in zip(grid.flat, kinds, strict=False):
-        title, perfect = FIDELITY[kind]
+        title, copy = FIDELITY[kind]
         for place, (method, found) in enumerate(measured.items()):
             values = found.get(kind, [])
             axes.scatter(values, [place] * len(values), s=26, color=palette[method])
-        if perfect is not None:
-            axes.axvline(perfect, color='0.6', lw=1, ls='--')
-        elif kind == 'std_ratio':
-            axes.axvline(1, color='0.6', lw=1, ls='--')
+        if copy is not None:
+            axes.axvline(copy, color='0.6', lw=1, ls='--')
         axes.set_title(title, fontsize=9)
         axes.set_yticks(range(len(measured)), [study.names[m] for m in measured])
         axes.set_ylim(len(measured) - 0.5, -0.5)
         axes.tick_params(labelsize=8)
+        axes.locator_params(axis='x', nbins=4)
         plain(axes)
     for axes in list(grid.flat)[len(kinds) :]:
         axes.set_visible(False)
