@@ -209,4 +209,7 @@ def finish(axes: Axes) -> None:
     """The looks of a figure of curves."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(color='0.93')
-    axes.legend(frameon=False, fontsize=8)
+    if axes.has_data():
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        axes.set_visible(False)
