@@ -107,9 +107,12 @@ def test_config_is_recorded_with_the_teacher_inlined(bench, distilled):
     """Training writes it, and testing does not write over it."""
     bench.run('train.py', 'kd.py', '--work-dir', 'recorded')
     bench.run('test.py', 'kd.py', STUDENT, '--work-dir', 'recorded')
-    config = Config.fromfile(bench.folder / 'recorded/kd.py')
-    assert set(config.model.teacher) == {'model', 'checkpoint'}
-    assert config.model.teacher.model.type == 'EncoderDecoder'
+    folder = bench.folder / 'recorded'
+    of_the_training, _ = sorted(folder.glob('*/vis_data/config.py'))
+    for path in (folder / 'kd.py', of_the_training):
+        config = Config.fromfile(path)
+        assert set(config.model.teacher) == {'model', 'checkpoint'}
+        assert config.model.teacher.model.type == 'EncoderDecoder'
 
 
 EPOCHS = """

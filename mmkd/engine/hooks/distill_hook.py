@@ -53,6 +53,7 @@ class DistillHook(Hook):
             broadcast(parameter.data)
         if runner.cfg.get('model'):
             runner.cfg.model.teacher = distiller.teacher_config
+            runner.visualizer.add_config(runner.cfg)
             if is_main_process():
                 runner.dump_config()
                 plain = standalone_student(runner.cfg)
