@@ -3,6 +3,7 @@ from .distill_hook import DistillHook
 from .fidelity_hook import FidelityHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
+from .panel_hook import PanelHook
 from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
 
@@ -12,6 +13,7 @@ __all__ = [
     'FidelityHook',
     'FiniteHook',
     'LastValidationHook',
+    'PanelHook',
     'PositionSeedHook',
     'SaveOnSignalHook',
 ]
