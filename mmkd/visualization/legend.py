@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from .columns import Column, Key
 
 SIZE = 12  # points
-LINE, PATCH, CHARACTER = 0.24, 0.5, 0.093  # inches that they take, at that size
+LINE, PATCH, CHARACTER = 0.25, 0.5, 0.093  # inches that they take, at that size
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Legend:
         colours = (np.divide(rgb, 255) for _, rgb in self.entries)
         figure.legend(
             handles=[
-                Patch(facecolor=colour, edgecolor='0.6', label=name)
+                Patch(facecolor=colour, edgecolor='0.6', label=shown(name))
                 for name, colour in zip(self.names, colours, strict=True)
             ],
             loc='upper left',
@@ -66,6 +66,11 @@ class Legend:
             handlelength=1.6,
             columnspacing=1,
         )
+
+
+def shown(name: str) -> str:
+    """A name for a legend; matplotlib leaves out those that begin with ``_``."""
+    return f' {name}' if name.startswith('_') else name
 
 
 def find_legends(

@@ -104,10 +104,9 @@ def image_path(dataset: Dataset, index: int) -> str:
     info = getattr(dataset, 'get_data_info', lambda index: {})(index)
     path = info.get('img_path')
     if not isinstance(path, str):
-        kind = type(dataset).__name__
         raise UserError(
-            f'{kind}: to show an image of it, it must tell its img_path, as the data '
-            "sets of mmseg's do"
+            'the data set tells no img_path, and its images are to be shown; take one '
+            "of mmseg's, or have get_data_info() tell it"
         )
     return path
 

@@ -160,6 +160,12 @@ def test_long_names_stay_inside(tmp_path):
         assert (edge == 255).all()
 
 
+def test_names_that_matplotlib_would_hide(tmp_path):
+    meta = dict(META, classes=('_background_', 'sky', 'car'))
+    text = text_of([row()], maps(meta, ['large']), tmp_path / 'a.svg')
+    assert '_background_ -->' in text
+
+
 def test_many_classes_get_a_taller_legend():
     classes = [f'class number {i}' for i in range(60)]
     meta = dict(classes=classes, palette=[(i, 3 * i, 7) for i in range(60)])

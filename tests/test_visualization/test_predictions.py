@@ -131,7 +131,7 @@ def test_other_classes(folder, networks):
 
 
 def test_no_files(networks):
-    with pytest.raises(UserError, match=r'^list: .*img_path'):
+    with pytest.raises(UserError, match=r'^the data set tells no img_path'):
         next(panel_rows(networks, [1, 2], [0]))
 
 
