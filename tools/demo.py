@@ -62,31 +62,14 @@ def load(run):
 
 def write_panel(models: dict, path: Path) -> None:
     """Draws what the networks predict for a few validation images."""
-    import mmcv
-    from mmseg.apis import inference_model
-    from mmseg.utils import get_classes, get_palette
+    from mmkd.datasets.building import build_dataset
+    from mmkd.visualization import draw_panel, error, maps, panel_rows, spread
 
-    from mmkd.visualization import Row, draw_panel
-
-    images = sorted(DATA.glob('leftImg8bit/val/*/*.png'))
-    rows = []
-    for image in images[:: len(images) // PICTURES][:PICTURES]:
-        label = str(image).replace('leftImg8bit/val', 'gtFine/val')
-        label = label.replace('leftImg8bit', 'gtFine_labelTrainIds')
-        predictions = {
-            NETWORKS[network]: inference_model(model, str(image)).pred_sem_seg
-            for network, model in models.items()
-        }
-        rows.append(
-            Row(
-                mmcv.imread(image, channel_order='rgb'),
-                mmcv.imread(label, flag='unchanged'),
-                {name: p.data[0].cpu().numpy() for name, p in predictions.items()},
-            )
-        )
-    classes, palette = get_classes('cityscapes'), get_palette('cityscapes')
-    contrast = NETWORKS['student'], NETWORKS['distilled']
-    draw_panel(rows, path, classes, palette, contrast)
+    networks = {NETWORKS[network]: model for network, model in models.items()}
+    dataset = build_dataset(models['teacher'].cfg, 'val')
+    rows = list(panel_rows(networks, dataset, spread(len(dataset), PICTURES)))
+    contrast = error(NETWORKS['distilled'], against=NETWORKS['student'])
+    draw_panel(rows, path, [*maps(dataset.metainfo, networks), contrast])
 
 
 def write_results(runs: dict, models: dict, path: Path) -> None:

@@ -6,6 +6,7 @@ before, nor on how many workers there are, nor on whether the run was interrupte
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -33,6 +34,28 @@ def seed_by(*numbers: int, devices: bool = False) -> None:
     np.random.seed(state[1])
     seed = torch.manual_seed if devices else torch.default_generator.manual_seed
     seed(int(state[2]))
+
+
+@contextmanager
+def random_numbers_kept() -> Iterator[None]:
+    """Has what runs within not move the random numbers of what follows.
+
+    Example:
+        >>> seed_by(0, 7)
+        >>> first = torch.rand(1)
+        >>> seed_by(0, 7)
+        >>> with random_numbers_kept():
+        ...     other = torch.rand(1)
+        >>> bool(torch.rand(1) == first)
+        True
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 class PositionBatchSampler(Sampler):

@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import ImgDataPreprocessor, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -42,17 +42,26 @@ def load_student(
     return _load(model, config, checkpoint, 'checkpoint', allow_extra)
 
 
-def load_teacher(config: Config) -> nn.Module | None:
+def load_teacher(config: Config, needed: bool = False) -> nn.Module | None:
     """Builds a distillation's teacher, if there is one and its weights are a file.
 
+    Args:
+        config: Of a distillation, or of anything else.
+        needed: Whether it must be there; it is then fetched from a URL, too.
+
     Raises:
-        UserError: if the weights do not fit.
+        UserError: if the weights do not fit, or there is no teacher that is needed.
     """
     if not is_distillation(config) or not config.model.get('teacher'):
+        if needed:
+            raise UserError(
+                f"model: '{config.filename}' describes no teacher; give the config of "
+                'a distillation'
+            )
         return None
     folder = Path(config.filename).parent if config.filename else '.'
     teacher = inline_teacher(config.model.teacher, folder)
-    if not Path(teacher['checkpoint']).is_file():
+    if not needed and not Path(teacher['checkpoint']).is_file():
         return None
     key = 'model.teacher.checkpoint'
     return _load(teacher['model'], config, teacher['checkpoint'], key)[0]
@@ -63,7 +72,7 @@ def _load(
 ) -> tuple[nn.Module, dict]:
     state, meta = load_weights(path, key)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        network = revert_sync_batchnorm(MODELS.build(model))
+        network = revert_sync_batchnorm(MODELS.build(ConfigDict(model)))
     check_fit(network, state, f"{key}: '{path}'", allow_extra)
     network.load_state_dict(state, strict=False)
     return network.eval().requires_grad_(False), meta

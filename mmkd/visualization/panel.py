@@ -1,115 +1,110 @@
-"""Predictions of several networks side by side, as one picture."""
+"""Images and what networks make of them, as one picture."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-# Which of two networks is right at a pixel, and the colour for it.
-VERDICTS = {
-    'both right': (222, 222, 222),
-    'only {second} right': (31, 158, 92),
-    'only {first} right': (230, 113, 36),
-    'both wrong': (70, 70, 80),
-    'not labelled': (255, 255, 255),
-}
+from .columns import Column, colour
+from .legend import find_legends
+from .row import Row
 
-
-@dataclass(frozen=True)
-class Row:
-    """One image of a panel.
-
-    Args:
-        image: (H, W, 3), RGB, 8 bits.
-        label: (H, W), the class of each pixel.
-        predictions: (H, W) of each network, by its name.
-    """
-
-    image: np.ndarray
-    label: np.ndarray
-    predictions: Mapping[str, np.ndarray]
+DPI = 200
+TILE, GAP = 2.4, 0.12  # inches, as all lengths here
+TITLE, TITLE_SIZE, TITLE_LENGTH = 0.28, 14, 21  # of a line; in points; in characters
+BAR, BAR_SPACE = 0.13, 0.65
+HEAT = colormaps['viridis'].with_extremes(bad='white')
 
 
 def draw_panel(
-    rows: Sequence[Row],
-    path: str | Path,
-    classes: Sequence[str],
-    palette: Sequence[Sequence[int]],
-    contrast: tuple[str, str],
-    ignore_index: int = 255,
+    rows: Sequence[Row], path: str | Path, columns: Sequence[Column]
 ) -> None:
-    """Draws image, label, predictions and where two networks differ from the label.
+    """Draws a row of tiles for each image, with legends and colour bars below.
+
+    A tile is 480 pixels wide; images of different sizes may stand in one panel. A heat
+    map's colours end at the 99th percentile of its column.
 
     Args:
-        rows: The images, each with predictions of the same networks.
+        rows: The images, at least one.
         path: The picture to write, in a format that its suffix names.
-        classes: Names of the classes; the legend has those that the labels show.
-        palette: RGB colour of each class, 8 bits.
-        contrast: Names of the two networks that the last column compares.
-        ignore_index: Label of the pixels that have none. They are white.
+        columns: What to show of them: see :func:`mmkd.visualization.comparison`.
 
     Raises:
-        KeyError: if a row lacks a prediction that ``contrast`` names.
+        KeyError: if a row lacks what a column shows.
 
     Example:
-        >>> import numpy as np
+        >>> from mmkd.visualization import error, maps
         >>> label = np.array([[0, 1], [1, 255]])
         >>> image = np.zeros((2, 2, 3), np.uint8)
         >>> row = Row(image, label, dict(small=label * 0, large=label))
-        >>> colours = [(128, 64, 128), (70, 130, 180)]
-        >>> draw_panel([row], '/tmp/panel.png', ['road', 'sky'], colours,
-        ...            ('small', 'large'))
+        >>> meta = dict(classes=['road', 'sky'], palette=[(0, 0, 0), (9, 9, 9)])
+        >>> columns = [*maps(meta, row.predictions), error('large', against='small')]
+        >>> draw_panel([row], '/tmp/panel.png', columns)
     """
-    first, second = contrast
-    titles = ['image', 'label', *rows[0].predictions, f'{first} against {second}']
-    height, width = rows[0].label.shape
-    tile = np.array([2.6, 2.6 * height / width])  # inches
-    legend = 0.75
-    size = tile * [len(titles), len(rows)] + [0, 0.3 + legend]
-    figure = Figure(figsize=size, layout='constrained')
-    pictures, key = figure.subfigures(2, 1, height_ratios=[size[1] - legend, legend])
-    axes = pictures.subplots(len(rows), len(titles), squeeze=False)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title)
-    for row, places in zip(rows, axes, strict=True):
-        maps = [row.label, *row.predictions.values()]
-        verdict = compare(row.label, *(row.predictions[name] for name in contrast))
-        verdict[row.label == ignore_index] = len(VERDICTS) - 1
-        tiles = [
-            row.image,
-            *(colour(each, palette) for each in maps),
-            colour(verdict, list(VERDICTS.values())),
-        ]
-        for axis, pixels in zip(places, tiles, strict=True):
-            axis.imshow(pixels, interpolation='nearest')
-            axis.set_axis_off()
-
-    seen = np.unique(np.stack([row.label for row in rows]))
-    entries = [(classes[i], palette[i]) for i in seen if i < len(classes)]
-    names = (name.format(first=first, second=second) for name in VERDICTS)
-    for side, place, pairs, columns in (
-        ('left', 0.01, entries, 10),
-        ('right', 0.99, zip(names, VERDICTS.values(), strict=True), 2),
-    ):
-        patches = [
-            Patch(facecolor=np.divide(rgb, 255), edgecolor='0.6', label=name)
-            for name, rgb in pairs
-        ]
-        box = dict(loc=f'center {side}', bbox_to_anchor=(place, 0.5), frameon=False)
-        key.legend(handles=patches, ncols=columns, fontsize=8, **box)
-    figure.savefig(path, dpi=100)
+    _figure(rows, columns).savefig(path)
 
 
-def compare(label: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which of two predictions is right: 0 both, 1 the second, 2 the first, 3 none."""
-    return 2 * (second != label) + (first != label)
+def panel_pixels(rows: Sequence[Row], columns: Sequence[Column]) -> np.ndarray:
+    """The same panel as (H, W, 3), RGB, 8 bits."""
+    canvas = FigureCanvasAgg(_figure(rows, columns))
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def colour(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Paints labels in their classes' colours; those beyond the palette white."""
-    table = np.full((256, 3), 255, np.uint8)
-    table[: len(palette)] = palette
-    return table[labels]
+def _figure(rows: Sequence[Row], columns: Sequence[Column]) -> Figure:
+    tiles = [[column.tile(row) for row in rows] for column in columns]
+    titles = [fill(column.title, TITLE_LENGTH) for column in columns]
+    legends = list(find_legends(columns, tiles, TILE + GAP))
+    top = GAP + TITLE * max(title.count('\n') + 1 for title in titles)
+    heights = [TILE * row.label.shape[0] / row.label.shape[1] for row in rows]
+    lefts = [GAP + i * (TILE + GAP) for i in range(len(columns))]
+    tops = [top + sum(heights[:i]) + GAP * i for i in range(len(rows) + 1)]
+    width = lefts[-1] + TILE + GAP
+    height = tops[-1] + max([BAR_SPACE, *(legend.height for legend in legends)])
+    figure = Figure((width, height), dpi=DPI)
+
+    def axes(x: float, y: float, tall: float) -> Axes:
+        """Axes as wide as a tile, whose upper left corner is at (x, y)."""
+        box = x / width, 1 - (y + tall) / height, TILE / width, tall / height
+        return figure.add_axes(box)
+
+    for x, title, column, shown in zip(lefts, titles, columns, tiles, strict=True):
+        places = [axes(x, y, tall) for y, tall in zip(tops[:-1], heights, strict=True)]
+        places[0].set_title(title, fontsize=TITLE_SIZE)
+        if column.key is None and shown[0].ndim == 2:
+            heat = _draw_heat(places, shown)
+            bar = figure.colorbar(
+                heat, axes(x, tops[-1], BAR), orientation='horizontal', extend='max'
+            )
+            bar.set_label(column.unit)
+        else:
+            _draw_colours(places, shown, column)
+        for place in places:
+            place.set_axis_off()
+    for legend in legends:
+        legend.draw(figure, (lefts[legend.first] / width, 1 - tops[-1] / height))
+    return figure
+
+
+def _draw_colours(
+    places: Sequence[Axes], tiles: Sequence[np.ndarray], column: Column
+) -> None:
+    for place, tile in zip(places, tiles, strict=True):
+        if column.key is None:
+            place.imshow(tile)
+        else:
+            place.imshow(colour(tile, column.key), interpolation='nearest')
+
+
+def _draw_heat(places: Sequence[Axes], tiles: Sequence[np.ndarray]) -> object:
+    """Draws values from 0 to the 99th percentile of them all, in one scale."""
+    values = np.concatenate([tile[np.isfinite(tile)] for tile in tiles])
+    top = (np.percentile(values, 99) if values.size else 0) or 1
+    for place, tile in zip(places, tiles, strict=True):
+        heat = place.imshow(tile, HEAT, vmin=0, vmax=top, interpolation='nearest')
+    return heat

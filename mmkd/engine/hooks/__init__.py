@@ -4,6 +4,7 @@ from .fidelity_hook import FidelityHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
 from .memory_hook import MemoryHook
+from .panel_hook import PanelHook
 from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
 
@@ -14,6 +15,7 @@ __all__ = [
     'FiniteHook',
     'LastValidationHook',
     'MemoryHook',
+    'PanelHook',
     'PositionSeedHook',
     'SaveOnSignalHook',
 ]
