@@ -19,6 +19,7 @@ NETWORKS = dict(teacher='teacher', student='alone', distilled='distilled')
 PICTURES = 4  # at even distances through the validation images, not picked
 GO_ON = """
 Go on with
+  a page of what came out      python tools/analysis/report.py {work_dir}
   your own networks and data   README.md, "Distil your own pair"
   Cityscapes                   README.md, "Cityscapes: PSPNet-R101 to PSPNet-R18"
   several seeds                configs/demo/README.md, with tools/analysis/sweep.py
@@ -117,7 +118,7 @@ def main() -> None:
     print(f'Table: {args.work_dir / "results.csv"}')
     print(f'Panel: {args.work_dir / "panel.png"}')
     print(f'All of it took {time.monotonic() - start:.0f} s.')
-    print(GO_ON, end='')
+    print(GO_ON.format(work_dir=args.work_dir), end='')
 
 
 if __name__ == '__main__':

@@ -70,6 +70,12 @@ class History:
         """What the run counts."""
         return 'iteration' if 'max_iters' in self.config.train_cfg else 'epoch'
 
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of its end."""
+        kind = 'iter' if self.unit == 'iteration' else 'epoch'
+        return self.folder / f'{kind}_{self.total}.pth'
+
     @cached_property
     def training(self) -> dict[int, dict[str, float]]:
         """The scalars of the training, by iteration; the last attempt counts."""

@@ -1,6 +1,6 @@
 """A study as a page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -14,7 +14,13 @@ from .study import Study
 NONE = '-'
 
 
-def build(study: Study, title: str, folder: Path, panels: Iterable[Picture]) -> Page:
+def build(
+    study: Study,
+    title: str,
+    folder: Path,
+    panels: Sequence[Picture] = (),
+    notes: Sequence[str] = (),
+) -> Page:
     """Draws a study's figures as PNG files and puts them on a page with its tables.
 
     Args:
@@ -22,6 +28,7 @@ def build(study: Study, title: str, folder: Path, panels: Iterable[Picture]) -> 
         title: Of the page.
         folder: Where the pictures are written.
         panels: Pictures of predictions.
+        notes: What to say of them.
     """
 
     def draw(name: str, make: Callable[[Study], Figure | None], caption: str) -> list:
@@ -64,7 +71,7 @@ def build(study: Study, title: str, folder: Path, panels: Iterable[Picture]) -> 
             fidelity_table(study) if fidelity else None,
         ),
         Section('Cost', COST_NOTES, (), cost_table(study)),
-        Section('Pictures', (), list(panels)),
+        Section('Pictures', notes, panels),
         Section('Runs', environments(study), (), run_table(study)),
     ]
     kept = [s for s in sections if s.texts or s.pictures or s.table]

@@ -1,6 +1,9 @@
 """Finished runs as a page."""
 
+import shutil
+
 import pytest
+from PIL import Image
 
 REPORT = 'analysis/report.py'
 
@@ -41,6 +44,25 @@ def test_figures(bench, page):
     for name in ('results', 'classes', 'curves', 'losses'):
         picture = (bench.folder / f'page/{name}.png').read_bytes()
         assert picture.startswith(b'\x89PNG')
+
+
+def test_pictures(bench, page):
+    assert 'pictures_kd.png' in page[1]
+    with Image.open(bench.folder / 'page/pictures_kd.png') as panel:
+        # A row for each of three images of 64x96, eight tiles wide.
+        assert panel.width > 8 * panel.height / 3
+
+
+def test_what_cannot_be_drawn_is_said(bench, distilled):
+    shutil.copytree(bench.folder / 'work_dirs/kd', bench.folder / 'moved')
+    (bench.folder / 'moved/iter_4.pth').unlink()
+    bench.run(REPORT, 'moved')
+    text = (bench.folder / 'moved/report/report.html').read_text()
+    assert 'No picture of moved: checkpoint: ' in text
+    assert 'moved/iter_4.pth' in text
+    bench.run(REPORT, 'moved', '--images', 0)
+    text = (bench.folder / 'moved/report/report.html').read_text()
+    assert 'No picture' not in text
 
 
 def test_bad_folder(bench):

@@ -22,6 +22,7 @@ def parse_args() -> argparse.Namespace:
     add('--title', help='of the page')
     add('--baseline', help='the method to compare with (default: the student alone)')
     add('--metric', help='to compare by (default: mIoU or accuracy/top1)')
+    add('--images', type=int, default=3, help='in each picture; 0 for no pictures')
     return parser.parse_args()
 
 
@@ -31,6 +32,7 @@ def main() -> None:
     from mmkd.engine.quiet import quiet
 
     quiet()
+    from mmkd.analysis.pictures import draw_pictures
     from mmkd.analysis.report import build
     from mmkd.analysis.study import gather
     from mmkd.engine.launch import guarded
@@ -40,7 +42,8 @@ def main() -> None:
         out = args.out or args.work_dirs[0] / 'report'
         out.mkdir(parents=True, exist_ok=True)
         title = args.title or f'Distillation: {args.work_dirs[0].resolve().name}'
-        page = build(study, title, out, [])
+        pictures = draw_pictures(study, out, args.images) if args.images else ([], [])
+        page = build(study, title, out, *pictures)
         path = out / 'report.html'
         path.write_text(page.render(), encoding='utf-8')
     print(page.finding)
