@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -81,3 +82,16 @@ def test_second_run_trains_nothing(bench, demo):
     assert attempts == sorted(folder.glob('*/*/vis_data'))
     assert before == rows(bench)
     assert 'already there' in again.output
+
+
+def test_one_more_command_makes_a_page_of_it(bench, demo):
+    command = 'tools/analysis/report.py work_dirs/demo'
+    assert command in demo.output
+    result = bench.run(*command.removeprefix('tools/').split())
+    assert 'warn' not in result.output.lower()
+    text = (bench.folder / 'work_dirs/demo/report/report.html').read_text()
+    titles = re.findall(r'<h2>(\w+)', text)
+    shown = ['Results', 'Classes', 'Curves', 'Fidelity', 'Cost', 'Pictures', 'Runs']
+    assert titles == shown
+    assert text.count('<img ') == 6
+    assert '>-</td><td>-</td></tr>' not in text.split('<h2>Cost')[1]  # all is known
