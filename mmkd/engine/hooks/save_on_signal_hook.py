@@ -3,7 +3,7 @@
 import signal
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
@@ -55,6 +55,7 @@ class SaveOnSignalHook(Hook):
             if isinstance(hook, CheckpointHook):
                 runner.logger.info(f'{name}: saving at iteration {runner.iter + 1}')
                 save_now(runner, hook)
+                barrier()  # whoever leaves first has torchrun end the others
                 break
         runner.logger.info(f'{name}: leaving; go on with --resume')
         raise SystemExit(128 + number)
