@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from matplotlib.figure import Figure
 
 from . import figures
 from .cost import Cost, student_cost, teacher_cost
 from .page import DPI, Page, Picture, Section, Table
+from .statistics import stdev
 from .study import Study
 
 NONE = '-'

@@ -1,7 +1,9 @@
 """Several runs of several methods, compared in pairs of equal seeds."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
+
+import numpy as np
 
 
 def summarize(
@@ -39,7 +41,7 @@ def summarize(
                 'config': name,
                 'runs': len(runs),
                 'mean': mean(runs.values()) if runs else None,
-                'sd': stdev(runs.values()) if len(runs) > 1 else None,
+                'sd': stdev(list(runs.values())) if len(runs) > 1 else None,
                 'pairs': len(pairs) if compared else None,
                 'difference': mean(pairs) if pairs else None,
                 'difference sd': stdev(pairs) if len(pairs) > 1 else None,
@@ -50,6 +52,11 @@ def summarize(
     for row, corrected in zip(rows, holm([row['p'] for row in rows]), strict=True):
         row['p holm'] = corrected
     return rows
+
+
+def stdev(values: Sequence[float]) -> float:
+    """The sample standard deviation; NaN where a value is."""
+    return float(np.std(values, ddof=1))
 
 
 def paired_test(differences: Sequence[float]) -> float | None:

@@ -1,6 +1,7 @@
 """The page of a study: what it says, and that it needs no other file."""
 
 import base64
+import math
 import re
 from html.parser import HTMLParser
 
@@ -130,6 +131,13 @@ def test_only_two_networks_alone(study, tmp_path):
         gather([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
     )
     assert page.finding.startswith('2 methods, no distillation')
+
+
+def test_what_could_not_be_measured(study, tmp_path):
+    for seed in (0, 1, 2):
+        study.runs['kd'][seed].last['fidelity/agreement'] = math.nan
+    _, read = render(study, tmp_path)
+    assert ['kd', 'nan ± nan', '0.2500 ± 0.0000', '0.2500 ± 0.0000'] in read.rows
 
 
 @pytest.mark.parametrize(
