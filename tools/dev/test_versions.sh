@@ -47,7 +47,7 @@ case $name in
         # without. Not from pip's cache: what was compiled fits one torch only.
         install 'setuptools<82' ninja
         oldest --no-build-isolation --no-cache-dir mmcv
-        oldest --editable '.[openmmlab,dev]' mmpretrain==1.2.0
+        oldest --editable '.[openmmlab,deploy,dev]' mmpretrain==1.2.0
         ;;
 esac
 
