@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+# What preprocessors call it that BGR and RGB are swapped: MMEngine's and OneDL's,
+# OpenMMLab's mmseg's, mmpretrain's.
+SWAPS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+
 
 class NormalizationBridge(nn.Module):
     """Turns images normalised for one network into those of another.
@@ -48,8 +52,5 @@ def _normalization(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     if getattr(preprocessor, '_enable_normalize', False):
         mean = preprocessor.mean.detach().cpu().clone()
         std = preprocessor.std.detach().cpu().clone()
-    # MMEngine's and mmseg's preprocessors say it one way, mmpretrain's the other.
-    swapped = getattr(preprocessor, '_channel_conversion', False) or getattr(
-        preprocessor, 'to_rgb', False
-    )
+    swapped = any(getattr(preprocessor, name, False) for name in SWAPS)
     return mean, std, swapped
