@@ -34,7 +34,7 @@ def curve(config, impl):
         total, _ = distiller.parse_losses(losses)
         wrapper.update_params(total)
         found.append(total.item())
-    return torch.tensor(found)
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def test_same_curve(distiller_config):
