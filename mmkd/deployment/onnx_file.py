@@ -21,10 +21,16 @@ if TYPE_CHECKING:  # the extra is not everyone's
     from onnxruntime import InferenceSession
 
 EXTRA = ('onnx', 'onnxruntime', 'onnxscript')
+EXPORTER = (2, 9)  # the PyTorch whose exporter knows dynamic sizes and BN
 
 
 def check_extra() -> None:
-    """Raises a UserError if a package that exporting needs is not installed."""
+    """Raises a UserError if a package that exporting needs is not there, or too old."""
+    if torch.__version__ < EXPORTER:
+        raise UserError(
+            f'exporting needs PyTorch {".".join(map(str, EXPORTER))} or newer, not '
+            f'{torch.__version__}; publish_model.py works with this one'
+        )
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UserError(
             f"{', '.join(missing)}: not installed; pip install 'mmkd[deploy]'"

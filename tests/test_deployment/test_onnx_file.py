@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from mmkd.deployment import onnx_file
 from mmkd.deployment.agreement import compare
@@ -11,6 +12,10 @@ from mmkd.deployment.network import Deployable
 from mmkd.errors import UserError
 
 from .networks import blocks, segmentor
+
+exports = pytest.mark.skipif(
+    torch.__version__ < onnx_file.EXPORTER, reason='refused before'
+)
 
 
 @pytest.fixture(scope='module')
@@ -33,6 +38,7 @@ def graph(network):
 
 
 @pytest.mark.parametrize('size', [(64, 96), (49, 73), (33, 40)], ids=str)
+@exports
 def test_dynamic_sizes_and_batches(network, graph, images, size):
     found = compare(onnx_file.open_session(graph), network, images, size)
     assert found.images == 3  # a batch of two and one of one
@@ -40,6 +46,7 @@ def test_dynamic_sizes_and_batches(network, graph, images, size):
     assert found.difference < 1e-3
 
 
+@exports
 def test_another_network_disagrees(graph, images):
     other = segmentor(dict(bgr_to_rgb=False), align_corners=True)
     found = compare(onnx_file.open_session(graph), other, images, (64, 96))
@@ -47,6 +54,7 @@ def test_another_network_disagrees(graph, images):
     assert found.difference > 1e-2
 
 
+@exports
 def test_fixed_size(images):
     network = segmentor()
     graph = onnx_file.export_onnx(Deployable(network), (50, 70), opset=18)
@@ -56,6 +64,7 @@ def test_fixed_size(images):
     assert compare(session, network, images, (50, 70)).equal >= 0.999
 
 
+@exports
 def test_labels_alone_and_names_of_classes(graph):
     onnx_file.note_classes(graph, dict(dataset_meta=dict(classes=('a', 'b'), x=1)))
     session = onnx_file.open_session(onnx_file.without_logits(graph))
@@ -67,6 +76,7 @@ def test_labels_alone_and_names_of_classes(graph):
     }
 
 
+@exports
 def test_holds_nothing_of_the_code(graph):
     assert b'.py' not in graph.SerializeToString()
 
@@ -83,8 +93,15 @@ class Undecided(nn.Module):
         return x if torch.any(x > 0) else -x
 
 
+@exports
 def test_missing_extra(monkeypatch):
     onnx_file.check_extra()
     monkeypatch.setattr(onnx_file, 'EXTRA', ('onnx', 'no_such_package'))
     with pytest.raises(UserError, match=r"^no_such_package: .*'mmkd\[deploy\]'$"):
+        onnx_file.check_extra()
+
+
+def test_older_pytorch(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', TorchVersion('2.8.1'))
+    with pytest.raises(UserError, match=r'PyTorch 2.9 or newer, not 2.8.1'):
         onnx_file.check_extra()
