@@ -22,8 +22,10 @@ from .errors import UserError
 # How files that torch.save writes begin: now, and before PyTorch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80\x02'
-# torch's own switch, which no caller can override.
+# torch's own switches, which no caller can override. The other one a user may have set
+# for OpenMMLab's MMEngine, which cannot read its checkpoints otherwise.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+OPPOSITE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 @contextmanager
@@ -49,7 +51,8 @@ def only_weights() -> Iterator[None]:
             for name in ('_reconstruct', 'scalar')
         ),
     ]
-    switch, allowed = os.environ.get(FORCE), torch.serialization.get_safe_globals()
+    allowed = torch.serialization.get_safe_globals()
+    switches = {name: os.environ.pop(name, None) for name in (FORCE, OPPOSITE)}
     # OneDL's loader allows getattr as well, and getattr.__self__.exec runs code.
     theirs = getattr(mmengine_checkpoint, 'get_torch_safe_globals', None)
     os.environ[FORCE] = '1'
@@ -61,8 +64,7 @@ def only_weights() -> Iterator[None]:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(allowed)
         os.environ.pop(FORCE)
-        if switch is not None:
-            os.environ[FORCE] = switch
+        os.environ.update({k: v for k, v in switches.items() if v is not None})
         if theirs is not None:
             mmengine_checkpoint.get_torch_safe_globals = theirs
 

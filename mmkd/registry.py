@@ -6,6 +6,7 @@ it, so opening the scope costs nothing.
 
 import functools
 from difflib import get_close_matches
+from pathlib import Path
 
 from .errors import needs_openmmlab
 
@@ -43,17 +44,18 @@ OPTIM_WRAPPERS = Registry(
     locations=['mmkd.engine.cpu_amp'],
 )
 
-# MMEngine's table of packages whose configs may be bases is closed; without this
-# line `_base_ = 'mmkd::...'` is refused.
+# MMEngine's table of packages whose configs mmengine.hub finds is closed.
 MODULE2PACKAGE['mmkd'] = 'mmkd'
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
 
-def let_configs_keep_their_scope() -> None:
-    """Has a config with ``_base_ = 'mmkd::...'`` mean what its base means.
+def find_own_configs() -> None:
+    """Has a config with ``_base_ = 'mmkd::...'`` find its base, and mean what it means.
 
-    MMEngine would mark every part of such a base as of scope mmkd, where mmseg's
-    EncoderDecoder is not known. mmkd's configs need no mark: they name their
-    ``default_scope`` and write ``mmkd.`` before what is mmkd's.
+    MMEngine looks in site-packages, where an editable install has nothing, and marks
+    every part of such a base as of scope mmkd, where mmseg's EncoderDecoder is not
+    known. mmkd's configs need no mark: they name their ``default_scope`` and write
+    ``mmkd.`` before what is mmkd's.
     """
     find = Config._get_cfg_path
     if hasattr(find, '__wrapped__'):
@@ -61,13 +63,17 @@ def let_configs_keep_their_scope() -> None:
 
     @functools.wraps(find)
     def get_cfg_path(path: str, filename: str) -> tuple[str, str | None]:
-        path, scope = find(path, filename)
-        return path, None if scope == 'mmkd' else scope
+        package, _, config = path.partition('::')
+        if package != 'mmkd':
+            return find(path, filename)
+        if not (CONFIGS / config).is_file():
+            raise FileNotFoundError(f"'{path}': mmkd has no config '{config}'")
+        return str(CONFIGS / config), None
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-let_configs_keep_their_scope()
+find_own_configs()
 
 
 def qualified(config: dict) -> dict:

@@ -100,16 +100,28 @@ class TestLoading:
         assert load_weights('~/a.pth', KEY)[0].keys() == WEIGHTS.keys()
 
 
-def test_the_process_is_as_it_was(tmp_path, monkeypatch):
+@pytest.mark.parametrize('opposite', [None, '1'])
+def test_the_process_is_as_it_was(tmp_path, monkeypatch, opposite):
     """Training in a notebook must not change what its other cells may load."""
     monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
+    if opposite:
+        monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', opposite)
     allowed = torch.serialization.get_safe_globals()
     save(tmp_path / 'a.pth', WEIGHTS)
     load_weights(str(tmp_path / 'a.pth'), KEY)
     with pytest.raises(UserError):
         load_weights(str(tmp_path / 'b.pth'), KEY)
     assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
+    assert os.environ.get('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD') == opposite
     assert set(torch.serialization.get_safe_globals()) == set(allowed)
+
+
+def test_switched_off_it_is_on(tmp_path, monkeypatch):
+    """torch's switch for trusting all files is not for those that a tool reads."""
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    torch.save({'code': print}, tmp_path / 'a.pth')
+    with only_weights(), pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'a.pth')
 
 
 def test_may_be_nested(tmp_path):

@@ -14,8 +14,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import mmengine
 import numpy as np
 import pytest
+from mmengine.utils import digit_version
 from PIL import Image
 
 REPO = Path(__file__).parents[2]
@@ -170,9 +172,12 @@ class Workbench:
 
 def environment() -> dict[str, str]:
     """For subprocesses: this interpreter is python, and uses one thread."""
+    # PyTorch 2.6 and newer keep OpenMMLab's MMEngine from its own checkpoints.
+    old = digit_version(mmengine.__version__) < digit_version('0.10.8')
+    trust = {'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1'} if old else {}
     folder = str(Path(sys.executable).parent)
     path = os.pathsep.join([folder, os.environ.get('PATH', '')])
-    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PATH': path}
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PATH': path, **trust}
 
 
 def write_camvid(root: Path) -> None:

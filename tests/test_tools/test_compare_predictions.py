@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from PIL import Image
 
+from mmkd.checkpoint import only_weights
 from tests.test_tools.conftest import TOOLS
 from tests.test_tools.test_bad_input import error_of
 from tests.test_tools.test_distributed import free_port
@@ -26,10 +27,11 @@ def truth(bench, kd, distilled):
         'alone': ('student.py', EARLIER),
         'distilled': ('student.py', CHECKPOINT),
     }
-    models = {
-        name: init_model(*(str(bench.folder / file) for file in files), device='cpu')
-        for name, files in networks.items()
-    }
+    models = {}
+    with only_weights():
+        for name, files in networks.items():
+            paths = (str(bench.folder / file) for file in files)
+            models[name] = init_model(*paths, device='cpu')
     found = {}
     for file in sorted((bench.folder / 'data/val').glob('*.png')):
         label = np.asarray(Image.open(file.parents[1] / 'valannot' / file.name))

@@ -208,7 +208,9 @@ def test_signal_saves_and_leaves(bench, kd, name, resume):
 
 
 def test_writing_predictions(bench, distilled):
-    bench.run('test.py', 'kd.py', STUDENT, '--out', 'labels', '--show-dir', 'painted')
+    every = 'default_hooks.visualization.interval=1'  # OpenMMLab's: one of 50
+    out = ('--out', 'labels', '--show-dir', 'painted')
+    bench.run('test.py', 'kd.py', STUDENT, *out, '--cfg-options', every)
     written = sorted(file.name for file in (bench.folder / 'labels').iterdir())
     assert written == [f'{i}.png' for i in range(5)]
     with Image.open(bench.folder / 'labels/0.png') as labels:

@@ -49,7 +49,7 @@ def test_exact_levers(model, images, fuse_conv_bn, channels_last):
     fast, report = FastPath(fuse_conv_bn, channels_last).apply(model, images)
     assert (count(fast, nn.BatchNorm2d) == 0) == fuse_conv_bn
     output = fast(images)
-    assert_close(output, expected, rtol=1e-4, atol=1e-5)
+    assert_close(output, expected, rtol=1e-4, atol=1e-4)  # logits reach 2 to 36
     assert output.is_contiguous() != channels_last
     assert 'the same class at 100.00 % of the positions' in report
     assert not any(module.training for module in fast.modules())
