@@ -17,6 +17,7 @@ from tests.test_tools.test_bad_input import error_of
 EXPORT = 'deployment/export_onnx.py'
 PUBLISH = 'model_converters/publish_model.py'
 CHECKPOINT = 'work_dirs/kd/iter_4.pth'
+exports = pytest.mark.skipif(torch.__version__ < EXPORTER, reason='refused before')
 
 # Another process, in which there is no mmkd.
 PLAIN = """
@@ -51,7 +52,7 @@ def labels(bench, kd, distilled, image):
     return Deployable(network)(pixels)[0][0].numpy()
 
 
-@pytest.mark.skipif(torch.__version__ < EXPORTER, reason='refused before')
+@exports
 def test_exported_network(bench, kd, distilled, labels, image):
     result = bench.run(EXPORT, kd, CHECKPOINT, '--out', 'kd.onnx', '--dynamic')
     for size in ('64x96', '49x73'):
@@ -83,6 +84,7 @@ def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, k
     assert (found == labels).mean() >= 0.999
 
 
+@exports
 def test_weights_that_do_not_fit(bench, kd, teacher):
     """Of the teacher, for the student: one line, and no file."""
     wrong = 'work_dirs/teacher/iter_4.pth'
@@ -93,6 +95,7 @@ def test_weights_that_do_not_fit(bench, kd, teacher):
     assert not list(bench.folder.glob('misfit*'))
 
 
+@exports
 def test_images_that_are_not_there(bench, kd, distilled):
     result = bench.run(
         EXPORT, kd, CHECKPOINT, '--out', 'no.onnx', '--images', 'nowhere', code=None
