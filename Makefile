@@ -21,8 +21,8 @@ $(VENV)/.installed: setup.py pyproject.toml
 demo: install
 	@$(BIN)/python tools/demo.py
 
-# Two at a time, a file by one: what its tests share is made once.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two at a time, of one thread each; a file by one: what its tests share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test: install
 	$(PYTEST)

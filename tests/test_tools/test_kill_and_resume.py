@@ -140,7 +140,7 @@ def whole(bench, kd):
     [
         ('iterations', 4, 1),
         ('epochs', 0, 1),
-        ('iterations', 0, 2),
+        pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
         pytest.param('iterations', 4, 2, marks=pytest.mark.slow),

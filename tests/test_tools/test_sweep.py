@@ -137,6 +137,7 @@ def test_kill_of_everything(bench, kd):
     assert row['iteration'] == '60'
 
 
+@pytest.mark.slow
 def test_kill_of_the_sweep_alone(bench, kd):
     """The training goes on; the next call waits for it."""
     arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'orphan')
