@@ -1,0 +1,152 @@
+"""The trainings of a study, and the scalars of those that are done, in one file."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmkd.engine.run_queue import RunQueue
+from mmkd.engine.runs import Run
+from mmkd.errors import UserError
+
+from .history import History
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training of a study.
+
+    Args:
+        group: The part of the study that it belongs to.
+        method: What is trained; with ``group`` and ``seed`` its name.
+        seed: Of all that is random.
+        config: Path of the config.
+        options: What the trial changes in it, as for ``--cfg-options``.
+    """
+
+    group: str
+    method: str
+    seed: int
+    config: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which of the study's trials this is."""
+        return self.group, self.method, self.seed
+
+    def run(self, folder: Path) -> Run:
+        """The training in its place below a folder."""
+        place = folder / self.group / self.method / f'seed_{self.seed}'
+        options = {'randomness.seed': self.seed, **self.options}
+        return Run(self.config, place, options, ' '.join(map(str, self.key)))
+
+
+class Trials:
+    """The finished trials of a study: a file under version control, a line each.
+
+    What is in the file is not trained again, whatever has become of its checkpoints; to
+    train it anew, delete its line.
+
+    Args:
+        path: Of the file; it need not exist.
+        folder: Where the trainings are.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        lines = path.read_text().splitlines() if path.exists() else ()
+        self.records = {_key(record): record for record in map(json.loads, lines)}
+
+    def __iter__(self) -> Iterator[dict]:
+        return iter(self.records.values())
+
+    def of(self, group: str) -> dict[str, dict[int, dict]]:
+        """The records of a group, by method and seed."""
+        found: dict[str, dict[int, dict]] = {}
+        for record in self:
+            if record['group'] == group:
+                found.setdefault(record['method'], {})[record['seed']] = record
+        return found
+
+    def values(self, group: str, metric: str) -> dict[str, dict[int, float]]:
+        """A metric of a group's trials at their end, by method and seed."""
+        return {
+            method: {seed: record['metrics'][metric] for seed, record in seeds.items()}
+            for method, seeds in self.of(group).items()
+        }
+
+    def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
+        """Trains what is missing, and writes down what comes out, whatever happens.
+
+        Raises:
+            UserError: if a trial's line has other options, or if a training fails.
+        """
+        for trial in trials:
+            record = self.records.get(trial.key)
+            if record and record['options'] != _plain(trial.options):
+                raise UserError(
+                    f'{self.path}: {" ".join(map(str, trial.key))} was trained with '
+                    'other options; delete its line to train it anew'
+                )
+        missing = [trial for trial in trials if trial.key not in self.records]
+        runs = [trial.run(self.folder) for trial in missing]
+        try:
+            failed = RunQueue(runs, jobs).execute() if runs else []
+        finally:
+            self.add(missing)
+        if failed:
+            names = ', '.join(run.name for run in failed)
+            raise UserError(f'{len(failed)} of {len(runs)} trials failed: {names}')
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Writes down those of some trials that have come to their end."""
+        for trial in trials:
+            run = trial.run(self.folder)
+            if trial.key not in self.records and run.state().finished:
+                self.records[trial.key] = record_of(trial, run)
+        lines = [json.dumps(record) for _, record in sorted(self.records.items())]
+        new = self.path.with_suffix('.new')
+        new.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(''.join(f'{line}\n' for line in lines))
+        new.replace(self.path)
+
+
+def record_of(trial: Trial, run: Run) -> dict:
+    """What is kept of a finished training."""
+    history = History(run.work_dir)
+    last = next(reversed(history.training.values()))
+    return dict(
+        group=trial.group,
+        method=trial.method,
+        seed=trial.seed,
+        options=_plain(trial.options),
+        length=history.total,
+        metrics=_numbers(history.last),
+        classes=_numbers(history.classes),
+        losses=_numbers({k: v for k, v in last.items() if 'loss' in k}),
+        seconds=round(run.state().seconds),
+        environment=history.environment,
+        commit=commit(),
+    )
+
+
+def commit() -> str:
+    """The checkout's, where there is one."""
+    command = ['git', '-C', str(Path(__file__).parent), 'rev-parse', '--short', 'HEAD']
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def _key(record: Mapping) -> tuple[str, str, int]:
+    return record['group'], record['method'], record['seed']
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float]:
+    """Those that JSON knows: no NaN."""
+    return {key: value for key, value in values.items() if value == value}
+
+
+def _plain(options: Mapping) -> dict:
+    """In JSON's types, as they come back from the file."""
+    return json.loads(json.dumps(dict(options)))
