@@ -1,0 +1,151 @@
+"""What the studies' scripts share: the command line, and the page that they fill."""
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmkd.analysis.statistics import stdev, summarize
+from mmkd.analysis.trials import Trial, Trials
+from mmkd.engine.launch import guarded
+from mmkd.engine.quiet import quiet
+from mmkd.errors import UserError
+
+DPI = 130
+WIDTH = 8.6  # inches
+Values = Mapping[str, Mapping[int, float]]
+
+
+class Page:
+    """A page of Markdown whose tables are drawn from a study's trials.
+
+    A table called ``name`` stands between ``<!-- name -->`` and ``<!-- end -->``.
+    Figures are PNG files in a folder of the page's name.
+
+    Args:
+        path: Of the page.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.folder = path, path.with_suffix('')
+
+    def fill(self, name: str, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+        """Puts a table in its place.
+
+        Raises:
+            UserError: if the page has no place for it.
+        """
+        lines = [columns, ['---'] * len(columns), *rows]
+        table = '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
+        place = re.compile(rf'(<!-- {name} -->\n).*?(<!-- end -->)', re.DOTALL)
+        text = self.path.read_text()
+        if len(place.findall(text)) != 1:
+            raise UserError(f"{self.path}: not one place '<!-- {name} -->' to fill")
+        filled = place.sub(lambda found: f'{found[1]}{table}\n{found[2]}', text)
+        self.path.write_text(filled)
+
+    def save(self, name: str, figure: Figure) -> None:
+        """Writes a figure; the same data give the same bytes."""
+        figure.savefig(self.folder / f'{name}.png', dpi=DPI, metadata={'Software': ''})
+
+
+def study(
+    doc: str,
+    trials: Trials,
+    stages: Sequence[Callable[[Trials], Sequence[Trial]]],
+    draw: Callable[[Trials], None],
+) -> None:
+    """Trains what is missing, stage by stage, then draws the page.
+
+    Args:
+        doc: What the script is, for ``--help``.
+        trials: Those that are done.
+        stages: Each gives its trials, whose settings may depend on what is done.
+        draw: Fills the page.
+    """
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=doc, formatter_class=kind)
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
+    parser.add_argument('--draw', action='store_true', help='train nothing')
+    args = parser.parse_args()
+    quiet()
+    with guarded():
+        for stage in () if args.draw else stages:
+            trials.complete(stage(trials), args.jobs)
+        draw(trials)
+
+
+def spread(values: Sequence[float], sign: str = '', digits: int = 2) -> str:
+    """Mean and standard deviation."""
+    text = f'{mean(values):{sign}.{digits}f}'
+    return text if len(values) < 2 else f'{text} ± {stdev(values):.{digits}f}'
+
+
+def comparison(
+    values: Values, baseline: str, names: Mapping[str, str], metric: str
+) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a table: each method, and its difference to one of them."""
+    columns = ['method', 'runs', metric, f'difference to {names[baseline]}']
+    rows = []
+    for row in summarize(values, baseline):
+        cells = [names[row['config']], row['runs']]
+        cells.append(spread(list(values[row['config']].values())))
+        if row['pairs']:
+            sd = row['difference sd']
+            cells.append(f'{row["difference"]:+.2f}' + (f' ± {sd:.2f}' if sd else ''))
+            cells.append(f'{row["above"]} of {row["pairs"]}')
+        cells += [probability(row[kind]) for kind in ('p', 'p holm') if row['pairs']]
+        rows.append(cells + [''] * (7 - len(cells)))
+    return [*columns, 'above', 'p', 'p (Holm)'], rows
+
+
+def probability(p: float | None) -> str:
+    """A p value in three digits."""
+    if p is None:
+        return ''
+    return '< 0.001' if p < 0.0005 else f'{p:.3f}'
+
+
+def dots(values: Values, names: Mapping[str, str], metric: str) -> Figure:
+    """Each run as a dot, each method's mean as a line; the first one's goes through."""
+    figure = Figure((WIDTH, 0.9 + 0.36 * len(values)), layout='constrained')
+    axes = figure.subplots()
+    for place, runs in enumerate(values.values()):
+        colour = '0.5' if place == 0 else colormaps['tab10'](place % 10)
+        found = [runs[seed] for seed in sorted(runs)]
+        apart = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else [0]
+        axes.scatter(found, place + np.array(apart), s=22, color=colour, zorder=3)
+        level = mean(found)
+        axes.plot([level] * 2, [place - 0.3, place + 0.3], color=colour, lw=3)
+        axes.annotate(
+            f'{level:.2f}', (level, place - 0.3), ha='center', va='bottom', fontsize=8
+        )
+        if place == 0:
+            axes.axvline(level, color='0.7', lw=1, ls='--', zorder=1)
+    axes.set(xlabel=metric, ylim=(len(values) - 0.4, -0.8))
+    axes.set_yticks(range(len(values)), [names[method] for method in values])
+    plain(axes)
+    return figure
+
+
+def lines(
+    axes: Axes, points: Mapping[float, Sequence[float]], label: str, **look: object
+) -> None:
+    """Mean over the seeds against a setting, each run a dot."""
+    places = sorted(points)
+    (line,) = axes.plot(places, [mean(points[p]) for p in places], label=label, **look)
+    for place in places:
+        axes.scatter([place] * len(points[place]), points[place], 14, line.get_color())
+
+
+def plain(axes: Axes) -> None:
+    """Takes away what carries no data."""
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(color='0.93')
+    axes.set_axisbelow(True)
