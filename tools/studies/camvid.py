@@ -8,6 +8,7 @@ of the group `tuning`, which see nothing of the validation set. Then the page's 
 and figures are drawn anew.
 """
 
+import os
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -33,15 +34,16 @@ TUNING_SEED, TUNING_LENGTH = 10, 200
 
 KD, LS = dict(type='mmkd.KDLoss'), dict(standardize=True)
 BDD = dict(KD, divergence='mmkd.BalancedKL')
+DKD = dict(type='mmkd.DKDLoss', beta=1.0)
 # Of each method: its loss, and the grid of temperatures and weights.
 METHODS = {
-    'KD': (KD, (1.0, 2.0), (1.0, 4.0)),
-    'KD+LS': (dict(KD, **LS), (0.5, 1.0), (4.0, 16.0)),
-    'BDD': (BDD, (1.0, 2.0), (0.5, 2.0)),
-    'BDD+LS': (dict(BDD, **LS), (0.5, 1.0), (2.0, 8.0)),
-    'DKD+LS': (dict(type='mmkd.DKDLoss', beta=1.0, **LS), (0.5, 1.0), (4.0, 16.0)),
-    'CWD': (dict(type='mmkd.CWDLoss'), (1.0, 4.0), (3.0, 12.0)),
-    'DIST': (dict(type='mmkd.DISTLoss'), (1.0, 2.0), (1.0, 4.0)),
+    'KD': (KD, (0.5, 1.0, 2.0), (1.0, 4.0)),
+    'KD+LS': (dict(KD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
+    'BDD': (BDD, (0.5, 1.0, 2.0), (0.5, 2.0)),
+    'BDD+LS': (dict(BDD, **LS), (0.25, 0.5, 1.0), (2.0, 8.0)),
+    'DKD+LS': (dict(DKD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
+    'CWD': (dict(type='mmkd.CWDLoss'), (0.5, 1.0, 4.0), (3.0, 12.0)),
+    'DIST': (dict(type='mmkd.DISTLoss'), (0.5, 1.0, 2.0), (1.0, 4.0)),
 }
 
 
@@ -110,7 +112,7 @@ def cells(method: str) -> dict[str, dict]:
 
 
 def tuning(trials: Trials) -> list[Trial]:
-    """Four settings of each method, on what is held out of the training set."""
+    """Six settings of each method, on what is held out of the training set."""
     options = TUNING | length_options(TUNING_LENGTH)
     common = dict(teacher='half_tuning', length=TUNING_LENGTH, options=options)
     return [alone('tuning', TUNING_SEED, options)] + [
@@ -120,10 +122,47 @@ def tuning(trials: Trials) -> list[Trial]:
     ]
 
 
+VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
+WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
+# Of each mend: how it differs from BDD+LS at tau 0.5, and its weights.
+MENDS = {
+    'no warm-up': (dict(schedule=COLD), (2.0, 8.0)),
+    'per image': (dict(over='image', schedule=WARM), (2.0, 8.0)),
+    'times s(student) s(teacher)': (dict(factor='both', schedule=COLD), (0.5, 2.0)),
+    'times s(student)^2': (dict(factor='student', schedule=COLD), (0.5, 2.0)),
+    'per image, times both': (
+        dict(over='image', factor='both', schedule=COLD),
+        (0.5, 2.0),
+    ),
+    'times confidence': (dict(factor='confidence', schedule=WARM), (2.0, 8.0)),
+}
+
+
+def mends(trials: Trials) -> list[Trial]:
+    """What standardising at each pixel could be replaced by, with the same length."""
+    options = TUNING | length_options(TUNING_LENGTH)
+    options['custom_imports.imports'] = ['mmkd', 'variants']
+    return [
+        distilled(
+            'mends',
+            f'{name}, weight {weight:g}',
+            TUNING_SEED,
+            dict(VARIANT, **changes, loss_weight=weight),
+            'half_tuning',
+            options=options,
+        )
+        for name, (changes, weights) in MENDS.items()
+        for weight in weights
+    ]
+
+
 def draw(trials: Trials) -> None:
     """Fills the page."""
 
 
 if __name__ == '__main__':
-    stages = [teachers, tuning]
+    # Where the trainings find variants.py.
+    paths = str(Path(__file__).parent), os.environ.get('PYTHONPATH')
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
+    stages = [teachers, tuning, mends]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', WORK), stages, draw)
