@@ -20,7 +20,8 @@ from mmkd.analysis.trials import Trial, Trials
 CONFIGS = Path('configs/studies/camvid')
 WORK = Path('work_dirs/studies/camvid')
 PAGE = Page(Path('docs/studies/camvid.md'))
-LENGTH = 400
+METRIC = 'mIoU'
+LENGTH, SEEDS = 400, range(3)
 
 # The last sixth of each of the three films of the training set: for tuning.
 HELD_OUT = [*range(52, 62), *range(146, 163), *range(333, 367)]
@@ -35,6 +36,14 @@ TUNING_SEED, TUNING_LENGTH = 10, 200
 KD, LS = dict(type='mmkd.KDLoss'), dict(standardize=True)
 BDD = dict(KD, divergence='mmkd.BalancedKL')
 DKD = dict(type='mmkd.DKDLoss', beta=1.0)
+# Weights beyond the grid, to see where each method breaks.
+HEAVY = {'KD': (16.0, 64.0), 'KD+LS': (64.0, 256.0)}
+SGD = {  # as mmseg trains PSPNet, but for the learning rate of this batch size
+    'optim_wrapper.optimizer.type': 'SGD',
+    'optim_wrapper.optimizer.lr': 0.02,
+    'optim_wrapper.optimizer.momentum': 0.9,
+    'optim_wrapper.optimizer.weight_decay': 0.0005,
+}
 # Of each method: its loss, and the grid of temperatures and weights.
 METHODS = {
     'KD': (KD, (0.5, 1.0, 2.0), (1.0, 4.0)),
@@ -47,26 +56,38 @@ METHODS = {
 }
 
 
+def length_options(length: int) -> dict:
+    """How long to train."""
+    return {
+        'train_cfg.max_iters': length,
+        'train_cfg.val_interval': length,
+        'param_scheduler.1.end': length,
+    }
+
+
 def trained(name: str, options: Mapping | None = None) -> Trial:
     """A teacher's training."""
-    config = {'half': 'teacher.py', 'half_tuning': 'teacher.py'}[name]
+    config = 'teacher.py' if name.startswith('half') else 'student.py'
     return Trial('teachers', name, 0, str(CONFIGS / config), options or {})
 
 
 TEACHERS = {
     'half': trained('half'),
     'half_tuning': trained('half_tuning', TUNING),
+    'quarter_tuning': trained('quarter_tuning', TUNING | length_options(1200)),
 }
 
 
 def teachers(trials: Trials) -> list[Trial]:
     """Those that the others learn from; the tuning's has not seen what is held out."""
-    return list(TEACHERS.values())
+    return [TEACHERS['half'], TEACHERS['half_tuning']]
 
 
-def alone(group: str, seed: int, options: Mapping | None = None) -> Trial:
+def alone(
+    group: str, seed: int, options: Mapping | None = None, name: str = 'alone'
+) -> Trial:
     """The student without a teacher."""
-    return Trial(group, 'alone', seed, str(CONFIGS / 'student.py'), options or {})
+    return Trial(group, name, seed, str(CONFIGS / 'student.py'), options or {})
 
 
 def distilled(
@@ -83,6 +104,8 @@ def distilled(
         loss = dict(loss, schedule=dict(warmup=length // 4))
     checkpoint = TEACHERS[teacher].run(WORK).checkpoint
     every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
+    if not teacher.startswith('half'):
+        every['model.teacher.config'] = str(CONFIGS / 'student.py')
     for key, value in loss.items():
         parts = value if isinstance(value, dict) else {'': value}
         for part, each in parts.items():
@@ -91,13 +114,12 @@ def distilled(
     return Trial(group, method, seed, str(CONFIGS / 'distilled.py'), every)
 
 
-def length_options(length: int) -> dict:
-    """How long to train."""
-    return {
-        'train_cfg.max_iters': length,
-        'train_cfg.val_interval': length,
-        'param_scheduler.1.end': length,
-    }
+SHORT = TUNING | length_options(TUNING_LENGTH)
+
+
+def balanced(**arguments: float) -> dict:
+    """A divergence of both halves."""
+    return {'divergence': dict(type='mmkd.BalancedKL', **arguments)}
 
 
 def cells(method: str) -> dict[str, dict]:
@@ -113,47 +135,99 @@ def cells(method: str) -> dict[str, dict]:
 
 def tuning(trials: Trials) -> list[Trial]:
     """Six settings of each method, on what is held out of the training set."""
-    options = TUNING | length_options(TUNING_LENGTH)
-    common = dict(teacher='half_tuning', length=TUNING_LENGTH, options=options)
-    return [alone('tuning', TUNING_SEED, options)] + [
+    common = dict(teacher='half_tuning', length=TUNING_LENGTH, options=SHORT)
+    return [alone('tuning', TUNING_SEED, SHORT)] + [
         distilled('tuning', name, TUNING_SEED, loss, **common)
         for method in METHODS
         for name, loss in cells(method).items()
     ]
 
 
-VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
 WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
-# Of each mend: how it differs from BDD+LS at tau 0.5, and its weights.
+VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
+VARIANT |= dict(loss_weight=8.0, schedule=WARM)
+# Of each mend: how it differs from BDD+LS at tau 0.5 and weight 8.
 MENDS = {
-    'no warm-up': (dict(schedule=COLD), (2.0, 8.0)),
-    'per image': (dict(over='image', schedule=WARM), (2.0, 8.0)),
-    'times s(student) s(teacher)': (dict(factor='both', schedule=COLD), (0.5, 2.0)),
-    'times s(student)^2': (dict(factor='student', schedule=COLD), (0.5, 2.0)),
-    'per image, times both': (
-        dict(over='image', factor='both', schedule=COLD),
-        (0.5, 2.0),
-    ),
-    'times confidence': (dict(factor='confidence', schedule=WARM), (2.0, 8.0)),
+    'no warm-up': dict(schedule=COLD),
+    'per image': dict(over='image'),
+    'times s(student) s(teacher)': dict(factor='both', schedule=COLD, loss_weight=2.0),
+    'times s(student)^2': dict(factor='student', schedule=COLD, loss_weight=2.0),
+    'times confidence': dict(factor='confidence'),
+    'classes weigh the same': dict(factor='class'),
+    'classes weigh the same, weight 2': dict(factor='class', loss_weight=2.0),
+    "classes' mass weighs the same": dict(factor='mass'),
 }
 
 
 def mends(trials: Trials) -> list[Trial]:
-    """What standardising at each pixel could be replaced by, with the same length."""
-    options = TUNING | length_options(TUNING_LENGTH)
-    options['custom_imports.imports'] = ['mmkd', 'variants']
+    """What standardising at each pixel could be replaced by, trained as in tuning."""
+    options = SHORT | {'custom_imports.imports': ['mmkd', 'variants']}
     return [
         distilled(
             'mends',
-            f'{name}, weight {weight:g}',
+            name,
             TUNING_SEED,
-            dict(VARIANT, **changes, loss_weight=weight),
+            VARIANT | changes,
             'half_tuning',
             options=options,
         )
-        for name, (changes, weights) in MENDS.items()
-        for weight in weights
+        for name, changes in MENDS.items()
     ]
+
+
+def best(trials: Trials, method: str) -> dict:
+    """The loss that tuning has found for a method."""
+    found, grid = trials.values('tuning', METRIC), cells(method)
+    return grid[max(grid, key=lambda name: found[name][TUNING_SEED])]
+
+
+def methods(trials: Trials) -> list[Trial]:
+    """The comparison: each method at its best setting, on the validation set."""
+    losses = {method: best(trials, method) for method in METHODS}
+    return [
+        trial
+        for seed in SEEDS
+        for trial in (
+            alone('methods', seed),
+            *(distilled('methods', m, seed, loss) for m, loss in losses.items()),
+        )
+    ]
+
+
+def drivers(trials: Trials) -> list[Trial]:
+    """One thing changed at a time, trained as in tuning."""
+    found = [TEACHERS['quarter_tuning']]
+
+    def add(name: str, loss: Mapping, **more: object) -> None:
+        more = dict(teacher='half_tuning', length=TUNING_LENGTH, options=SHORT) | more
+        found.append(distilled('drivers', name, TUNING_SEED, loss, **more))
+
+    chosen = {method: best(trials, method) for method in METHODS}
+    for method, weights in HEAVY.items():
+        for weight in weights:
+            add(
+                f'{method}, weight {weight:g}', chosen[method] | {'loss_weight': weight}
+            )
+    main = chosen['BDD+LS']
+    for weight in (0.25, 4.0):
+        add(f'reverse weight {weight:g}', main | balanced(reverse_weight=weight))
+    for factor in (0.5, 2.0):
+        tau = factor * main['tau']
+        add(f'reverse tau {tau:g}', main | balanced(tau_reverse=tau))
+    for method in ('KD', 'BDD+LS'):
+        add(f'{method}, full resolution', chosen[method] | {'resolution': 'label'})
+        add(f'{method}, small teacher', chosen[method], teacher='quarter_tuning')
+    for length in (100, 400, 800):
+        options = TUNING | length_options(length)
+        found.append(alone('drivers', TUNING_SEED, options, f'alone, {length}'))
+        if length < 800:
+            name = f'BDD+LS, {length}'
+            add(name, main, length=length, options=options)
+    options = SHORT | SGD
+    found.append(alone('drivers', TUNING_SEED, options, 'alone, SGD'))
+    for method in ('KD', 'BDD+LS'):
+        add(f'{method}, SGD', chosen[method], options=options)
+    return found
 
 
 def draw(trials: Trials) -> None:
@@ -164,5 +238,5 @@ if __name__ == '__main__':
     # Where the trainings find variants.py.
     paths = str(Path(__file__).parent), os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
-    stages = [teachers, tuning, mends]
+    stages = [teachers, tuning, mends, methods, drivers]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', WORK), stages, draw)

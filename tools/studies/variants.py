@@ -23,14 +23,19 @@ class KDVariant(KDLoss):
             teacher the difference between pixels it is sure and unsure of.
         factor: f, without a gradient: ``'one'``; ``'student'``, :math:`\sigma_s^2`, and
             ``'both'``, :math:`\sigma_s \sigma_t`, which level what 1 / sigma_s does to
-            the gradient; ``'confidence'``, the teacher's largest probability.
+            the gradient; ``'confidence'``, the teacher's largest probability;
+            ``'class'``: each class that is the teacher's first anywhere weighs the same
+            in sum; ``'mass'``: each class does, shared out by the teacher's
+            probabilities.
         kwargs: As of :class:`KDLoss`.
     """
 
     def __init__(
         self,
         over: Literal['pixel', 'image'] = 'pixel',
-        factor: Literal['one', 'student', 'both', 'confidence'] = 'one',
+        factor: Literal[
+            'one', 'student', 'both', 'confidence', 'class', 'mass'
+        ] = 'one',
         **kwargs: object,
     ) -> None:
         super().__init__(standardize=True, impl='eager', **kwargs)
@@ -44,11 +49,13 @@ class KDVariant(KDLoss):
         student, sigma_s = self.scaled(student, counted)
         teacher_z, sigma_t = self.scaled(teacher, counted)
         factor = {
-            'one': torch.ones_like(sigma_s),
-            'student': sigma_s.detach() ** 2,
-            'both': (sigma_s * sigma_t).detach(),
-            'confidence': teacher.softmax(1).amax(1),
-        }[self.factor]
+            'one': lambda: torch.ones_like(sigma_s),
+            'student': lambda: sigma_s.detach() ** 2,
+            'both': lambda: (sigma_s * sigma_t).detach(),
+            'confidence': lambda: teacher.softmax(1).amax(1),
+            'class': lambda: balanced(first(teacher), counted),
+            'mass': lambda: balanced(teacher.softmax(1), counted),
+        }[self.factor]()
         return mean_over_counted(factor * self.diverge(student, teacher_z), counted)
 
     def scaled(self, logits: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,3 +68,21 @@ class KDVariant(KDLoss):
             variance = variance.expand_as(counted)
         sigma = (variance + 1e-12).sqrt()
         return centred / sigma[:, None], sigma
+
+
+def first(logits: Tensor) -> Tensor:
+    """One-hot of the largest."""
+    return torch.zeros_like(logits).scatter_(1, logits.argmax(1, True), 1)
+
+
+def balanced(shares: Tensor, counted: Tensor) -> Tensor:
+    """What a pixel weighs so that all classes weigh the same; 1 in the mean.
+
+    Args:
+        shares: (N, C, H, W), to which class a pixel belongs.
+        counted: (N, H, W).
+    """
+    shares = shares * counted[:, None]
+    mass = shares.sum((0, 2, 3))
+    weights = (shares / mass.clamp(min=1e-12)[:, None, None]).sum(1)
+    return weights * counted.sum() / (mass > 0).sum().clamp(min=1)
