@@ -1,237 +1,261 @@
-"""The CamVid study: every training of docs/studies/camvid.md
+"""The CamVid study: every training and every number of docs/studies/camvid.md
 
 python tools/studies/camvid.py --jobs 2
 
 Trains what docs/studies/camvid/trials.jsonl does not have yet, and writes it there; a
 study that is stopped goes on where it was. The methods' settings come from the trials
 of the group `tuning`, which see nothing of the validation set. Then the page's tables
-and figures are drawn anew.
+and figures are drawn anew; with --draw that is all.
 """
 
 import os
-from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
+from statistics import mean
 
-from page import Page, study
+from camvid_trials import (
+    HEAVY,
+    MENDS,
+    METHODS,
+    METRIC,
+    TUNING_LENGTH,
+    TUNING_SEED,
+    WORK,
+    best,
+    cells,
+    drivers,
+    mends,
+    methods,
+    teachers,
+    tuning,
+)
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from page import WIDTH, Page, comparison, dots, lines, plain, spread, study
 
-from mmkd.analysis.trials import Trial, Trials
+from mmkd.analysis.trials import Trials
 
-CONFIGS = Path('configs/studies/camvid')
-WORK = Path('work_dirs/studies/camvid')
 PAGE = Page(Path('docs/studies/camvid.md'))
-METRIC = 'mIoU'
-LENGTH, SEEDS = 400, range(3)
-
-# The last sixth of each of the three films of the training set: for tuning.
-HELD_OUT = [*range(52, 62), *range(146, 163), *range(333, 367)]
-TUNING = {
-    'train_dataloader.dataset.indices': [i for i in range(367) if i not in HELD_OUT],
-    'val_dataloader.dataset.indices': HELD_OUT,
-    'val_dataloader.dataset.data_prefix.img_path': 'train',
-    'val_dataloader.dataset.data_prefix.seg_map_path': 'trainannot',
+FIDELITY = {
+    'agreement': 'agreement',
+    'forward_kl': 'KL(teacher \\|\\| student)',
+    'reverse_kl': 'KL(student \\|\\| teacher)',
+    'rank_correlation': 'rank correlation',
+    'small_probability_error': 'error of small probabilities',
+    'std_ratio': 'std ratio',
+    'ece': 'calibration error',
 }
-TUNING_SEED, TUNING_LENGTH = 10, 200
-
-KD, LS = dict(type='mmkd.KDLoss'), dict(standardize=True)
-BDD = dict(KD, divergence='mmkd.BalancedKL')
-DKD = dict(type='mmkd.DKDLoss', beta=1.0)
-# Weights beyond the grid, to see where each method breaks.
-HEAVY = {'KD': (16.0, 64.0), 'KD+LS': (64.0, 256.0)}
-SGD = {  # as mmseg trains PSPNet, but for the learning rate of this batch size
-    'optim_wrapper.optimizer.type': 'SGD',
-    'optim_wrapper.optimizer.lr': 0.02,
-    'optim_wrapper.optimizer.momentum': 0.9,
-    'optim_wrapper.optimizer.weight_decay': 0.0005,
-}
-# Of each method: its loss, and the grid of temperatures and weights.
-METHODS = {
-    'KD': (KD, (0.5, 1.0, 2.0), (1.0, 4.0)),
-    'KD+LS': (dict(KD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
-    'BDD': (BDD, (0.5, 1.0, 2.0), (0.5, 2.0)),
-    'BDD+LS': (dict(BDD, **LS), (0.25, 0.5, 1.0), (2.0, 8.0)),
-    'DKD+LS': (dict(DKD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
-    'CWD': (dict(type='mmkd.CWDLoss'), (0.5, 1.0, 4.0), (3.0, 12.0)),
-    'DIST': (dict(type='mmkd.DISTLoss'), (0.5, 1.0, 2.0), (1.0, 4.0)),
-}
-
-
-def length_options(length: int) -> dict:
-    """How long to train."""
-    return {
-        'train_cfg.max_iters': length,
-        'train_cfg.val_interval': length,
-        'param_scheduler.1.end': length,
-    }
-
-
-def trained(name: str, options: Mapping | None = None) -> Trial:
-    """A teacher's training."""
-    config = 'teacher.py' if name.startswith('half') else 'student.py'
-    return Trial('teachers', name, 0, str(CONFIGS / config), options or {})
-
-
-TEACHERS = {
-    'half': trained('half'),
-    'half_tuning': trained('half_tuning', TUNING),
-    'quarter_tuning': trained('quarter_tuning', TUNING | length_options(1200)),
-}
-
-
-def teachers(trials: Trials) -> list[Trial]:
-    """Those that the others learn from; the tuning's has not seen what is held out."""
-    return [TEACHERS['half'], TEACHERS['half_tuning']]
-
-
-def alone(
-    group: str, seed: int, options: Mapping | None = None, name: str = 'alone'
-) -> Trial:
-    """The student without a teacher."""
-    return Trial(group, name, seed, str(CONFIGS / 'student.py'), options or {})
-
-
-def distilled(
-    group: str,
-    method: str,
-    seed: int,
-    loss: Mapping,
-    teacher: str = 'half',
-    length: int = LENGTH,
-    options: Mapping | None = None,
-) -> Trial:
-    """A distillation; the weight of a standardised loss is warmed up by default."""
-    if loss.get('standardize') and 'schedule' not in loss:
-        loss = dict(loss, schedule=dict(warmup=length // 4))
-    checkpoint = TEACHERS[teacher].run(WORK).checkpoint
-    every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
-    if not teacher.startswith('half'):
-        every['model.teacher.config'] = str(CONFIGS / 'student.py')
-    for key, value in loss.items():
-        parts = value if isinstance(value, dict) else {'': value}
-        for part, each in parts.items():
-            place = f'model.distill_losses.loss.{key}.{part}'.rstrip('.')
-            every[place] = each
-    return Trial(group, method, seed, str(CONFIGS / 'distilled.py'), every)
-
-
-SHORT = TUNING | length_options(TUNING_LENGTH)
-
-
-def balanced(**arguments: float) -> dict:
-    """A divergence of both halves."""
-    return {'divergence': dict(type='mmkd.BalancedKL', **arguments)}
-
-
-def cells(method: str) -> dict[str, dict]:
-    """The grid of a method: its losses by name."""
-    loss, taus, weights = METHODS[method]
-    return {
-        f'{method}, tau {tau:g}, weight {weight:g}': dict(
-            loss, tau=tau, loss_weight=weight
-        )
-        for tau, weight in product(taus, weights)
-    }
-
-
-def tuning(trials: Trials) -> list[Trial]:
-    """Six settings of each method, on what is held out of the training set."""
-    common = dict(teacher='half_tuning', length=TUNING_LENGTH, options=SHORT)
-    return [alone('tuning', TUNING_SEED, SHORT)] + [
-        distilled('tuning', name, TUNING_SEED, loss, **common)
-        for method in METHODS
-        for name, loss in cells(method).items()
-    ]
-
-
-WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
-VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
-VARIANT |= dict(loss_weight=8.0, schedule=WARM)
-# Of each mend: how it differs from BDD+LS at tau 0.5 and weight 8.
-MENDS = {
-    'no warm-up': dict(schedule=COLD),
-    'per image': dict(over='image'),
-    'times s(student) s(teacher)': dict(factor='both', schedule=COLD, loss_weight=2.0),
-    'times s(student)^2': dict(factor='student', schedule=COLD, loss_weight=2.0),
-    'times confidence': dict(factor='confidence'),
-    'classes weigh the same': dict(factor='class'),
-    'classes weigh the same, weight 2': dict(factor='class', loss_weight=2.0),
-    "classes' mass weighs the same": dict(factor='mass'),
-}
-
-
-def mends(trials: Trials) -> list[Trial]:
-    """What standardising at each pixel could be replaced by, trained as in tuning."""
-    options = SHORT | {'custom_imports.imports': ['mmkd', 'variants']}
-    return [
-        distilled(
-            'mends',
-            name,
-            TUNING_SEED,
-            VARIANT | changes,
-            'half_tuning',
-            options=options,
-        )
-        for name, changes in MENDS.items()
-    ]
-
-
-def best(trials: Trials, method: str) -> dict:
-    """The loss that tuning has found for a method."""
-    found, grid = trials.values('tuning', METRIC), cells(method)
-    return grid[max(grid, key=lambda name: found[name][TUNING_SEED])]
-
-
-def methods(trials: Trials) -> list[Trial]:
-    """The comparison: each method at its best setting, on the validation set."""
-    losses = {method: best(trials, method) for method in METHODS}
-    return [
-        trial
-        for seed in SEEDS
-        for trial in (
-            alone('methods', seed),
-            *(distilled('methods', m, seed, loss) for m, loss in losses.items()),
-        )
-    ]
-
-
-def drivers(trials: Trials) -> list[Trial]:
-    """One thing changed at a time, trained as in tuning."""
-    found = [TEACHERS['quarter_tuning']]
-
-    def add(name: str, loss: Mapping, **more: object) -> None:
-        more = dict(teacher='half_tuning', length=TUNING_LENGTH, options=SHORT) | more
-        found.append(distilled('drivers', name, TUNING_SEED, loss, **more))
-
-    chosen = {method: best(trials, method) for method in METHODS}
-    for method, weights in HEAVY.items():
-        for weight in weights:
-            add(
-                f'{method}, weight {weight:g}', chosen[method] | {'loss_weight': weight}
-            )
-    main = chosen['BDD+LS']
-    for weight in (0.25, 4.0):
-        add(f'reverse weight {weight:g}', main | balanced(reverse_weight=weight))
-    for factor in (0.5, 2.0):
-        tau = factor * main['tau']
-        add(f'reverse tau {tau:g}', main | balanced(tau_reverse=tau))
-    for method in ('KD', 'BDD+LS'):
-        add(f'{method}, full resolution', chosen[method] | {'resolution': 'label'})
-        add(f'{method}, small teacher', chosen[method], teacher='quarter_tuning')
-    for length in (100, 400, 800):
-        options = TUNING | length_options(length)
-        found.append(alone('drivers', TUNING_SEED, options, f'alone, {length}'))
-        if length < 800:
-            name = f'BDD+LS, {length}'
-            add(name, main, length=length, options=options)
-    options = SHORT | SGD
-    found.append(alone('drivers', TUNING_SEED, options, 'alone, SGD'))
-    for method in ('KD', 'BDD+LS'):
-        add(f'{method}, SGD', chosen[method], options=options)
-    return found
 
 
 def draw(trials: Trials) -> None:
     """Fills the page."""
+    tuned = once(trials, 'tuning')
+    PAGE.fill('tuning', *tuning_table(tuned))
+    PAGE.fill('mends', *mend_table(trials, tuned))
+    values = trials.values('methods', METRIC)
+    order = ['alone', *METHODS]
+    values = {method: values[method] for method in order}
+    names = dict(zip(order, order, strict=True))
+    PAGE.fill('methods', *comparison(values, 'alone', names, METRIC))
+    against = {m: values[m] for m in ('BDD+LS', *(o for o in order if o != 'BDD+LS'))}
+    PAGE.fill('against', *comparison(against, 'BDD+LS', names, METRIC))
+    PAGE.save('methods', dots(values, names, 'mIoU on the 101 validation images'))
+    PAGE.fill('classes', *class_table(trials, order))
+    found = once(trials, 'drivers')
+    PAGE.fill('weights', *weight_table(trials, tuned, found))
+    PAGE.fill('reverse', *reverse_table(trials, tuned, found))
+    PAGE.fill('others', *other_table(trials, tuned, found))
+    PAGE.save('drivers', driver_figure(trials, tuned, found))
+    PAGE.fill('fidelity', *fidelity_table(trials))
+    PAGE.save('fidelity', fidelity_figure(trials))
+
+
+def once(trials: Trials, group: str) -> dict[str, float]:
+    """The metric of each trial of a group of one seed."""
+    values = trials.values(group, METRIC)
+    return {name: found[TUNING_SEED] for name, found in values.items()}
+
+
+def chosen_name(trials: Trials, method: str) -> str:
+    """The cell that tuning has found best."""
+    loss = best(trials, method)
+    return next(name for name, cell in cells(method).items() if cell == loss)
+
+
+def tuning_table(tuned: dict) -> tuple[list, list]:
+    """A row a method: its grid, the best one bold."""
+    rows = []
+    for method in METHODS:
+        grid = cells(method)
+        top = max(grid, key=tuned.get)
+        row = [method]
+        for name, loss in grid.items():
+            text = f'{tuned[name]:.2f}'
+            row.append(
+                f'{loss["tau"]:g}, {loss["loss_weight"]:g}: '
+                + (f'**{text}**' if name == top else text)
+            )
+        rows.append(row)
+    return ['method', *(['tau, weight: mIoU'] * 6)], rows
+
+
+def mend_table(trials: Trials, tuned: dict) -> tuple[list, list]:
+    """BDD+LS as LSKD has it, and each other way."""
+    found = once(trials, 'mends')
+    rows = [['as LSKD: per pixel, warm-up, weight 8', f'{tuned[MAIN_LIKE]:.2f}']]
+    rows += [[name, f'{found[name]:.2f}'] for name in MENDS]
+    return ['BDD+LS, tau 0.5', METRIC], rows
+
+
+MAIN_LIKE = 'BDD+LS, tau 0.5, weight 8'
+
+
+def class_table(trials: Trials, order: list[str]) -> tuple[list, list]:
+    """The mean IoU of each class."""
+    runs = trials.of('methods')
+    classes = list(next(iter(runs['alone'].values()))['classes'])
+    rows = []
+    for name in classes:
+        per_method = ([r['classes'][name] for r in runs[m].values()] for m in order)
+        rows.append([name, *(f'{mean(values):.1f}' for values in per_method)])
+    return ['class', *order], rows
+
+
+def weight_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
+    """The metric at each weight, at the method's best temperature."""
+    points = weights_of(trials, tuned, found)
+    weights = sorted({weight for each in points.values() for weight in each})
+    rows = [
+        [method, *(f'{each[w]:.2f}' if w in each else '' for w in weights)]
+        for method, each in points.items()
+    ]
+    return ['weight', *(f'{w:g}' for w in weights)], rows
+
+
+def weights_of(
+    trials: Trials, tuned: dict, found: dict
+) -> dict[str, dict[float, float]]:
+    """The same as numbers."""
+    points = {}
+    for method, heavy in HEAVY.items():
+        tau = best(trials, method)['tau']
+        grid = {
+            loss['loss_weight']: tuned[name]
+            for name, loss in cells(method).items()
+            if loss['tau'] == tau
+        }
+        more = {w: found[f'{method}, weight {w:g}'] for w in heavy}
+        points[f'{method}, tau {tau:g}'] = grid | more
+    return points
+
+
+def reverse_of(trials: Trials, tuned: dict, found: dict) -> tuple[dict, dict]:
+    """The metric by reverse weight, and by the reverse half's temperature."""
+    main = best(trials, 'BDD+LS')
+    here = tuned[chosen_name(trials, 'BDD+LS')]
+    weights = {1.0: here}
+    weights |= {w: found[f'reverse weight {w:g}'] for w in (0.25, 4.0)}
+    taus = {main['tau']: here}
+    for factor in (0.5, 2.0):
+        tau = factor * main['tau']
+        taus[tau] = found[f'reverse tau {tau:g}']
+    return dict(sorted(weights.items())), dict(sorted(taus.items()))
+
+
+def reverse_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
+    """What weight and temperature of the reverse half do."""
+    weights, taus = reverse_of(trials, tuned, found)
+    row = [f'{w:g}: {value:.2f}' for w, value in weights.items()]
+    other = [f'{tau:g}: {value:.2f}' for tau, value in taus.items()]
+    return ['of the reverse half', *[''] * 3], [
+        ['weight', *row],
+        ['temperature', *other],
+    ]
+
+
+def other_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
+    """Resolution, teacher, optimiser: alone, KD and BDD+LS."""
+    rows = []
+    for what, ending in (
+        ('as tuned', None),
+        ('compared at full resolution', 'full resolution'),
+        ('teacher of the size of the student', 'small teacher'),
+        ('SGD at 0.02 for AdamW', 'SGD'),
+    ):
+        cells_of = []
+        for method in ('alone', 'KD', 'BDD+LS'):
+            name = method if method == 'alone' else chosen_name(trials, method)
+            value = tuned[name] if ending is None else found.get(f'{method}, {ending}')
+            cells_of.append('' if value is None else f'{value:.2f}')
+        rows.append([what, *cells_of])
+    return ['', 'alone', 'KD', 'BDD+LS'], rows
+
+
+def driver_figure(trials: Trials, tuned: dict, found: dict) -> Figure:
+    """Temperature, weight, reverse half and length."""
+    figure = Figure((WIDTH, 5.4), layout='constrained')
+    (tau, weight), (reverse, length) = figure.subplots(2, 2)
+    for method in ('KD', 'BDD', 'KD+LS', 'BDD+LS'):
+        by_tau: dict[float, list[float]] = {}
+        for name, loss in cells(method).items():
+            by_tau.setdefault(loss['tau'], []).append(tuned[name])
+        lines(tau, {t: [max(v)] for t, v in by_tau.items()}, method)
+    title(tau, 'temperature, at the better weight', 'tau')
+    for name, points in weights_of(trials, tuned, found).items():
+        lines(weight, {w: [v] for w, v in points.items()}, name)
+    title(weight, 'weight of the loss', 'weight')
+    weights, taus = reverse_of(trials, tuned, found)
+    lines(reverse, {w: [v] for w, v in weights.items()}, 'reverse weight')
+    lines(reverse, {t: [v] for t, v in taus.items()}, 'reverse temperature')
+    title(reverse, 'BDD+LS: the reverse half', 'weight or temperature')
+    main = tuned[chosen_name(trials, 'BDD+LS')]
+    for method, here in (('alone', tuned['alone']), ('BDD+LS', main)):
+        points = {TUNING_LENGTH: [here]}
+        for steps in (100, 400, 800):
+            if f'{method}, {steps}' in found:
+                points[steps] = [found[f'{method}, {steps}']]
+        lines(length, points, method)
+    title(length, 'length of the training', 'iterations')
+    return figure
+
+
+def title(axes: Axes, text: str, label: str) -> None:
+    """The looks of a panel."""
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
+    axes.set(xlabel=label, ylabel=METRIC)
+    axes.set_title(text, fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
+    plain(axes)
+
+
+def fidelity_of(trials: Trials, method: str, kind: str) -> list[float]:
+    """A figure of each seed."""
+    runs = trials.of('methods')[method]
+    return [run['metrics'][f'fidelity/{kind}'] for run in runs.values()]
+
+
+def fidelity_table(trials: Trials) -> tuple[list, list]:
+    """Mean and standard deviation of each figure."""
+    rows = [
+        [m, *(spread(fidelity_of(trials, m, kind), digits=3) for kind in FIDELITY)]
+        for m in METHODS
+    ]
+    return ['method', *FIDELITY.values()], rows
+
+
+def fidelity_figure(trials: Trials) -> Figure:
+    """What the papers claim: order, small probabilities, range."""
+    kinds = 'rank_correlation', 'small_probability_error', 'std_ratio'
+    figure = Figure((WIDTH, 2.7), layout='constrained')
+    for axes, kind in zip(figure.subplots(1, 3, sharey=True), kinds, strict=True):
+        for place, method in enumerate(METHODS):
+            values = fidelity_of(trials, method, kind)
+            axes.scatter(values, [place] * len(values), 18)
+        axes.set_title(FIDELITY[kind], fontsize=9)
+        axes.set_yticks(range(len(METHODS)), METHODS)
+        axes.set_ylim(len(METHODS) - 0.5, -0.5)
+        plain(axes)
+    return figure
 
 
 if __name__ == '__main__':
