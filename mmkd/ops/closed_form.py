@@ -21,6 +21,7 @@ class Form:
     forward_weight: float = 1.0
     reverse_weight: float = 0.0
     standardize: bool = False
+    effective_tau: bool = False
     eps: float = 1e-7
 
     def halves(self) -> list[tuple[float, float, float]]:
@@ -53,6 +54,8 @@ def divergence_(
 
     .. math:: dL / ds = \frac{g}{std + eps} - \frac{z}{(C - 1) std} \sum_c g z
 
+    With ``effective_tau`` a pixel's share is times std^2, which has no gradient.
+
     Args:
         student: (..., C, P), centred: the mean over the classes is 0. Overwritten.
         teacher: The same, likewise.
@@ -68,6 +71,9 @@ def divergence_(
     if form.standardize:
         std, factor = standardize_(student, form.eps, before)
         standardize_(teacher, form.eps, before * form.ratio)
+        if form.effective_tau:
+            level = std.square().mul_(factor != 0)
+            share = level if share is None else level.mul_(share)
         if share is not None:
             factor.mul_(share)
     else:

@@ -24,9 +24,10 @@ def mean_divergence(
         else interpolate(logits, size, mode='bilinear', align_corners=align_corners)
         for logits in (student, teacher)
     )
+    level = student.detach().var(1) if form.effective_tau else 1
     if form.standardize:
         student, teacher = (standardize(x, eps=form.eps) for x in (student, teacher))
-    values = balanced_kl_divergence(
+    values = level * balanced_kl_divergence(
         student,
         teacher / form.ratio,
         form.tau,

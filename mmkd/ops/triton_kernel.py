@@ -69,6 +69,7 @@ def total_and_gradient(
             form.eps,
             HAS_COUNTED=counted is not None,
             STANDARDIZE=form.standardize,
+            EFFECTIVE_TAU=form.effective_tau,
             ONE_TAU=form.tau == form.tau_reverse,
             CLASSES=block,
             PIXELS=max(1, TILE // block),
@@ -121,8 +122,8 @@ def _cell(
     teacher_y0, teacher_y1, teacher_wy, teacher_x0, teacher_x1, teacher_wx,
     classes, height, width, teacher_height, teacher_width, rows, columns,
     tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    HAS_COUNTED: tl.constexpr, STANDARDIZE: tl.constexpr, ONE_TAU: tl.constexpr,
-    CLASSES: tl.constexpr, PIXELS: tl.constexpr,
+    HAS_COUNTED: tl.constexpr, STANDARDIZE: tl.constexpr, EFFECTIVE_TAU: tl.constexpr,
+    ONE_TAU: tl.constexpr, CLASSES: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
     """The pixels between four of the student's: their sum, and the four's gradients."""
     column, row, image = (
@@ -174,7 +175,7 @@ def _cell(
             inside &= tl.load(counted + place, inside, 0) != 0
         value, gradient = _divergence(
             s, t, real[:, None], classes, tau, ratio, tau_reverse,
-            forward_weight, reverse_weight, eps, STANDARDIZE, ONE_TAU,
+            forward_weight, reverse_weight, eps, STANDARDIZE, EFFECTIVE_TAU, ONE_TAU,
         )  # fmt: skip
         total += tl.sum(tl.where(inside, value, 0), 0)
         gradient = tl.where(real[:, None] & inside[None], gradient, 0)
@@ -194,7 +195,7 @@ def _cell(
 @triton.jit
 def _divergence(
     s, t, real, classes, tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    STANDARDIZE: tl.constexpr, ONE_TAU: tl.constexpr,
+    STANDARDIZE: tl.constexpr, EFFECTIVE_TAU: tl.constexpr, ONE_TAU: tl.constexpr,
 ):  # fmt: skip
     """Value and gradient of each column, see :func:`mmkd.ops.closed_form`."""
     if STANDARDIZE:
@@ -211,6 +212,10 @@ def _divergence(
     if STANDARDIZE:
         along = tl.sum(gradient * s, 0) / (std * (classes - 1))
         gradient = gradient * scale[None] - s * along[None]
+    if EFFECTIVE_TAU:
+        level = tl.where(scale == 0, 0, std * std)
+        value = value * level
+        gradient = gradient * level[None]
     return value, gradient
 
 

@@ -16,13 +16,15 @@ def forms(draw):
     """Any loss: equal and unequal temperatures, one half or both."""
     tau = draw(temperatures)
     forward_weight, reverse_weight = draw(weights)
+    standardize = draw(st.booleans())
     return Form(
         tau=tau,
         ratio=draw(st.sampled_from([1.0, 0.7, 1.6])),
         tau_reverse=draw(st.sampled_from([tau, 1.3])),
         forward_weight=forward_weight,
         reverse_weight=reverse_weight,
-        standardize=draw(st.booleans()),
+        standardize=standardize,
+        effective_tau=standardize and draw(st.booleans()),
     )
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -78,7 +80,9 @@ def test_ignored_pixels_get_exactly_nothing(form):
     assert (gradient == 0).all()
 
 
-@pytest.mark.parametrize('form', [Form(reverse_weight=1.0), FORM])
+@pytest.mark.parametrize(
+    'form', [Form(reverse_weight=1.0), FORM, replace(FORM, effective_tau=True)]
+)
 @pytest.mark.parametrize('scale', [1e2, 1e4])
 def test_peaked_and_constant_logits(form, scale):
     student, teacher = (scale * torch.sign(x).float() for x in pair(2, 5, 3, 4))
@@ -115,6 +119,7 @@ LOSSES = pytest.mark.parametrize(
         dict(),
         dict(tau=4.0, tau_teacher=2.0),
         dict(standardize=True, divergence='ReverseKL', loss_weight=3.0),
+        dict(standardize=True, divergence='BalancedKL', effective_tau=True, tau=0.5),
         dict(
             standardize=True,
             divergence=dict(type='BalancedKL', reverse_weight=2.0, tau_reverse=1.5),

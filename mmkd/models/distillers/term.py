@@ -70,7 +70,9 @@ def build_term(name: str, config: Mapping) -> tuple[Term, nn.Module]:
         loss = MODELS.build(qualified(config))
         if schedule is not None:
             term.schedule = WeightSchedule(**schedule)
-        elif getattr(loss, 'standardize', False):
+        elif getattr(loss, 'standardize', False) and not getattr(
+            loss, 'effective_tau', False
+        ):
             term.schedule = STANDARDIZED_DEFAULT
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f'{term.key}: {error.args[0]}') from error

@@ -28,19 +28,27 @@ class KDLoss(LogitLoss):
 
     Standardising makes the loss blind to the scale of the student's logits, and its
     gradient goes with 1/std of them: a useful ``loss_weight`` (about std/tau) needs a
-    warm-up, which the Distiller gives by default.
+    warm-up, which the Distiller gives by default, or ``effective_tau``. For z at tau is
+    s at the temperature :math:`\tau \sigma`, sigma being the std of the student's
+    logits at a position, and it is the square of this one that levels the gradient:
+
+    .. math:: L = \frac{w}{M} \sum_m (\tau \sigma_m)^2 D(p_m, q_m)
 
     Args:
         tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
             resolution, align_corners: As of :class:`LogitLoss`.
+        effective_tau: The factor tau^2 with the student's effective temperature at each
+            position, in which no gradient flows; with ``standardize`` only. Not in
+            LSKD. Default False.
         impl: ``'fused'``: of maps, value and gradient at once and strip by strip, with
             the upsampling inside, see :func:`mmkd.ops.mean_divergence`; ``'eager'``:
             step by step, by autograd; ``'auto'``, the default: fused where it applies.
             The numbers are the same, but for rounding.
 
     Raises:
-        ValueError: as :class:`LogitLoss`; for another ``impl``; where ``'fused'`` was
-            asked for and does not apply.
+        ValueError: as :class:`LogitLoss`; for another ``impl``, or where ``'fused'``
+            was asked for and does not apply; for ``effective_tau`` of logits that are
+            not standardised.
 
     Reference:
         Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2;
@@ -65,6 +73,7 @@ class KDLoss(LogitLoss):
         ignore_index: int = 255,
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
+        effective_tau: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
     ) -> None:
         super().__init__(
@@ -79,6 +88,11 @@ class KDLoss(LogitLoss):
         )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
+        if effective_tau and not standardize:
+            raise ValueError(
+                'effective_tau=True needs standardize=True: else it is tau'
+            )
+        self.effective_tau = effective_tau
         self.impl = impl
         self.told = impl == 'eager'
 
@@ -92,7 +106,7 @@ class KDLoss(LogitLoss):
             how = f'step by step ({obstacle})' if obstacle else 'fused'
             print_log(f'KDLoss is computed {how}', logger='current')
         if self.impl == 'eager' or obstacle:
-            return super().value(student, teacher, target)
+            return self.step_by_step(student, teacher, target)
         size, target = self.size_and_target(student, target)
         return ops.mean_divergence(
             student,
@@ -102,6 +116,17 @@ class KDLoss(LogitLoss):
             self.align_corners,
             self.form(),
         )
+
+    def step_by_step(
+        self, student: Tensor, teacher: Tensor, target: Tensor | None
+    ) -> Tensor:
+        """The loss by autograd."""
+        if not self.effective_tau:
+            return super().value(student, teacher, target)
+        student, teacher, _, counted = self.aligned(student, teacher, target)
+        level = student.detach().var(1)
+        z = (self.standardized(logits, counted) for logits in (student, teacher))
+        return mean_over_counted(level * self.diverge(*z), counted)
 
     def obstacle(self, student: Tensor) -> str | None:
         """Why the fused path does not apply, if it does not."""
@@ -126,6 +151,7 @@ class KDLoss(LogitLoss):
             forward_weight=kl.forward_weight,
             reverse_weight=kl.reverse_weight,
             standardize=self.standardize,
+            effective_tau=self.effective_tau,
         )
 
     def compare(

@@ -89,16 +89,23 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """The loss without its weight, from raw logits in float32 or better."""
+        student, teacher, target, counted = self.aligned(student, teacher, target)
+        if self.standardize:
+            student = self.standardized(student, counted)
+            teacher = self.standardized(teacher, counted)
+        return self.compare(student, teacher, target, counted)
+
+    def aligned(
+        self, student: Tensor, teacher: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Logits and target at one resolution, and which pixels count."""
         counted = None
         if student.ndim == 4:
             size, target = self.size_and_target(student, target)
             student, teacher = (self.resize(x, size) for x in (student, teacher))
             # Only maps have pixels to ignore: label 255 of a vector is a class.
             counted = self.counted(target)
-        if self.standardize:
-            student = self.standardized(student, counted)
-            teacher = self.standardized(teacher, counted)
-        return self.compare(student, teacher, target, counted)
+        return student, teacher, target, counted
 
     def size_and_target(
         self, student: Tensor, target: Tensor | None

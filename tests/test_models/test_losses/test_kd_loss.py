@@ -69,6 +69,46 @@ def test_temperature_of_the_teacher(standardize, divergence, tau_teacher):
     assert_equals_reference(build(divergence, **options), divergence, options, args)
 
 
+@pytest.mark.parametrize('shape', [(3, 19), (2, 5, 3, 4)])
+def test_effective_tau(shape):
+    """The factor is the variance of the student's logits, seen as a constant."""
+    student, teacher = pair(*shape)
+    options = dict(tau=0.5, standardize=True, effective_tau=True)
+    value, gradient = value_and_gradient(KDLoss(**options), student, teacher)
+    rows = [x.movedim(1, -1).flatten(0, -2) for x in (student, teacher)]
+    rows[0].requires_grad_()
+    expected = sum(
+        s.detach().var() * reference.divergence(s, t, tau=0.5, standardized=True)
+        for s, t in zip(*rows, strict=True)
+    ) / len(rows[0])
+    (wanted,) = torch.autograd.grad(expected, rows[0])
+    assert_close(value, expected.detach())
+    assert_close(gradient.movedim(1, -1).flatten(0, -2), wanted)
+
+
+@pytest.mark.parametrize('impl', ['fused', 'eager'])
+def test_effective_tau_levels_the_gradient(impl):
+    """Of a fresh head, whose logits hardly differ, it is no larger than of others."""
+    student, teacher = pair(2, 5, 3, 4)
+    options = dict(standardize=True, impl=impl)
+    sizes = {
+        effective: [
+            value_and_gradient(
+                KDLoss(effective_tau=effective, **options), c * student, teacher
+            )[1].norm()
+            for c in (0.01, 1.0)
+        ]
+        for effective in (False, True)
+    }
+    assert_close(sizes[False][0], 100 * sizes[False][1], rtol=1e-3, atol=0)
+    assert_close(sizes[True][0], 0.01 * sizes[True][1], rtol=1e-3, atol=0)
+
+
+def test_effective_tau_is_for_standardised_logits():
+    with pytest.raises(ValueError, match='effective_tau=True needs standardize=True'):
+        KDLoss(effective_tau=True)
+
+
 def test_loss_weight():
     args = pair(3, 19)
     value, gradient = value_and_gradient(KDLoss(), *args)
