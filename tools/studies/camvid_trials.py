@@ -38,6 +38,11 @@ METHODS = {
     'KD+LS': (dict(KD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
     'BDD': (BDD, (0.5, 1.0, 2.0), (0.5, 2.0)),
     'BDD+LS': (dict(BDD, **LS), (0.25, 0.5, 1.0), (2.0, 8.0)),
+    'BDD+LS, effective tau': (
+        dict(BDD, **LS, effective_tau=True),
+        (0.25, 0.5, 1.0),
+        (1.0, 4.0),
+    ),
     'DKD+LS': (dict(DKD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
     'CWD': (dict(type='mmkd.CWDLoss'), (0.5, 1.0, 4.0), (3.0, 12.0)),
     'DIST': (dict(type='mmkd.DISTLoss'), (0.5, 1.0, 2.0), (1.0, 4.0)),
@@ -89,7 +94,8 @@ def distilled(
     config: str = str(CONFIGS / 'distilled.py'),
 ) -> Trial:
     """A distillation; the weight of a standardised loss is warmed up by default."""
-    if loss.get('standardize') and 'schedule' not in loss:
+    level = loss.get('effective_tau') or not loss.get('standardize')
+    if not level and 'schedule' not in loss:
         loss = dict(loss, schedule=dict(warmup=length // 4))
     checkpoint = TEACHERS[teacher].run(WORK).checkpoint
     every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
@@ -214,6 +220,6 @@ def drivers(trials: Trials) -> list[Trial]:
             add(name, main, length=length, options=options)
     options = SHORT | SGD
     found.append(alone('drivers', TUNING_SEED, options, 'alone, SGD'))
-    for method in ('KD', 'BDD+LS'):
+    for method in ('KD', 'BDD+LS', 'BDD+LS, effective tau'):
         add(f'{method}, SGD', chosen[method], options=options)
     return found
