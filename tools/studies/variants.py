@@ -34,7 +34,7 @@ class KDVariant(KDLoss):
         self,
         over: Literal['pixel', 'image'] = 'pixel',
         factor: Literal[
-            'one', 'student', 'both', 'confidence', 'class', 'mass'
+            'one', 'student', 'both', 'confidence', 'class', 'mass', 'student-mass'
         ] = 'one',
         **kwargs: object,
     ) -> None:
@@ -55,6 +55,9 @@ class KDVariant(KDLoss):
             'confidence': lambda: teacher.softmax(1).amax(1),
             'class': lambda: balanced(first(teacher), counted),
             'mass': lambda: balanced(teacher.softmax(1), counted),
+            'student-mass': lambda: (
+                sigma_s.detach() ** 2 * balanced(teacher.softmax(1), counted)
+            ),
         }[self.factor]()
         return mean_over_counted(factor * self.diverge(student, teacher_z), counted)
 
