@@ -37,4 +37,5 @@ def mean_divergence(
     )
     if counted is None:
         return values.mean()
-    return torch.where(counted, values, 0).sum() / counted.sum().clamp(min=1)
+    values = torch.where(counted != 0, counted * values, 0)
+    return values.sum() / counted.sum().clamp(min=1)

@@ -89,7 +89,8 @@ def mean_divergence(
     Args:
         student: (N, C, h, w), in float32 or float64.
         teacher: (N, C, h', w'), of the same type; gets no gradient.
-        counted: Boolean (N, H, W), or None where every pixel counts.
+        counted: Boolean (N, H, W), or what each pixel weighs; None where every pixel
+            counts the same.
         size: H and W, of the resized maps (bilinear).
         align_corners: Of the resizing.
         form: Temperatures, weights and whether to standardise.

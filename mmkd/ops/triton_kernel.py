@@ -172,11 +172,15 @@ def _cell(
         t = upper + (t10 + (t11 - t10) * vx - upper) * vy
         if HAS_COUNTED:
             place = (image * rows + y) * columns + x
-            inside &= tl.load(counted + place, inside, 0) != 0
+            share = tl.load(counted + place, inside, 0).to(s.dtype)
+            inside &= share != 0
         value, gradient = _divergence(
             s, t, real[:, None], classes, tau, ratio, tau_reverse,
             forward_weight, reverse_weight, eps, STANDARDIZE, EFFECTIVE_TAU, ONE_TAU,
         )  # fmt: skip
+        if HAS_COUNTED:
+            value = value * share
+            gradient = gradient * share[None]
         total += tl.sum(tl.where(inside, value, 0), 0)
         gradient = tl.where(real[:, None] & inside[None], gradient, 0)
         g11 += tl.sum(gradient * (wy * wx), 1)

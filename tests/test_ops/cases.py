@@ -44,6 +44,9 @@ def cases(draw, scales=(0.1, 3.0, 30.0), classes=(3, 4, 19, 150)):
     counted = None
     if share is not None:
         counted = torch.rand(number, *size, generator=generator) >= share
+        if draw(st.booleans()):  # what each pixel weighs
+            counted = counted * torch.rand(number, *size, generator=generator).double()
+            counted = counted * (counted > 0).sum() / counted.sum().clamp(min=1e-9)
     return student, teacher, counted, size, draw(st.booleans()), draw(forms())
 
 
@@ -63,11 +66,17 @@ def distance(found, expected):
 
 def errors(function, case, dtype):
     """How far value and gradient are from those of the slow path in float64."""
-    student, teacher, *rest = case
-    given = [x.to(dtype) for x in (student, teacher)]
-    exact = value_and_gradient(
-        eager.mean_divergence, *(x.double() for x in given), *rest, factor=-1.7
+    *inputs, size, align_corners, form = case
+    given = [in_precision(x, dtype) for x in inputs]
+    exact = [in_precision(x, torch.float64) for x in given]
+    exact, found = (
+        value_and_gradient(f, *tensors, size, align_corners, form, factor=-1.7)
+        for f, tensors in ((eager.mean_divergence, exact), (function, given))
     )
-    found = value_and_gradient(function, *given, *rest, factor=-1.7)
     assert found[0].dtype == found[1].dtype == dtype
     return [distance(*both) for both in zip(found, exact, strict=True)]
+
+
+def in_precision(tensor, dtype):
+    """Another precision, unless it is None or tells what counts."""
+    return tensor if tensor is None or tensor.dtype == torch.bool else tensor.to(dtype)

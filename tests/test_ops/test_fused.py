@@ -120,6 +120,8 @@ LOSSES = pytest.mark.parametrize(
         dict(tau=4.0, tau_teacher=2.0),
         dict(standardize=True, divergence='ReverseKL', loss_weight=3.0),
         dict(standardize=True, divergence='BalancedKL', effective_tau=True, tau=0.5),
+        dict(balance_classes=True),
+        dict(standardize=True, effective_tau=True, balance_classes=True),
         dict(
             standardize=True,
             divergence=dict(type='BalancedKL', reverse_weight=2.0, tau_reverse=1.5),

@@ -2,14 +2,16 @@
 
 from typing import Literal
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd import ops
+from mmkd.functional.balance import class_balance
 from mmkd.models.divergences import BalancedKL, ForwardKL
 from mmkd.registry import MODELS
 
-from .logit_loss import LogitLoss, mean_over_counted
+from .logit_loss import LogitLoss, mean_over_counted, resize_target
 
 
 @MODELS.register_module()
@@ -40,6 +42,9 @@ class KDLoss(LogitLoss):
         effective_tau: The factor tau^2 with the student's effective temperature at each
             position, in which no gradient flows; with ``standardize`` only. Not in
             LSKD. Default False.
+        balance_classes: Positions weigh so that all classes weigh the same in a batch,
+            by the teacher's probabilities: :func:`mmkd.functional.class_balance`, at
+            the teacher's own resolution. Default False, all positions weigh the same.
         impl: ``'fused'``: of maps, value and gradient at once and strip by strip, with
             the upsampling inside, see :func:`mmkd.ops.mean_divergence`; ``'eager'``:
             step by step, by autograd; ``'auto'``, the default: fused where it applies.
@@ -74,6 +79,7 @@ class KDLoss(LogitLoss):
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
         effective_tau: bool = False,
+        balance_classes: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
     ) -> None:
         super().__init__(
@@ -93,6 +99,7 @@ class KDLoss(LogitLoss):
                 'effective_tau=True needs standardize=True: else it is tau'
             )
         self.effective_tau = effective_tau
+        self.balance_classes = balance_classes
         self.impl = impl
         self.told = impl == 'eager'
 
@@ -107,11 +114,14 @@ class KDLoss(LogitLoss):
             print_log(f'KDLoss is computed {how}', logger='current')
         if self.impl == 'eager' or obstacle:
             return self.step_by_step(student, teacher, target)
-        size, target = self.size_and_target(student, target)
+        size, resized = self.size_and_target(student, target)
+        counted = self.counted(resized)
+        if self.balance_classes:
+            counted = self.balanced(teacher, target, counted, size)
         return ops.mean_divergence(
             student,
             teacher,
-            self.counted(target),
+            counted,
             size,
             self.align_corners,
             self.form(),
@@ -121,12 +131,36 @@ class KDLoss(LogitLoss):
         self, student: Tensor, teacher: Tensor, target: Tensor | None
     ) -> Tensor:
         """The loss by autograd."""
-        if not self.effective_tau:
+        if not (self.effective_tau or self.balance_classes):
             return super().value(student, teacher, target)
+        raw = teacher, target
         student, teacher, _, counted = self.aligned(student, teacher, target)
-        level = student.detach().var(1)
-        z = (self.standardized(logits, counted) for logits in (student, teacher))
-        return mean_over_counted(level * self.diverge(*z), counted)
+        level = student.detach().var(1) if self.effective_tau else 1
+        if self.balance_classes:
+            counted = self.balanced(*raw, counted, student.shape[2:])
+        if self.standardize:
+            student = self.standardized(student, counted)
+            teacher = self.standardized(teacher, counted)
+        return mean_over_counted(level * self.diverge(student, teacher), counted)
+
+    def balanced(
+        self,
+        teacher: Tensor,
+        target: Tensor | None,
+        counted: Tensor | None,
+        size: torch.Size,
+    ) -> Tensor:
+        """What each position weighs, of mean 1 over those that count."""
+        if teacher.ndim == 2:
+            return class_balance(teacher)
+        own = self.counted(resize_target(target, teacher.shape[2:]))
+        weights = class_balance(teacher, own)
+        if teacher.shape[2:] == size:
+            return weights
+        weights = self.resize(weights[:, None], size)[:, 0]
+        counted = torch.ones_like(weights) if counted is None else counted
+        weights = weights * counted
+        return weights * (counted.sum() / weights.sum().clamp(min=1e-12))
 
     def obstacle(self, student: Tensor) -> str | None:
         """Why the fused path does not apply, if it does not."""

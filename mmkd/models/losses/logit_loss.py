@@ -116,10 +116,7 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             if target is None:
                 raise ValueError("resolution='label' needs a target, but got None")
             size = target.shape[1:]
-        if target is not None and target.shape[1:] != size:
-            nearest = interpolate(target[:, None].float(), size)[:, 0]
-            target = nearest.to(target.dtype)
-        return size, target
+        return size, resize_target(target, size)
 
     def counted(self, target: Tensor | None) -> Tensor | None:
         """Marks the pixels that count; None where all do."""
@@ -163,15 +160,24 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         """
 
 
+def resize_target(target: Tensor | None, size: torch.Size) -> Tensor | None:
+    """The label at another size, by nearest."""
+    if target is None or target.shape[1:] == size:
+        return target
+    return interpolate(target[:, None].float(), size)[:, 0].to(target.dtype)
+
+
 def mean_over_counted(values: Tensor, counted: Tensor | None) -> Tensor:
     """Mean of the positions that count; 0, with a graph, where none does.
 
+    ``counted`` may also be what each position weighs.
     Not ``batchmean``, which grows with the crop. By weights, since indexing with a mask
     would wait for the device.
     """
     if counted is None:
         return values.mean()
-    return torch.where(counted, values, 0).sum() / counted.sum().clamp(min=1)
+    values = torch.where(counted != 0, counted * values, 0)
+    return values.sum() / counted.sum().clamp(min=1)
 
 
 def hard_target(target: Tensor | None, counted: Tensor | None, loss: str) -> Tensor:

@@ -109,6 +109,33 @@ def test_effective_tau_is_for_standardised_logits():
         KDLoss(effective_tau=True)
 
 
+def test_balanced_classes_of_vectors():
+    student, teacher = pair(6, 5)
+    p = (teacher - teacher.logsumexp(1, keepdim=True)).exp()
+    weights = (p / p.sum(0)).sum(1)
+    rows = zip(student, teacher, strict=True)
+    values = torch.stack([reference.divergence(s, t) for s, t in rows])
+    expected = (weights * values).sum() / 5
+    assert_close(KDLoss(balance_classes=True)(student, teacher), expected)
+
+
+@pytest.mark.parametrize('resolution', ['tap', 'label'])
+def test_ignored_pixels_do_not_move_the_balance(resolution):
+    """Not in value and gradient, whatever the teacher says of them."""
+    student, teacher = pair(2, 5, 3, 4)
+    target = torch.zeros(2, 3, 4).long()
+    target[0, :2] = 255
+    loss = KDLoss(balance_classes=True, resolution=resolution)
+    found = value_and_gradient(loss, student, teacher, target)
+    teacher[0, :, :2] *= -7
+    assert_close(value_and_gradient(loss, student, teacher, target), found)
+    assert (found[1][0, :, :2] == 0).all()
+    target[:] = 255
+    value, gradient = value_and_gradient(loss, student, teacher, target)
+    assert value == 0
+    assert (gradient == 0).all()
+
+
 def test_loss_weight():
     args = pair(3, 19)
     value, gradient = value_and_gradient(KDLoss(), *args)
