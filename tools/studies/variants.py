@@ -5,9 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmkd.functional import class_balance
 from mmkd.models.losses.kd_loss import KDLoss
 from mmkd.models.losses.logit_loss import mean_over_counted
 from mmkd.registry import MODELS
+
+
+SURE = 1e4  # times a one-hot, whose softmax is itself
 
 
 @MODELS.register_module()
@@ -34,7 +38,7 @@ class KDVariant(KDLoss):
         self,
         over: Literal['pixel', 'image'] = 'pixel',
         factor: Literal[
-            'one', 'student', 'both', 'confidence', 'class', 'mass', 'student-mass'
+            'one', 'student', 'both', 'confidence', 'class', 'mass'
         ] = 'one',
         **kwargs: object,
     ) -> None:
@@ -53,11 +57,8 @@ class KDVariant(KDLoss):
             'student': lambda: sigma_s.detach() ** 2,
             'both': lambda: (sigma_s * sigma_t).detach(),
             'confidence': lambda: teacher.softmax(1).amax(1),
-            'class': lambda: balanced(first(teacher), counted),
-            'mass': lambda: balanced(teacher.softmax(1), counted),
-            'student-mass': lambda: (
-                sigma_s.detach() ** 2 * balanced(teacher.softmax(1), counted)
-            ),
+            'class': lambda: class_balance(SURE * first(teacher), counted),
+            'mass': lambda: class_balance(teacher, counted),
         }[self.factor]()
         return mean_over_counted(factor * self.diverge(student, teacher_z), counted)
 
@@ -76,16 +77,3 @@ class KDVariant(KDLoss):
 def first(logits: Tensor) -> Tensor:
     """One-hot of the largest."""
     return torch.zeros_like(logits).scatter_(1, logits.argmax(1, True), 1)
-
-
-def balanced(shares: Tensor, counted: Tensor) -> Tensor:
-    """What a pixel weighs so that all classes weigh the same; 1 in the mean.
-
-    Args:
-        shares: (N, C, H, W), to which class a pixel belongs.
-        counted: (N, H, W).
-    """
-    shares = shares * counted[:, None]
-    mass = shares.sum((0, 2, 3))
-    weights = (shares / mass.clamp(min=1e-12)[:, None, None]).sum(1)
-    return weights * counted.sum() / (mass > 0).sum().clamp(min=1)
