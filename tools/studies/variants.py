@@ -10,7 +10,6 @@ from mmkd.models.losses.kd_loss import KDLoss
 from mmkd.models.losses.logit_loss import mean_over_counted
 from mmkd.registry import MODELS
 
-
 SURE = 1e4  # times a one-hot, whose softmax is itself
 
 
