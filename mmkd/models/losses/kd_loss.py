@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from mmkd import ops
 from mmkd.functional.balance import class_balance
-from mmkd.models.divergences import BalancedKL, ForwardKL
+from mmkd.models.divergences import ForwardKL
 from mmkd.registry import MODELS
 
+from . import fused_form
 from .logit_loss import LogitLoss, mean_over_counted, resize_target
 
 
@@ -105,7 +106,9 @@ class KDLoss(LogitLoss):
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Fused or eager, whichever ``impl`` and the input ask for."""
-        obstacle = self.obstacle(student)
+        obstacle = fused_form.obstacle(self, student)
+        if type(self) is not KDLoss:
+            obstacle = f'{type(self).__name__} may do a step otherwise'
         if self.impl == 'fused' and obstacle:
             raise ValueError(f"impl='fused' does not apply: {obstacle}")
         if not self.told:
@@ -124,7 +127,7 @@ class KDLoss(LogitLoss):
             counted,
             size,
             self.align_corners,
-            self.form(),
+            fused_form.form_of(self),
         )
 
     def step_by_step(
@@ -161,32 +164,6 @@ class KDLoss(LogitLoss):
         counted = torch.ones_like(weights) if counted is None else counted
         weights = weights * counted
         return weights * (counted.sum() / weights.sum().clamp(min=1e-12))
-
-    def obstacle(self, student: Tensor) -> str | None:
-        """Why the fused path does not apply, if it does not."""
-        if student.ndim != 4:
-            return 'the logits are vectors'
-        if type(self) is not KDLoss:
-            return f'{type(self).__name__} may do a step otherwise'
-        kind = type(self.divergence)
-        if getattr(kind, 'forward', None) is not BalancedKL.forward:
-            return f'the divergence is a {kind.__name__}'
-        if isinstance(self.tau, Tensor) or isinstance(self.tau_teacher, Tensor):
-            return 'the temperature is a tensor'
-        return None
-
-    def form(self) -> ops.Form:
-        """The loss as the fused path wants it."""
-        kl = self.divergence
-        return ops.Form(
-            tau=self.tau,
-            ratio=self.tau_teacher / self.tau,
-            tau_reverse=self.tau if kl.tau_reverse is None else kl.tau_reverse,
-            forward_weight=kl.forward_weight,
-            reverse_weight=kl.reverse_weight,
-            standardize=self.standardize,
-            effective_tau=self.effective_tau,
-        )
 
     def compare(
         self,
