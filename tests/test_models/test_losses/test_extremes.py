@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mmkd.models import KDLoss
+
 from .test_every_cell import CELLS, build
 
 CLASSES = 5
@@ -43,12 +45,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), CELLS)
-def test_finite(name, standardize, divergence, where, case):
+def inputs(case, where):
+    """Student, teacher and target of a case, and whether nothing counts."""
     ours, theirs, dtype, images, size, ignored = CASES[case]
     shape = (images, CLASSES, *(size if where == 'maps' else ()))
-    loss = build(name, standardize, divergence)[0].float()
     student = logits(ours, shape, 0).to(dtype).requires_grad_()
     teacher = logits(theirs, shape, 1).to(dtype)
     target = torch.arange(images * size[0] * size[1]).view(images, *size) % CLASSES
@@ -56,12 +56,48 @@ def test_finite(name, standardize, divergence, where, case):
         target = target[:, 0, 0]
     elif ignored:
         target.fill_(255)
+    return student, teacher, target, ignored
+
+
+def check_finite(loss, student, teacher, target):
+    """Checks value and gradient; returns the value."""
     value = loss(student, teacher, target)
     value.backward()
     assert value.isfinite()
     assert student.grad.isfinite().all()
-    if name == 'CWD' and size == (1, 1):  # one position: nothing to compare
+    return value
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), CELLS)
+def test_finite(name, standardize, divergence, where, case):
+    loss = build(name, standardize, divergence)[0].float()
+    student, teacher, target, ignored = inputs(case, where)
+    value = check_finite(loss, student, teacher, target)
+    if name == 'CWD' and student.shape[2:] == (
+        1,
+        1,
+    ):  # one position: nothing to compare
         assert value == 0
+    if ignored and where == 'maps':
+        assert value == 0
+        assert not student.grad.any()
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('where', ['maps', 'vectors'])
+@pytest.mark.parametrize('impl', ['auto', 'eager'])
+def test_levelled_kd_is_finite(where, impl, case):
+    loss = KDLoss(
+        tau=0.25,
+        standardize=True,
+        divergence='BalancedKL',
+        effective_tau=True,
+        balance_classes=True,
+        impl=impl,
+    )
+    student, teacher, target, ignored = inputs(case, where)
+    value = check_finite(loss, student, teacher, target)
     if ignored and where == 'maps':
         assert value == 0
         assert not student.grad.any()
