@@ -3,7 +3,6 @@ _base_ = [
     '../_base_/methods/bdd_ls.py',
     '../_base_/teachers/pspnet_r18half_camvid.py',
 ]
-_base_.distill_losses.loss_kd.schedule.warmup = 200
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

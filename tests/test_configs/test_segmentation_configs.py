@@ -106,7 +106,8 @@ def test_distill_losses(name):
         assert 'loss' in key  # MMEngine sums nothing else
         warmup = loss.get('schedule', {}).get('warmup', 0)
         assert warmup < cfg.train_cfg.max_iters
-        assert warmup > 0 or not loss.get('standardize', False)
+        level = loss.get('effective_tau') or not loss.get('standardize')
+        assert level or warmup > 0
 
 
 def test_dumped_config_parses_to_the_same():

@@ -57,6 +57,7 @@ randomness = dict(seed=0)
 """
 DISTILLED = """
 _base_ = ['student.py', '{configs}/_base_/methods/bdd_ls.py']
+_base_.distill_losses.loss_kd.schedule = dict(warmup=2)
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',

@@ -25,6 +25,7 @@ KD, LS = dict(type='mmkd.KDLoss'), dict(standardize=True)
 LEVELLED = dict(effective_tau=True, balance_classes=True)
 BDD = dict(KD, divergence='mmkd.BalancedKL')
 DKD = dict(type='mmkd.DKDLoss', beta=1.0)
+CWD = dict(type='mmkd.CWDLoss')
 # Weights beyond the grid, to see where each method breaks.
 HEAVY = {'KD': (16.0,), 'KD+LS': (64.0,)}
 SLOW = ('KD', 'BDD+LS', 'BDD+LS, levelled')  # trained with SGD, too
@@ -41,8 +42,13 @@ METHODS = {
     'BDD': (BDD, (0.5, 1.0, 2.0), (0.5, 2.0)),
     'BDD+LS': (dict(BDD, **LS), (0.25, 0.5, 1.0), (2.0, 8.0)),
     'BDD+LS, levelled': (dict(BDD, **LS, **LEVELLED), (0.25, 0.5, 1.0), (1.0, 4.0)),
+    'levelled, and CWD': (
+        dict(BDD, **LS, **LEVELLED, beside=dict(CWD, tau=0.5, loss_weight=3.0)),
+        (0.25, 0.5, 1.0),
+        (1.0, 4.0),
+    ),
     'DKD+LS': (dict(DKD, **LS), (0.25, 0.5, 1.0), (4.0, 16.0)),
-    'CWD': (dict(type='mmkd.CWDLoss'), (0.5, 1.0, 4.0), (3.0, 12.0)),
+    'CWD': (CWD, (0.5, 1.0, 4.0), (3.0, 12.0)),
     'DIST': (dict(type='mmkd.DISTLoss'), (0.5, 1.0, 2.0), (1.0, 4.0)),
 }
 
@@ -92,19 +98,27 @@ def distilled(
     config: str = str(CONFIGS / 'distilled.py'),
 ) -> Trial:
     """A distillation; the weight of a standardised loss is warmed up by default."""
-    level = loss.get('effective_tau') or not loss.get('standardize')
-    if not level and 'schedule' not in loss:
-        loss = dict(loss, schedule=dict(warmup=length // 4))
+    loss = dict(loss)
+    losses = {'loss': loss}
+    if 'beside' in loss:
+        losses['loss_beside'] = loss.pop('beside')
+    if loss.get('standardize') and not loss.get('effective_tau'):
+        loss.setdefault('schedule', dict(warmup=length // 4))
     checkpoint = TEACHERS[teacher].run(WORK).checkpoint
     every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
     if not teacher.startswith('half'):
         every['model.teacher.config'] = str(CONFIGS / 'student.py')
-    for key, value in loss.items():
-        parts = value if isinstance(value, dict) else {'': value}
-        for part, each in parts.items():
-            place = f'model.distill_losses.loss.{key}.{part}'.rstrip('.')
-            every[place] = each
+    every |= flat(losses, 'model.distill_losses')
     return Trial(group, method, seed, config, every)
+
+
+def flat(config: Mapping, place: str) -> dict:
+    """A nested config as overrides of what is at a place."""
+    found = {}
+    for key, value in config.items():
+        here = f'{place}.{key}'
+        found |= flat(value, here) if isinstance(value, dict) else {here: value}
+    return found
 
 
 SHORT = TUNING | length_options(TUNING_LENGTH)
