@@ -14,6 +14,7 @@ from statistics import mean
 
 from camvid_trials import (
     HEAVY,
+    MAIN,
     MENDS,
     METHODS,
     METRIC,
@@ -56,8 +57,9 @@ def draw(trials: Trials) -> None:
     values = {method: values[method] for method in order}
     names = dict(zip(order, order, strict=True))
     PAGE.fill('methods', *comparison(values, 'alone', names, METRIC))
-    against = {m: values[m] for m in ('BDD+LS', *(o for o in order if o != 'BDD+LS'))}
-    PAGE.fill('against', *comparison(against, 'BDD+LS', names, METRIC))
+    others = [method for method in order if method not in ('alone', MAIN)]
+    against = {method: values[method] for method in (MAIN, *others)}
+    PAGE.fill('against', *comparison(against, MAIN, names, METRIC))
     PAGE.save('methods', dots(values, names, 'mIoU on the 101 validation images'))
     PAGE.fill('classes', *class_table(trials, order))
     found = once(trials, 'drivers')
@@ -155,39 +157,41 @@ def reverse_of(trials: Trials, tuned: dict, found: dict) -> tuple[dict, dict]:
     weights = {1.0: here}
     weights |= {w: found[f'reverse weight {w:g}'] for w in (0.25, 4.0)}
     taus = {main['tau']: here}
-    for factor in (0.5, 2.0):
-        tau = factor * main['tau']
-        taus[tau] = found[f'reverse tau {tau:g}']
+    tau = 2 * main['tau']
+    taus[tau] = found[f'reverse tau {tau:g}']
     return dict(sorted(weights.items())), dict(sorted(taus.items()))
 
 
 def reverse_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
     """What weight and temperature of the reverse half do."""
     weights, taus = reverse_of(trials, tuned, found)
-    row = [f'{w:g}: {value:.2f}' for w, value in weights.items()]
-    other = [f'{tau:g}: {value:.2f}' for tau, value in taus.items()]
-    return ['of the reverse half', *[''] * 3], [
-        ['weight', *row],
-        ['temperature', *other],
+    rows = [
+        [f'{what} {setting:g}', f'{value:.2f}']
+        for what, found in (('weight', weights), ('temperature', taus))
+        for setting, value in found.items()
     ]
+    return ['BDD+LS, the reverse half', METRIC], rows
 
 
 def other_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
     """Resolution, teacher, optimiser: alone, KD and BDD+LS."""
     rows = []
+    methods = ('alone', 'KD', 'BDD+LS', MAIN)
     for what, ending in (
         ('as tuned', None),
         ('compared at full resolution', 'full resolution'),
         ('teacher of the size of the student', 'small teacher'),
+        ('400 iterations', '400'),
+        ('800 iterations', '800'),
         ('SGD at 0.02 for AdamW', 'SGD'),
     ):
         cells_of = []
-        for method in ('alone', 'KD', 'BDD+LS'):
+        for method in methods:
             name = method if method == 'alone' else chosen_name(trials, method)
             value = tuned[name] if ending is None else found.get(f'{method}, {ending}')
             cells_of.append('' if value is None else f'{value:.2f}')
         rows.append([what, *cells_of])
-    return ['', 'alone', 'KD', 'BDD+LS'], rows
+    return ['', *methods], rows
 
 
 def driver_figure(trials: Trials, tuned: dict, found: dict) -> Figure:
@@ -207,10 +211,10 @@ def driver_figure(trials: Trials, tuned: dict, found: dict) -> Figure:
     lines(reverse, {w: [v] for w, v in weights.items()}, 'reverse weight')
     lines(reverse, {t: [v] for t, v in taus.items()}, 'reverse temperature')
     title(reverse, 'BDD+LS: the reverse half', 'weight or temperature')
-    main = tuned[chosen_name(trials, 'BDD+LS')]
-    for method, here in (('alone', tuned['alone']), ('BDD+LS', main)):
+    main = tuned[chosen_name(trials, MAIN)]
+    for method, here in (('alone', tuned['alone']), (MAIN, main)):
         points = {TUNING_LENGTH: [here]}
-        for steps in (100, 400, 800):
+        for steps in (400, 800):
             if f'{method}, {steps}' in found:
                 points[steps] = [found[f'{method}, {steps}']]
         lines(length, points, method)
