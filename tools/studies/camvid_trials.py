@@ -65,20 +65,18 @@ def length_options(length: int) -> dict:
 
 def trained(name: str, options: Mapping | None = None) -> Trial:
     """A teacher's training."""
-    config = 'teacher.py' if name.startswith('half') else 'student.py'
-    return Trial('teachers', name, 0, str(CONFIGS / config), options or {})
+    return Trial('teachers', name, 0, str(CONFIGS / 'teacher.py'), options or {})
 
 
 TEACHERS = {
     'half': trained('half'),
     'half_tuning': trained('half_tuning', TUNING),
-    'quarter_tuning': trained('quarter_tuning', TUNING | length_options(1200)),
 }
 
 
 def teachers(trials: Trials) -> list[Trial]:
     """Those that the others learn from; the tuning's has not seen what is held out."""
-    return [TEACHERS['half'], TEACHERS['half_tuning']]
+    return list(TEACHERS.values())
 
 
 def alone(
@@ -107,8 +105,6 @@ def distilled(
         loss.setdefault('schedule', dict(warmup=length // 4))
     checkpoint = TEACHERS[teacher].run(WORK).checkpoint
     every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
-    if not teacher.startswith('half'):
-        every['model.teacher.config'] = str(CONFIGS / 'student.py')
     every |= flat(losses, 'model.distill_losses')
     return Trial(group, method, seed, config, every)
 
@@ -230,6 +226,4 @@ def drivers(trials: Trials) -> list[Trial]:
             loss = chosen[method] | {'loss_weight': weight}
             add(f'{method}, weight {weight:g}', loss)
     add('BDD+LS, full resolution', main | {'resolution': 'label'})
-    found.append(TEACHERS['quarter_tuning'])
-    add('BDD+LS, small teacher', main, teacher='quarter_tuning')
     return found

@@ -19,6 +19,7 @@ from mmkd.errors import UserError
 
 DPI = 130
 WIDTH = 8.6  # inches
+COLOURS = [c for c in colormaps['tab10'].colors if len(set(c)) > 1]  # no grey
 Values = Mapping[str, Mapping[int, float]]
 
 
@@ -117,7 +118,7 @@ def dots(values: Values, names: Mapping[str, str], metric: str) -> Figure:
     figure = Figure((WIDTH, 0.9 + 0.36 * len(values)), layout='constrained')
     axes = figure.subplots()
     for place, runs in enumerate(values.values()):
-        colour = '0.5' if place == 0 else colormaps['tab10'](place % 10)
+        colour = '0.5' if place == 0 else COLOURS[(place - 1) % len(COLOURS)]
         found = [runs[seed] for seed in sorted(runs)]
         apart = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else [0]
         axes.scatter(found, place + np.array(apart), s=22, color=colour, zorder=3)
