@@ -141,8 +141,8 @@ def result_notes(study: Study) -> list[str]:
         f'Mean ± standard deviation over the runs. Last: {study.metric} at the last '
         'validation. Best: at the best validation, which is picked on the data it is '
         'measured on, and so flatters every method. Differences are in pairs of equal '
-        "seeds; p is of a paired t-test, two-sided, Holm's corrected for the number "
-        'of methods.'
+        'seeds; p is of a paired t-test, two-sided, and p (Holm) is corrected for the '
+        'number of methods.'
     ]
     if study.teacher_level is not None and study.teacher_method is None:
         notes.append(
