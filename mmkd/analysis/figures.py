@@ -48,7 +48,11 @@ def results(study: Study) -> Figure:
             [level] * 2, [place - 0.32, place + 0.32], color=palette[method], lw=3
         )
         axes.annotate(
-            f'{level:.2f}', (level, place - 0.36), ha='center', va='bottom', fontsize=9
+            f'{level:.2f}',
+            (level, place - 0.36),
+            ha='center',
+            va='bottom',
+            fontsize=9,
         )
     for what, level in (
         ('alone', mean(values[study.baseline].values()) if study.baseline else None),
@@ -148,6 +152,8 @@ def fidelity(study: Study) -> Figure | None:
         for place, (method, found) in enumerate(measured.items()):
             values = found.get(kind, [])
             axes.scatter(values, [place] * len(values), s=26, color=palette[method])
+        if kind == 'ece':
+            copy = teacher_ece(measured)
         if copy is not None:
             axes.axvline(copy, color='0.6', lw=1, ls='--')
         axes.set_title(title, fontsize=9)
@@ -159,6 +165,12 @@ def fidelity(study: Study) -> Figure | None:
     for axes in list(grid.flat)[len(kinds) :]:
         axes.set_visible(False)
     return figure
+
+
+def teacher_ece(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> float | None:
+    """The calibration error that a copy of the teacher would have."""
+    levels = [v for found in measured.values() for v in found.get('teacher_ece', [])]
+    return mean(levels) if levels else None
 
 
 def task_loss(training: Mapping[int, Mapping[str, float]]) -> dict[int, float]:

@@ -1,6 +1,7 @@
 """The page of a study: what it says, and that it needs no other file."""
 
 import base64
+import io
 import math
 import re
 from html.parser import HTMLParser
@@ -8,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from mmkd.analysis import report
+from mmkd.analysis import figures, report
 from mmkd.analysis.cost import Cost
 from mmkd.analysis.page import Picture
 from mmkd.analysis.study import gather
@@ -139,6 +140,18 @@ def test_what_could_not_be_measured(study, tmp_path):
         study.runs['kd'][seed].last['fidelity/agreement'] = math.nan
     _, read = render(study, tmp_path)
     assert ['kd', 'nan ± nan', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
+
+
+@pytest.mark.parametrize('level', [0.125, math.nan, None])
+def test_the_calibration_of_a_copy_of_the_teacher(study, level):
+    for seed in (0, 1, 2):
+        last = study.runs['kd'][seed].last
+        last |= {} if level is None else {'fidelity/teacher_ece': level}
+    figure = figures.fidelity(study)
+    (axes,) = (a for a in figure.axes if a.get_title() == 'calibration error')
+    lines = [line.get_xdata()[0] for line in axes.lines]
+    assert lines == ([] if level is None else [pytest.approx(level, nan_ok=True)])
+    figure.savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize(
