@@ -53,6 +53,7 @@ def results(study: Study) -> Figure:
             ha='center',
             va='bottom',
             fontsize=9,
+            bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
         )
     for what, level in (
         ('alone', mean(values[study.baseline].values()) if study.baseline else None),
