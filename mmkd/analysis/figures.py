@@ -80,7 +80,11 @@ def class_differences(study: Study) -> Figure | None:
     classes = list(differences[methods[0]])
     table = np.array([[differences[m][c] for m in methods] for c in classes])
     limit = max(1.0, np.nanmax(np.abs(table)))
-    size = 2.2 + 0.9 * len(methods), 0.7 + 0.26 * len(classes)
+    labels = [names[m] for m in methods]
+    longest = max(map(len, labels))
+    slanted = longest > 13  # wider than a column
+    above = 0.7 + (0.045 * longest if slanted else 0)
+    size = 2.2 + 0.9 * len(methods), above + 0.26 * len(classes)
     figure = Figure(size, layout='constrained')
     axes = figure.subplots()
     axes.imshow(table, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
@@ -95,7 +99,8 @@ def class_differences(study: Study) -> Figure | None:
             color='w' if abs(value) > 0.6 * limit else '0.15',
         )
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xticks(range(len(methods)), [names[m] for m in methods])
+    look = dict(rotation=35, ha='left') if slanted else {}
+    axes.set_xticks(range(len(methods)), labels, **look)
     axes.tick_params(
         length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False
     )

@@ -142,6 +142,14 @@ def test_what_could_not_be_measured(study, tmp_path):
     assert ['kd', 'nan ± nan', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
 
 
+@pytest.mark.parametrize(('name', 'slant'), [('kd', 0), ('kd_wider_than_a_column', 35)])
+def test_names_above_the_classes(study, name, slant):
+    study.runs[name] = study.runs.pop('kd')
+    (axes,) = figures.class_differences(study).axes
+    (label,) = axes.get_xticklabels()
+    assert (label.get_text(), label.get_rotation()) == (name, slant)
+
+
 @pytest.mark.parametrize('level', [0.125, math.nan, None])
 def test_the_calibration_of_a_copy_of_the_teacher(study, level):
     for seed in (0, 1, 2):
