@@ -25,7 +25,8 @@ setup(
             '.mim/configs/**/*.yml',
             '.mim/tools/**/*.py',
             '.mim/tools/**/*.sh',
-        ]
+        ],
+        'mmkd.analysis': ['report.html'],
     },
     install_requires=['torch>=2.6', 'numpy'],
     extras_require={

@@ -118,7 +118,7 @@ def test_wheel_holds_configs_and_tools(wheel):
     files = [
         file.relative_to(REPO).as_posix()
         for folder, suffixes in (
-            ('mmkd', ['.py']),
+            ('mmkd', ['.py', '.html']),
             ('configs', ['.py', '.yml']),
             ('tools', ['.py', '.sh']),
         )

@@ -48,7 +48,12 @@ def results(study: Study) -> Figure:
             [level] * 2, [place - 0.32, place + 0.32], color=palette[method], lw=3
         )
         axes.annotate(
-            f'{level:.2f}', (level, place - 0.36), ha='center', va='bottom', fontsize=9
+            f'{level:.2f}',
+            (level, place - 0.36),
+            ha='center',
+            va='bottom',
+            fontsize=9,
+            bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
         )
     for what, level in (
         ('alone', mean(values[study.baseline].values()) if study.baseline else None),
@@ -75,7 +80,11 @@ def class_differences(study: Study) -> Figure | None:
     classes = list(differences[methods[0]])
     table = np.array([[differences[m][c] for m in methods] for c in classes])
     limit = max(1.0, np.nanmax(np.abs(table)))
-    size = 2.2 + 0.9 * len(methods), 0.7 + 0.26 * len(classes)
+    labels = [names[m] for m in methods]
+    longest = max(map(len, labels))
+    slanted = longest > 13  # wider than a column
+    above = 0.7 + (0.045 * longest if slanted else 0)
+    size = 2.2 + 0.9 * len(methods), above + 0.26 * len(classes)
     figure = Figure(size, layout='constrained')
     axes = figure.subplots()
     axes.imshow(table, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
@@ -90,7 +99,8 @@ def class_differences(study: Study) -> Figure | None:
             color='w' if abs(value) > 0.6 * limit else '0.15',
         )
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xticks(range(len(methods)), [names[m] for m in methods])
+    look = dict(rotation=35, ha='left') if slanted else {}
+    axes.set_xticks(range(len(methods)), labels, **look)
     axes.tick_params(
         length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False
     )
@@ -148,6 +158,8 @@ def fidelity(study: Study) -> Figure | None:
         for place, (method, found) in enumerate(measured.items()):
             values = found.get(kind, [])
             axes.scatter(values, [place] * len(values), s=26, color=palette[method])
+        if kind == 'ece':
+            copy = teacher_ece(measured)
         if copy is not None:
             axes.axvline(copy, color='0.6', lw=1, ls='--')
         axes.set_title(title, fontsize=9)
@@ -159,6 +171,12 @@ def fidelity(study: Study) -> Figure | None:
     for axes in list(grid.flat)[len(kinds) :]:
         axes.set_visible(False)
     return figure
+
+
+def teacher_ece(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> float | None:
+    """The calibration error that a copy of the teacher would have."""
+    levels = [v for found in measured.values() for v in found.get('teacher_ece', [])]
+    return mean(levels) if levels else None
 
 
 def task_loss(training: Mapping[int, Mapping[str, float]]) -> dict[int, float]:

@@ -141,8 +141,8 @@ def result_notes(study: Study) -> list[str]:
         f'Mean ± standard deviation over the runs. Last: {study.metric} at the last '
         'validation. Best: at the best validation, which is picked on the data it is '
         'measured on, and so flatters every method. Differences are in pairs of equal '
-        "seeds; p is of a paired t-test, two-sided, Holm's corrected for the number "
-        'of methods.'
+        'seeds; p is of a paired t-test, two-sided, and p (Holm) is corrected for the '
+        'number of methods.'
     ]
     if study.teacher_level is not None and study.teacher_method is None:
         notes.append(
@@ -185,10 +185,10 @@ def fidelity_table(study: Study) -> Table:
     measured = study.fidelity()
     kinds = list(next(iter(measured.values())))
     rows = [
-        [study.names[method], *(spread(*level(found[k]), digits=4) for k in kinds)]
+        [study.names[method], *(spread(*level(found[k]), digits=3) for k in kinds)]
         for method, found in measured.items()
     ]
-    return Table(['method', *(kind.replace('_', ' ') for kind in kinds)], rows)
+    return Table(['method', *map(heading, kinds)], rows)
 
 
 def cost_table(study: Study) -> Table:
@@ -250,6 +250,12 @@ def label(study: Study, method: str) -> str:
     """The full name of a method, and what it is."""
     roles = {study.baseline: 'the student alone', study.teacher_method: 'the teacher'}
     return f'{method} ({roles[method]})' if method in roles else method
+
+
+def heading(kind: str) -> str:
+    """What stands above a figure of fidelity."""
+    words = kind.split('_')
+    return ' '.join(word.upper() if word in ('kl', 'ece') else word for word in words)
 
 
 def level(values: Iterable[float]) -> tuple[float | None, float | None]:

@@ -73,6 +73,8 @@ class RunQueue:
                 self._step()
                 live.update(self.table(), refresh=True)
                 time.sleep(POLL)
+        if not self.console.is_terminal:
+            self.console.line()  # rich ends the last line on terminals only
         return [job.run for job in self.queue if job.status == 'failed']
 
     def _step(self) -> None:

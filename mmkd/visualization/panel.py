@@ -18,6 +18,7 @@ DPI = 200
 TILE, GAP = 2.4, 0.12  # inches, as all lengths here
 TITLE, TITLE_SIZE, TITLE_LENGTH = 0.28, 14, 21  # of a line; in points; in characters
 BAR, BAR_SPACE = 0.13, 0.65
+UNIT, UNIT_LENGTH = 0.17, 30  # of a line below a bar; in characters
 HEAT = colormaps['viridis'].with_extremes(bad='white')
 
 
@@ -59,13 +60,15 @@ def panel_pixels(rows: Sequence[Row], columns: Sequence[Column]) -> np.ndarray:
 def _figure(rows: Sequence[Row], columns: Sequence[Column]) -> Figure:
     tiles = [[column.tile(row) for row in rows] for column in columns]
     titles = [fill(column.title, TITLE_LENGTH) for column in columns]
+    units = [fill(column.unit, UNIT_LENGTH) for column in columns]
     legends = list(find_legends(columns, tiles, TILE + GAP))
     top = GAP + TITLE * max(title.count('\n') + 1 for title in titles)
     heights = [TILE * row.label.shape[0] / row.label.shape[1] for row in rows]
     lefts = [GAP + i * (TILE + GAP) for i in range(len(columns))]
     tops = [top + sum(heights[:i]) + GAP * i for i in range(len(rows) + 1)]
     width = lefts[-1] + TILE + GAP
-    height = tops[-1] + max([BAR_SPACE, *(legend.height for legend in legends)])
+    bars = [BAR_SPACE + UNIT * unit.count('\n') for unit in units]
+    height = tops[-1] + max([*bars, *(legend.height for legend in legends)])
     figure = Figure((width, height), dpi=DPI)
 
     def axes(x: float, y: float, tall: float) -> Axes:
@@ -73,7 +76,9 @@ def _figure(rows: Sequence[Row], columns: Sequence[Column]) -> Figure:
         box = x / width, 1 - (y + tall) / height, TILE / width, tall / height
         return figure.add_axes(box)
 
-    for x, title, column, shown in zip(lefts, titles, columns, tiles, strict=True):
+    for x, title, column, unit, shown in zip(
+        lefts, titles, columns, units, tiles, strict=True
+    ):
         places = [axes(x, y, tall) for y, tall in zip(tops[:-1], heights, strict=True)]
         places[0].set_title(title, fontsize=TITLE_SIZE)
         if column.key is None and shown[0].ndim == 2:
@@ -81,7 +86,7 @@ def _figure(rows: Sequence[Row], columns: Sequence[Column]) -> Figure:
             bar = figure.colorbar(
                 heat, axes(x, tops[-1], BAR), orientation='horizontal', extend='max'
             )
-            bar.set_label(column.unit)
+            bar.set_label(unit)
         else:
             _draw_colours(places, shown, column)
         for place in places:

@@ -1,6 +1,7 @@
 """The page of a study: what it says, and that it needs no other file."""
 
 import base64
+import io
 import math
 import re
 from html.parser import HTMLParser
@@ -8,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from mmkd.analysis import report
+from mmkd.analysis import figures, report
 from mmkd.analysis.cost import Cost
 from mmkd.analysis.page import Picture
 from mmkd.analysis.study import gather
@@ -85,7 +86,8 @@ def test_tables(study, tmp_path):
     assert [*alone, '-', '-', '-', '-'] in read.rows
     cost = ['teacher (the teacher)', '2.5', '3', '48x96', '500', '-']
     assert cost in read.rows
-    assert ['kd', '0.2500 ± 0.0000', '0.2500 ± 0.0000', '0.2500 ± 0.0000'] in read.rows
+    assert ['method', 'agreement', 'std ratio', 'ECE'] in read.rows
+    assert ['kd', '0.250 ± 0.000', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
     (run,) = (row for row in read.rows if row[0].endswith('kd/seed_2'))
     assert run[1:] == ['kd', '2', '4 iterations', '26.00']
 
@@ -137,7 +139,27 @@ def test_what_could_not_be_measured(study, tmp_path):
     for seed in (0, 1, 2):
         study.runs['kd'][seed].last['fidelity/agreement'] = math.nan
     _, read = render(study, tmp_path)
-    assert ['kd', 'nan ± nan', '0.2500 ± 0.0000', '0.2500 ± 0.0000'] in read.rows
+    assert ['kd', 'nan ± nan', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
+
+
+@pytest.mark.parametrize(('name', 'slant'), [('kd', 0), ('kd_wider_than_a_column', 35)])
+def test_names_above_the_classes(study, name, slant):
+    study.runs[name] = study.runs.pop('kd')
+    (axes,) = figures.class_differences(study).axes
+    (label,) = axes.get_xticklabels()
+    assert (label.get_text(), label.get_rotation()) == (name, slant)
+
+
+@pytest.mark.parametrize('level', [0.125, math.nan, None])
+def test_the_calibration_of_a_copy_of_the_teacher(study, level):
+    for seed in (0, 1, 2):
+        last = study.runs['kd'][seed].last
+        last |= {} if level is None else {'fidelity/teacher_ece': level}
+    figure = figures.fidelity(study)
+    (axes,) = (a for a in figure.axes if a.get_title() == 'calibration error')
+    lines = [line.get_xdata()[0] for line in axes.lines]
+    assert lines == ([] if level is None else [pytest.approx(level, nan_ok=True)])
+    figure.savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_a_distillation_waits_for_its_teacher(make, orphan):
         process.wait()
     assert failed == []
     assert screen.index('teacher: finished') < screen.index('student: running')
+    assert screen.endswith('\n')
 
 
 def test_a_distillation_of_a_failed_teacher_fails(make):

@@ -149,10 +149,11 @@ def test_legend_names_what_is_there(tmp_path):
 
 
 def test_long_names_stay_inside(tmp_path):
-    """Titles and legends break; nothing is drawn beyond the picture's edge."""
+    """Titles, legends and what is below a bar break; nothing reaches the edge."""
     name = 'a student of a very long name indeed that nobody can read'
-    rows = [row(small=WRONG, **{name: RIGHT})]
+    rows = [row(LABEL, {name: np.ones((2, 2))}, small=WRONG, **{name: RIGHT})]
     columns = [*maps(META, ['small', name]), error(name, against='small')]
+    columns.append(divergence(name))
     text = text_of(rows, columns, tmp_path / 'a.svg')
     assert '<!-- a student of a very -->' in text
     image = panel_pixels(rows, columns)
