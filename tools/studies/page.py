@@ -125,7 +125,12 @@ def dots(values: Values, names: Mapping[str, str], metric: str) -> Figure:
         level = mean(found)
         axes.plot([level] * 2, [place - 0.3, place + 0.3], color=colour, lw=3)
         axes.annotate(
-            f'{level:.2f}', (level, place - 0.3), ha='center', va='bottom', fontsize=8
+            f'{level:.2f}',
+            (level, place - 0.3),
+            ha='center',
+            va='bottom',
+            fontsize=8,
+            bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
         )
         if place == 0:
             axes.axvline(level, color='0.7', lw=1, ls='--', zorder=1)
