@@ -147,7 +147,9 @@ def lines(
     places = sorted(points)
     (line,) = axes.plot(places, [mean(points[p]) for p in places], label=label, **look)
     for place in places:
-        axes.scatter([place] * len(points[place]), points[place], 14, line.get_color())
+        axes.scatter(
+            [place] * len(points[place]), points[place], s=14, color=line.get_color()
+        )
 
 
 def plain(axes: Axes) -> None:
