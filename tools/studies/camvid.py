@@ -224,6 +224,7 @@ def driver_figure(trials: Trials, tuned: dict, found: dict) -> Figure:
 def title(axes: Axes, text: str, label: str) -> None:
     """The looks of a panel."""
     axes.set_xscale('log', base=2)
+    axes.set_xticks(sorted({x for line in axes.lines for x in line.get_xdata()}))
     axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
     axes.set(xlabel=label, ylabel=METRIC)
     axes.set_title(text, fontsize=9)
