@@ -180,6 +180,7 @@ def other_table(trials: Trials, tuned: dict, found: dict) -> tuple[list, list]:
     for what, ending in (
         ('as tuned', None),
         ('compared at full resolution', 'full resolution'),
+        ('teacher as small as the student', 'small teacher'),
         ('400 iterations', '400'),
         ('800 iterations', '800'),
         ('SGD at 0.02 for AdamW', 'SGD'),

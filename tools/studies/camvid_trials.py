@@ -65,12 +65,14 @@ def length_options(length: int) -> dict:
 
 def trained(name: str, options: Mapping | None = None) -> Trial:
     """A teacher's training."""
-    return Trial('teachers', name, 0, str(CONFIGS / 'teacher.py'), options or {})
+    config = 'teacher.py' if name.startswith('half') else 'student.py'
+    return Trial('teachers', name, 0, str(CONFIGS / config), options or {})
 
 
 TEACHERS = {
     'half': trained('half'),
     'half_tuning': trained('half_tuning', TUNING),
+    'quarter_tuning': trained('quarter_tuning', TUNING | length_options(1200)),
 }
 
 
@@ -105,6 +107,8 @@ def distilled(
         loss.setdefault('schedule', dict(warmup=length // 4))
     checkpoint = TEACHERS[teacher].run(WORK).checkpoint
     every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
+    if not teacher.startswith('half'):
+        every['model.teacher.config'] = str(CONFIGS / 'student.py')
     every |= flat(losses, 'model.distill_losses')
     return Trial(group, method, seed, config, every)
 
@@ -226,4 +230,5 @@ def drivers(trials: Trials) -> list[Trial]:
             loss = chosen[method] | {'loss_weight': weight}
             add(f'{method}, weight {weight:g}', loss)
     add('BDD+LS, full resolution', main | {'resolution': 'label'})
+    add('BDD+LS, small teacher', main, teacher='quarter_tuning')
     return found
