@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmkd.errors import UserError
 from mmkd.registry import DATASETS
 
-TRAINING_DRAWERS = range(1, 15)
+DRAWERS = {'train': range(1, 15), 'test': range(15, 21)}
 
 
 @DATASETS.register_module()
@@ -26,11 +26,13 @@ class Omniglot(BaseDataset):
         subset: Name of the part of the data set, as published. Default
             ``'images_background_small2'``: 5 alphabets of 156 characters, so 2184
             training and 936 test images.
+        drawers: Whose drawings, 1 to 20, in the split's place: to hold some of the
+            training set out. Default: all of the split's.
         pipeline: Transforms; they get ``img``, (105, 105, 3), and ``gt_label``.
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        UserError: for another split, or a root without the subset.
+        UserError: for another split or drawer, or a root without the subset.
 
     Reference:
         Lake et al., Human-level concept learning through probabilistic program
@@ -49,12 +51,15 @@ class Omniglot(BaseDataset):
         data_root: str,
         split: str = 'train',
         subset: str = 'images_background_small2',
+        drawers: Sequence[int] | None = None,
         pipeline: Sequence = (),
         **kwargs: object,
     ) -> None:
-        if split not in ('train', 'test'):
+        if split not in DRAWERS:
             raise UserError(f"split must be 'train' or 'test', but is '{split}'")
-        self.split = split
+        self.drawers = set(DRAWERS[split] if drawers is None else drawers)
+        if not self.drawers or not self.drawers <= set(range(1, 21)):
+            raise UserError(f'drawers must be some of 1 to 20, but is {drawers}')
         self.subset = subset
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
@@ -77,14 +82,13 @@ class Omniglot(BaseDataset):
         classes = sorted({name.rpartition('/')[0] for name in images})
         self._metainfo['classes'] = tuple(classes)
         label_of = {name: label for label, name in enumerate(classes)}
-        wanted = self.split == 'train'
         return [
             dict(
                 img=imfrombytes(images[name]),
                 gt_label=label_of[name.rpartition('/')[0]],
             )
             for name in sorted(images)
-            if (_drawer(name) in TRAINING_DRAWERS) == wanted
+            if _drawer(name) in self.drawers
         ]
 
 

@@ -52,6 +52,23 @@ def test_who_draws_decides_the_split(archive):
     assert test[0] == decoded(first)
 
 
+def test_some_drawers(archive):
+    dataset = Omniglot(str(archive.parent), drawers=[13, 15])
+    assert [dataset[i]['gt_label'] for i in range(4)] == [0, 0, 1, 1]
+    with zipfile.ZipFile(archive) as file:
+        images = [
+            decoded(file.read(f'{SUBSET}/Greek/character01/0001_{drawer}.png'))
+            for drawer in (13, 15)
+        ]
+    assert [dataset[i]['img'].tobytes() for i in range(2)] == images
+
+
+@pytest.mark.parametrize('drawers', [[], [0], [1, 21]])
+def test_no_such_drawer(archive, drawers):
+    with pytest.raises(UserError, match='drawers must be some of 1 to 20, but is'):
+        Omniglot(str(archive.parent), drawers=drawers)
+
+
 def decoded(data):
     from mmcv import imfrombytes
 
