@@ -36,11 +36,16 @@ class Trial:
         """Which of the study's trials this is."""
         return self.group, self.method, self.seed
 
+    @property
+    def name(self) -> str:
+        """The same in words."""
+        return ' '.join(map(str, self.key))
+
     def run(self, folder: Path) -> Run:
         """The training in its place below a folder."""
         place = folder / self.group / self.method / f'seed_{self.seed}'
         options = {'randomness.seed': self.seed, **self.options}
-        return Run(self.config, place, options, ' '.join(map(str, self.key)))
+        return Run(self.config, place, options, self.name)
 
 
 class Trials:
@@ -77,20 +82,28 @@ class Trials:
             for method, seeds in self.of(group).items()
         }
 
-    def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
-        """Trains what is missing, and writes down what comes out, whatever happens.
+    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those that have no line yet.
 
         Raises:
-            UserError: if a trial's line has other options, or if a training fails.
+            UserError: if a trial's line has other options.
         """
         for trial in trials:
             record = self.records.get(trial.key)
             if record and record['options'] != _plain(trial.options):
                 raise UserError(
-                    f'{self.path}: {" ".join(map(str, trial.key))} was trained with '
-                    'other options; delete its line to train it anew'
+                    f'{self.path}: {trial.name} was trained with other options; '
+                    'delete its line to train it anew'
                 )
-        missing = [trial for trial in trials if trial.key not in self.records]
+        return [trial for trial in trials if trial.key not in self.records]
+
+    def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
+        """Trains what is missing, and writes down what comes out, whatever happens.
+
+        Raises:
+            UserError: as of :meth:`missing`, or if a training fails.
+        """
+        missing = self.missing(trials)
         runs = [trial.run(self.folder) for trial in missing]
         try:
             failed = RunQueue(runs, jobs).execute() if runs else []

@@ -77,8 +77,14 @@ def study(
     args = parser.parse_args()
     quiet()
     with guarded():
-        for stage in () if args.draw else stages:
-            trials.complete(stage(trials), args.jobs)
+        for stage in stages:
+            if not args.draw:
+                trials.complete(stage(trials), args.jobs)
+            elif missing := trials.missing(stage(trials)):
+                raise UserError(
+                    f'{trials.path}: has not yet {len(missing)} of the trials, such '
+                    f'as {missing[0].name}; leave out --draw to train them'
+                )
         draw(trials)
 
 
