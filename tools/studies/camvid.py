@@ -33,7 +33,8 @@ def draw(trials: Trials) -> None:
     PAGE.fill('weights', *weight_table(tuned, found))
     PAGE.fill('reverse', *reverse_table(tuned, found))
     PAGE.fill('others', *other_table(tuned, found))
-    PAGE.save('drivers', driver_figure(tuned, found))
+    text = 'Temperature, weight, the reverse half and the length of the training'
+    PAGE.save('drivers', driver_figure(tuned, found), text)
 
 
 def mend_table(tuned: Tuning, found: dict) -> tuple[list, list]:

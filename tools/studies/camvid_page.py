@@ -5,7 +5,7 @@ from statistics import mean
 from camvid_scale import GRIDS, MAIN, METRIC
 from grid import Tuning
 from matplotlib.figure import Figure
-from page import WIDTH, Page, comparison, dots, plain, spread
+from page import DOTS, WIDTH, Page, comparison, dots, plain, spread
 
 from mmkd.analysis.trials import Trials
 
@@ -31,10 +31,12 @@ def draw_comparison(page: Page, trials: Trials) -> None:
     others = [method for method in GRIDS if method != MAIN]
     against = {method: values[method] for method in (MAIN, *others)}
     page.fill('against', *comparison(against, MAIN, names, METRIC))
-    page.save('methods', dots(values, names, 'mIoU on the 101 validation images'))
+    figure = dots(values, names, 'mIoU on the 101 validation images')
+    page.save('methods', figure, DOTS)
     page.fill('classes', *class_table(trials, order))
     page.fill('fidelity', *fidelity_table(trials))
-    page.save('fidelity', fidelity_figure(trials))
+    text = 'Rank correlation, error of small probabilities, standard deviations'
+    page.save('fidelity', fidelity_figure(trials), text)
 
 
 def class_table(trials: Trials, order: list[str]) -> tuple[list, list]:

@@ -20,13 +20,14 @@ from mmkd.errors import UserError
 DPI = 130
 WIDTH = 8.6  # inches
 COLOURS = [c for c in colormaps['tab10'].colors if len(set(c)) > 1]  # no grey
+DOTS = 'Each run as a dot, the mean of each method as a line'
 Values = Mapping[str, Mapping[int, float]]
 
 
 class Page:
-    """A page of Markdown whose tables are drawn from a study's trials.
+    """A page of Markdown whose tables and figures are drawn from a study's trials.
 
-    A table called ``name`` stands between ``<!-- name -->`` and ``<!-- end -->``.
+    What is called ``name`` stands between ``<!-- name -->`` and ``<!-- end -->``.
     Figures are PNG files in a folder of the page's name.
 
     Args:
@@ -43,17 +44,35 @@ class Page:
             UserError: if the page has no place for it.
         """
         lines = [columns, ['---'] * len(columns), *rows]
-        table = '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
+        self.put(name, '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines))
+
+    def save(self, name: str, figure: Figure, text: str) -> None:
+        """Writes a figure and shows it in its place; the same data give the same bytes.
+
+        Args:
+            name: Of its place and its file.
+            figure: The figure.
+            text: What is to be seen, for those who do not see it.
+
+        Raises:
+            UserError: if the page has no place for it.
+        """
+        path = self.folder / f'{name}.png'
+        figure.savefig(path, dpi=DPI, metadata={'Software': ''})
+        self.put(path.name, f'![{text}]({self.folder.name}/{path.name})')
+
+    def put(self, name: str, content: str) -> None:
+        """Puts lines in the place of a name.
+
+        Raises:
+            UserError: if the page has no such place.
+        """
         place = re.compile(rf'(<!-- {name} -->\n).*?(<!-- end -->)', re.DOTALL)
         text = self.path.read_text()
         if len(place.findall(text)) != 1:
             raise UserError(f"{self.path}: not one place '<!-- {name} -->' to fill")
-        filled = place.sub(lambda found: f'{found[1]}{table}\n{found[2]}', text)
+        filled = place.sub(lambda found: f'{found[1]}{content}\n{found[2]}', text)
         self.path.write_text(filled)
-
-    def save(self, name: str, figure: Figure) -> None:
-        """Writes a figure; the same data give the same bytes."""
-        figure.savefig(self.folder / f'{name}.png', dpi=DPI, metadata={'Software': ''})
 
 
 def study(
