@@ -1,0 +1,40 @@
+"""The CamVid study at full size, on a GPU: docs/studies/camvid_r101.md
+
+python tools/studies/camvid_r101.py
+
+As camvid.py, with the trials in docs/studies/camvid_r101/trials.jsonl.
+"""
+
+from pathlib import Path
+
+from camvid_page import draw_comparison
+from camvid_scale import METRIC, TUNING, TUNING_SEED, Scale, length_options
+from grid import only_runs
+from page import Page, study
+
+from mmkd.analysis.trials import Trial, Trials
+
+PAGE = Page(Path('docs/studies/camvid_r101.md'))
+LARGE = Scale('camvid_r101', 'r101', length=10000, tuning_length=2500, seeds=range(5))
+LENGTHS = LARGE.length, 2 * LARGE.length
+
+
+def lengths(trials: Trials) -> list[Trial]:
+    """The student alone, also twice as long, on what is held out: long enough?"""
+    return [
+        LARGE.alone('lengths', TUNING_SEED, TUNING | length_options(each), str(each))
+        for each in LENGTHS
+    ]
+
+
+def draw(trials: Trials) -> None:
+    """Fills the page."""
+    found = only_runs(trials, 'lengths', METRIC)
+    rows = [[length, f'{found[str(length)]:.2f}'] for length in LENGTHS]
+    PAGE.fill('lengths', ['iterations', f'{METRIC}, alone'], rows)
+    draw_comparison(PAGE, trials)
+
+
+if __name__ == '__main__':
+    stages = [lengths, LARGE.teachers, LARGE.tuning, LARGE.methods]
+    study(__doc__, Trials(PAGE.folder / 'trials.jsonl', LARGE.work), stages, draw)
