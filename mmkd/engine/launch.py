@@ -134,11 +134,17 @@ def check_processes(processes: int, gpus: int) -> None:
 
 
 def check_start(runner: Runner) -> None:
-    """Raises a UserError if what the training begins with is no checkpoint.
+    """Raises a UserError if a training cannot begin.
 
-    That is what the network's parts are initialised with, and ``load_from``. Once the
-    processes know each other: only one of them downloads.
+    What the network's parts are initialised with, and ``load_from``, have to be
+    checkpoints: looked at once the processes know each other, as only one of them
+    downloads. MMEngine's mixed precision needs a GPU.
     """
+    kind = runner.cfg.optim_wrapper.get('type')
+    if kind == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise UserError(
+            f'optim_wrapper.type: {kind} needs a GPU; on a CPU --amp trains in bf16'
+        )
     check_pretrained(runner.cfg.model)
     if runner.cfg.get('load_from'):
         load_weights(runner.cfg.load_from, 'load_from')

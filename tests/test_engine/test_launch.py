@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -59,6 +60,12 @@ class TestMachine:
         monkeypatch.setattr(Runner, 'from_cfg', lambda config: config)
         config = self.config(tmp_path, 'slurm')
         assert launch.build_runner(config) is config
+
+    def test_mixed_precision_without_a_gpu(self, cpu):
+        wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')
+        runner = SimpleNamespace(cfg=Config(dict(optim_wrapper=wrapper)))
+        with pytest.raises(UserError, match=r'^optim_wrapper\.type: .* --amp trains'):
+            launch.check_start(runner)
 
     def test_hooks_are_brought_once(self):
         let_models_bring_hooks()
