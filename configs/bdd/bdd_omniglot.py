@@ -3,9 +3,9 @@ model = dict(
     distill_losses=dict(
         loss_kd=dict(
             type='mmkd.KDLoss',
-            tau=4.0,
+            tau=2.0,
             divergence=dict(type='mmkd.BalancedKL'),
-            loss_weight=0.5,
+            loss_weight=1.5,
         )
     ),
 )

@@ -3,11 +3,11 @@ model = dict(
     distill_losses=dict(
         loss_kd=dict(
             type='mmkd.KDLoss',
-            tau=2.0,
+            tau=1.0,
             standardize=True,
             divergence=dict(type='mmkd.BalancedKL'),
-            loss_weight=4.5,
-            schedule=dict(warmup=100),
+            loss_weight=13.5,
+            schedule=dict(warmup=400),
         )
     ),
 )

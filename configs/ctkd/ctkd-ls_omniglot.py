@@ -3,10 +3,12 @@ model = dict(
     distill_losses=dict(
         loss_ctkd=dict(
             type='mmkd.CTKDLoss',
+            t_start=0.5,
+            t_end=6.0,
             warmup=4,
             standardize=True,
-            loss_weight=9.0,
-            schedule=dict(warmup=100),
+            loss_weight=27.0,
+            schedule=dict(warmup=400),
         )
     ),
 )

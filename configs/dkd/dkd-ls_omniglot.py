@@ -7,8 +7,8 @@ model = dict(
             standardize=True,
             alpha=1.0,
             beta=8.0,
-            loss_weight=9.0,
-            schedule=dict(warmup=100),
+            loss_weight=3.0,
+            schedule=dict(warmup=400),
         )
     ),
 )

@@ -5,8 +5,8 @@ model = dict(
             type='mmkd.KDLoss',
             tau=2.0,
             standardize=True,
-            loss_weight=9.0,
-            schedule=dict(warmup=100),
+            loss_weight=27.0,
+            schedule=dict(warmup=400),
         )
     ),
 )

@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The same in words."""
+        """What to call it on a screen."""
         return ' '.join(map(str, self.key))
 
     def run(self, folder: Path) -> Run:
@@ -52,7 +52,7 @@ class Trials:
     """The finished trials of a study: a file under version control, a line each.
 
     What is in the file is not trained again, whatever has become of its checkpoints; to
-    train it anew, delete its line.
+    train it anew, delete its line and its folder.
 
     Args:
         path: Of the file; it need not exist.
@@ -93,7 +93,8 @@ class Trials:
             if record and record['options'] != _plain(trial.options):
                 raise UserError(
                     f'{self.path}: {trial.name} was trained with other options; '
-                    'delete its line to train it anew'
+                    f'delete its line, and {trial.run(self.folder).work_dir} if it is '
+                    'there, to train it anew'
                 )
         return [trial for trial in trials if trial.key not in self.records]
 
@@ -146,8 +147,9 @@ def record_of(trial: Trial, run: Run) -> dict:
 
 
 def commit() -> str:
-    """The checkout's, where there is one."""
-    command = ['git', '-C', str(Path(__file__).parent), 'rev-parse', '--short', 'HEAD']
+    """The checkout's, where there is one; ``-dirty`` if it is not all of it."""
+    folder = str(Path(__file__).parent)
+    command = ['git', '-C', folder, 'describe', '--always', '--dirty', '--exclude=*']
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 

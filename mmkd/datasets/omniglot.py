@@ -26,7 +26,7 @@ class Omniglot(BaseDataset):
         subset: Name of the part of the data set, as published. Default
             ``'images_background_small2'``: 5 alphabets of 156 characters, so 2184
             training and 936 test images.
-        drawers: Whose drawings, 1 to 20, in the split's place: to hold some of the
+        drawers: Whose drawings, 1 to 20, whatever the split: to hold some of the
             training set out. Default: all of the split's.
         pipeline: Transforms; they get ``img``, (105, 105, 3), and ``gt_label``.
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`.

@@ -136,9 +136,9 @@ def check_processes(processes: int, gpus: int) -> None:
 def check_start(runner: Runner) -> None:
     """Raises a UserError if a training cannot begin.
 
-    What the network's parts are initialised with, and ``load_from``, have to be
-    checkpoints: looked at once the processes know each other, as only one of them
-    downloads. MMEngine's mixed precision needs a GPU.
+    It cannot if MMEngine's mixed precision finds no GPU, or if what it starts from,
+    ``load_from`` or what the network's parts are initialised with, is no checkpoint. To
+    be called once the processes know each other: only one of them downloads.
     """
     kind = runner.cfg.optim_wrapper.get('type')
     if kind == 'AmpOptimWrapper' and get_device() == 'cpu':

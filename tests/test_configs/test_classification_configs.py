@@ -20,10 +20,11 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 DATA = ('cifar100', 'imagenet', 'in1k', 'omniglot')
 ALL = sorted(
     path.relative_to(CONFIGS).as_posix()
-    for path in CONFIGS.glob('*/*.py')
-    if path.stem.endswith(DATA) and path.parent.name != '_base_'
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.parts
+    and (path.stem.endswith(DATA) or path.parent.name in DATA)
 )
-DISTILLED = [name for name in ALL if name.partition('/')[0] not in DATA]
+DISTILLED = [name for name in ALL if name.partition('/')[0] not in (*DATA, 'studies')]
 METHODS = ('bdd', 'bdd-ls', 'ctkd', 'ctkd-ls', 'dist', 'dkd', 'dkd-ls', 'kd', 'lskd')
 METHODS += ('mlkd', 'mlkd-ls')
 PAIRS = [  # of LSKD's tables 1 and 2, and DKD's beta

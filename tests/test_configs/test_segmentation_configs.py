@@ -11,7 +11,9 @@ CLASSIFICATION = ('cifar100', 'imagenet', 'in1k', 'omniglot')  # have their own 
 ALL = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.parts and not path.stem.endswith(CLASSIFICATION)
+    if '_base_' not in path.parts
+    and not path.stem.endswith(CLASSIFICATION)
+    and path.parent.name not in CLASSIFICATION
 )
 
 

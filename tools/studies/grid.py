@@ -75,7 +75,7 @@ class Tuning:
 def only_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:
     """The metric of each trial of a group that has one run of each."""
     found = trials.values(group, metric)
-    return {name: next(iter(runs.values())) for name, runs in found.items()}
+    return {name: value for name, runs in found.items() for (value,) in [runs.values()]}
 
 
 def flat(config: Mapping, place: str) -> dict:

@@ -5,14 +5,26 @@ python tools/studies/omniglot.py --jobs 2
 Trains what docs/studies/omniglot/trials.jsonl does not have yet, and writes it there; a
 study that is stopped goes on where it was. The methods' settings come from the trials
 of the group `tuning`, which see nothing of the test set. Then the page's tables and
-figure are drawn anew; with --draw that is all.
+figures are drawn anew; with --draw that is all.
 """
 
 from pathlib import Path
 
-from grid import Tuning
-from omniglot_trials import GRIDS, METRIC, WORK, methods, teachers, tuning
-from page import Page, comparison, dots, study
+from fidelity import draw_fidelity
+from grid import Tuning, only_runs
+from matplotlib.figure import Figure
+from omniglot_trials import (
+    GRIDS,
+    LONGER,
+    METRIC,
+    WORK,
+    longer,
+    methods,
+    teachers,
+    tuning,
+    warmed,
+)
+from page import DOTS, WIDTH, Page, comparison, dots, lines, plain, study
 
 from mmkd.analysis.trials import Trials
 
@@ -21,15 +33,64 @@ PAGE = Page(Path('docs/studies/omniglot.md'))
 
 def draw(trials: Trials) -> None:
     """Fills the page."""
-    PAGE.fill('tuning', *Tuning(trials, GRIDS, METRIC).table())
+    tuned = Tuning(trials, GRIDS, METRIC)
+    PAGE.fill('tuning', *tuned.table())
+    text = 'Accuracy against the weight of plain and of standardised losses'
+    PAGE.save('weights', weight_figure(tuned), text)
+    PAGE.fill('warmed', *warm_table(tuned, only_runs(trials, 'warmed', METRIC)))
+    PAGE.fill('longer', *length_table(tuned, only_runs(trials, 'longer', METRIC)))
     values = trials.values('methods', METRIC)
     order = ['alone', *GRIDS]
     values = {name: values[name] for name in order}
     names = dict(zip(order, order, strict=True))
     PAGE.fill('methods', *comparison(values, 'alone', names, 'top-1, %'))
-    PAGE.save('methods', dots(values, names, 'top-1 accuracy on 936 test images, %'))
+    figure = dots(values, names, 'top-1 accuracy on 936 test images, %')
+    PAGE.save('methods', figure, DOTS)
+    draw_fidelity(PAGE, trials, list(GRIDS))
+
+
+def weight_figure(tuned: Tuning) -> Figure:
+    """A panel for the plain and one for the standardised losses."""
+    figure = Figure((WIDTH, 2.8), layout='constrained')
+    plain_losses, standardised = figure.subplots(1, 2, sharey=True)
+    for axes, shown in (
+        (plain_losses, ('KD', 'BDD')),
+        (standardised, ('KD+LS', 'BDD+LS', 'MLKD+LS')),
+    ):
+        for method in shown:
+            points: dict[float, dict[float, list[float]]] = {}
+            for name, loss in tuned.grids[method].cells(method).items():
+                at = points.setdefault(loss['tau'], {})
+                at[loss['loss_weight']] = [tuned.scores[name]]
+            for tau, found in points.items():
+                lines(axes, found, f'{method}, tau {tau:g}')
+        axes.set_xscale('log')
+        axes.set(xlabel='weight')
+        axes.legend(frameon=False, fontsize=8)
+        plain(axes)
+    plain_losses.set(ylabel='top-1, %')
+    return figure
+
+
+def warm_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+    """The metric of what is not warmed up, and is."""
+    rows = [
+        [name, f'{tuned.scores[name]:.2f}', f'{score:.2f}']
+        for name, score in found.items()
+    ]
+    return ['method', 'as tuned', '400 iterations of warm-up'], rows
+
+
+def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+    """The metric of what is trained for 20 and for 40 epochs."""
+    names = {'alone': 'alone'} | {method: tuned.chosen(method) for method in LONGER}
+    rows = [
+        [method, f'{tuned.scores[name]:.2f}', f'{found[method]:.2f}']
+        for method, name in names.items()
+    ]
+    return ['method', '20 epochs', '40 epochs'], rows
 
 
 if __name__ == '__main__':
-    stages = [teachers, tuning, methods]
+    stages = [teachers, tuning, methods, warmed, longer]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', WORK), stages, draw)

@@ -67,11 +67,13 @@ class Page:
         Raises:
             UserError: if the page has no such place.
         """
-        place = re.compile(rf'(<!-- {name} -->\n).*?(<!-- end -->)', re.DOTALL)
+        place = re.compile(
+            rf'(<!-- {re.escape(name)} -->\n)((?!<!--).)*(<!-- end -->)', re.DOTALL
+        )
         text = self.path.read_text()
         if len(place.findall(text)) != 1:
             raise UserError(f"{self.path}: not one place '<!-- {name} -->' to fill")
-        filled = place.sub(lambda found: f'{found[1]}{content}\n{found[2]}', text)
+        filled = place.sub(lambda found: f'{found[1]}{content}\n{found[3]}', text)
         self.path.write_text(filled)
 
 
@@ -101,8 +103,8 @@ def study(
                 trials.complete(stage(trials), args.jobs)
             elif missing := trials.missing(stage(trials)):
                 raise UserError(
-                    f'{trials.path}: has not yet {len(missing)} of the trials, such '
-                    f'as {missing[0].name}; leave out --draw to train them'
+                    f'{trials.path}: trials are missing, such as {missing[0].name}; '
+                    'leave out --draw to train them'
                 )
         draw(trials)
 

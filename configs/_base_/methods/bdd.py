@@ -1,6 +1,6 @@
 # Balance divergence: forward KL plus reverse KL, which also sees the classes to which
-# the teacher gives tiny probabilities. Tau, weight and equal halves are the study's on
-# CamVid (docs/studies/camvid.md).
+# the teacher gives tiny probabilities. Tau and weight are the study's on CamVid
+# (docs/studies/camvid.md).
 distill_losses = dict(
     loss_kd=dict(
         type='KDLoss',

@@ -6,5 +6,5 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 
-# lr is meant for 64 images an iteration; `enable=True` scales it to what is run.
-auto_scale_lr = dict(enable=False, base_batch_size=64)
+# lr is meant for 16 images an iteration; `enable=True` scales it to what is run.
+auto_scale_lr = dict(enable=False, base_batch_size=16)

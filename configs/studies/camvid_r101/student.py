@@ -8,3 +8,4 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=10000, val_interval=10000)
 train_dataloader = dict(num_workers=8)
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
