@@ -13,7 +13,15 @@ from pathlib import Path
 
 from camvid_page import draw_comparison
 from camvid_scale import GRIDS, MAIN, METRIC
-from camvid_trials import HEAVY, MENDS, SMALL, drivers, mends, teachers
+from camvid_trials import (
+    HEAVY,
+    MENDS,
+    SMALL,
+    TUNING_LENGTH,
+    drivers,
+    mends,
+    teachers,
+)
 from grid import Tuning, only_runs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +35,7 @@ PAGE = Page(Path('docs/studies/camvid.md'))
 def draw(trials: Trials) -> None:
     """Fills the page."""
     draw_comparison(PAGE, trials)
-    tuned = Tuning(trials, GRIDS, METRIC)
+    tuned = SMALL.tuned(trials)
     found = only_runs(trials, 'drivers', METRIC)
     PAGE.fill('mends', *mend_table(tuned, only_runs(trials, 'mends', METRIC)))
     PAGE.fill('weights', *weight_table(tuned, found))
@@ -132,7 +140,7 @@ def driver_figure(tuned: Tuning, found: dict) -> Figure:
     title(reverse, 'BDD+LS: the reverse half', 'weight or temperature')
     main = tuned.scores[tuned.chosen(MAIN)]
     for method, here in (('alone', tuned.scores['alone']), (MAIN, main)):
-        points = {SMALL.tuning_length: [here]}
+        points = {TUNING_LENGTH: [here]}
         for steps in (400, 800):
             if f'{method}, {steps}' in found:
                 points[steps] = [found[f'{method}, {steps}']]

@@ -8,15 +8,18 @@ As camvid.py, with the trials in docs/studies/camvid_r101/trials.jsonl.
 from pathlib import Path
 
 from camvid_page import draw_comparison
-from camvid_scale import METRIC, TUNING, TUNING_SEED, Scale, length_options
+from camvid_scale import METRIC, TUNING, length_options, scale
 from grid import only_runs
 from page import Page, study
+from plan import TUNING_SEED
 
 from mmkd.analysis.trials import Trial, Trials
+from mmkd.errors import UserError
 
 PAGE = Page(Path('docs/studies/camvid_r101.md'))
-LARGE = Scale('camvid_r101', 'r101', length=10000, tuning_length=2500, seeds=range(5))
+LARGE = scale('camvid_r101', 'r101', 10000, tuning_length=2500, seeds=range(5))
 LENGTHS = LARGE.length, 2 * LARGE.length
+SETTLED = 1.5  # mIoU
 
 
 def lengths(trials: Trials) -> list[Trial]:
@@ -25,6 +28,22 @@ def lengths(trials: Trials) -> list[Trial]:
         LARGE.alone('lengths', TUNING_SEED, TUNING | length_options(each), str(each))
         for each in LENGTHS
     ]
+
+
+def teachers(trials: Trials) -> list[Trial]:
+    """Those that the students learn from, once the length is found long enough.
+
+    Raises:
+        UserError: if twice the length moves the student alone too much.
+    """
+    found = only_runs(trials, 'lengths', METRIC)
+    short, long = (found[str(length)] for length in LENGTHS)
+    if abs(long - short) >= SETTLED:
+        raise UserError(
+            f'LARGE.length: twice as many move the student alone from {short:.2f} to '
+            f'{long:.2f} {METRIC}, by {SETTLED} or more; double it'
+        )
+    return LARGE.teachers(trials)
 
 
 def draw(trials: Trials) -> None:
@@ -36,5 +55,5 @@ def draw(trials: Trials) -> None:
 
 
 if __name__ == '__main__':
-    stages = [lengths, LARGE.teachers, LARGE.tuning, LARGE.methods]
+    stages = [lengths, teachers, LARGE.tuning, LARGE.methods]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', LARGE.work), stages, draw)

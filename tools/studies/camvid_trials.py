@@ -2,22 +2,15 @@
 
 from collections.abc import Mapping
 
-from camvid_scale import (
-    GRIDS,
-    MAIN,
-    METRIC,
-    TUNING,
-    TUNING_SEED,
-    Scale,
-    length_options,
-)
-from grid import Tuning
+from camvid_scale import MAIN, TUNING, length_options, scale, teacher_of
+from plan import TUNING_SEED
 
 from mmkd.analysis.trials import Trial, Trials
 
-SMALL = Scale('camvid', 'half', length=400, tuning_length=200, seeds=range(3))
-SMALL_TEACHER = SMALL.trained(
-    'quarter_tuning', TUNING | length_options(1200), config='student'
+TUNING_LENGTH = 200
+SMALL = scale('camvid', 'half', 400, TUNING_LENGTH, seeds=range(3))
+SMALL_TEACHER = teacher_of(
+    'camvid', 'quarter_tuning', TUNING | length_options(1200), config='student'
 )
 # Weights beyond the grid, to see where each method breaks.
 HEAVY = {'KD': (16.0,), 'KD+LS': (64.0,)}
@@ -28,7 +21,7 @@ SGD = {  # as mmseg trains PSPNet, but for the learning rate of this batch size
     'optim_wrapper.optimizer.momentum': 0.9,
     'optim_wrapper.optimizer.weight_decay': 0.0005,
 }
-WARM, COLD = dict(warmup=SMALL.tuning_length // 4), dict(warmup=0)
+WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
 VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
 VARIANT |= dict(loss_weight=8.0, schedule=WARM)
 # Of each mend: how it differs from BDD+LS at tau 0.5 and weight 8.
@@ -52,13 +45,12 @@ def teachers(trials: Trials) -> list[Trial]:
 def mends(trials: Trials) -> list[Trial]:
     """What standardising at each pixel could be replaced by, trained as in tuning."""
     return [
-        SMALL.distilled(
+        SMALL.distil(
             'mends',
             name,
             TUNING_SEED,
             VARIANT | changes,
-            SMALL.tuning_length,
-            SMALL.short,
+            SMALL.held_out,
             config='tools/studies/variant_config.py',
         )
         for name, changes in MENDS.items()
@@ -75,24 +67,22 @@ def drivers(trials: Trials) -> list[Trial]:
     found = []
 
     def add(
-        name: str,
-        loss: Mapping,
-        length: int = SMALL.tuning_length,
-        options: Mapping = SMALL.short,
-        **more: object,
+        name: str, loss: Mapping, options: Mapping = SMALL.held_out, **more: object
     ) -> None:
-        arguments = name, TUNING_SEED, loss, length, options
-        found.append(SMALL.distilled('drivers', *arguments, **more))
+        arguments = name, TUNING_SEED, loss, options
+        found.append(SMALL.distil('drivers', *arguments, **more))
 
-    tuned = Tuning(trials, GRIDS, METRIC)
+    tuned = SMALL.tuned(trials)
     main = tuned.best('BDD+LS')
-    found.append(SMALL.alone('drivers', TUNING_SEED, SMALL.short | SGD, 'alone, SGD'))
+    found.append(
+        SMALL.alone('drivers', TUNING_SEED, SMALL.held_out | SGD, 'alone, SGD')
+    )
     for method in SLOW:
-        add(f'{method}, SGD', tuned.best(method), options=SMALL.short | SGD)
+        add(f'{method}, SGD', tuned.best(method), options=SMALL.held_out | SGD)
     for length in (400, 800):
         options = TUNING | length_options(length)
         found.append(SMALL.alone('drivers', TUNING_SEED, options, f'alone, {length}'))
-    add(f'{MAIN}, 400', tuned.best(MAIN), 400, TUNING | length_options(400))
+    add(f'{MAIN}, 400', tuned.best(MAIN), TUNING | length_options(400))
     for weight in (0.25, 4.0):
         add(f'reverse weight {weight:g}', main | balanced(reverse_weight=weight))
     tau = 2 * main['tau']
@@ -102,11 +92,11 @@ def drivers(trials: Trials) -> list[Trial]:
             loss = tuned.best(method) | {'loss_weight': weight}
             add(f'{method}, weight {weight:g}', loss)
     add('BDD+LS, full resolution', main | {'resolution': 'label'})
-    student = {'model.teacher.config': SMALL.config('student')}
+    student = {'model.teacher.config': SMALL.student}
     add(
         'BDD+LS, small teacher',
         main,
-        options=SMALL.short | student,
+        options=SMALL.held_out | student,
         teacher=SMALL_TEACHER,
     )
     return found

@@ -76,12 +76,3 @@ def only_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:
     """The metric of each trial of a group that has one run of each."""
     found = trials.values(group, metric)
     return {name: value for name, runs in found.items() for (value,) in [runs.values()]}
-
-
-def flat(config: Mapping, place: str) -> dict:
-    """A nested config as overrides of what is at a place."""
-    found = {}
-    for key, value in config.items():
-        here = f'{place}.{key}'
-        found |= flat(value, here) if isinstance(value, dict) else {here: value}
-    return found

@@ -13,17 +13,7 @@ from pathlib import Path
 from fidelity import draw_fidelity
 from grid import Tuning, only_runs
 from matplotlib.figure import Figure
-from omniglot_trials import (
-    GRIDS,
-    LONGER,
-    METRIC,
-    WORK,
-    longer,
-    methods,
-    teachers,
-    tuning,
-    warmed,
-)
+from omniglot_trials import GRIDS, LONGER, METRIC, PLAN, longer, warmed
 from page import DOTS, WIDTH, Page, comparison, dots, lines, plain, study
 
 from mmkd.analysis.trials import Trials
@@ -33,7 +23,7 @@ PAGE = Page(Path('docs/studies/omniglot.md'))
 
 def draw(trials: Trials) -> None:
     """Fills the page."""
-    tuned = Tuning(trials, GRIDS, METRIC)
+    tuned = PLAN.tuned(trials)
     PAGE.fill('tuning', *tuned.table())
     text = 'Accuracy against the weight of plain and of standardised losses'
     PAGE.save('weights', weight_figure(tuned), text)
@@ -92,5 +82,5 @@ def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 if __name__ == '__main__':
-    stages = [teachers, tuning, methods, warmed, longer]
-    study(__doc__, Trials(PAGE.folder / 'trials.jsonl', WORK), stages, draw)
+    stages = [PLAN.teachers, PLAN.tuning, PLAN.methods, warmed, longer]
+    study(__doc__, Trials(PAGE.folder / 'trials.jsonl', PLAN.work), stages, draw)

@@ -1,17 +1,13 @@
 """What the Omniglot study trains."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from grid import Grid, Tuning, flat, taus
+from grid import Grid, taus
+from plan import TUNING_SEED, Plan
 
 from mmkd.analysis.trials import Trial, Trials
 
-WORK = Path('work_dirs/studies/omniglot')
 METRIC = 'accuracy/top1'
-SEEDS, TUNING_SEED = range(5), 10
-STUDENT = 'configs/omniglot/resnet8half_20e_omniglot.py'
-DISTILLED = 'configs/studies/omniglot/distilled.py'
 
 # The last three of the fourteen drawers of the training set: for tuning.
 TUNING = {
@@ -58,66 +54,29 @@ WARMED = 'KD', 'BDD'  # whose largest weight is tried with a warm-up, too
 LONGER = ('KD', 'KD+LS', 'BDD+LS')  # trained for twice as long, too
 
 
-def teacher(name: str, options: Mapping | None = None) -> Trial:
+def teacher(name: str, options: Mapping) -> Trial:
     """The teacher's training."""
     config = 'configs/omniglot/resnet20_40e_omniglot.py'
-    return Trial('teachers', name, 0, config, options or {})
+    return Trial('teachers', name, 0, config, options)
 
 
-def teacher_of(group: str) -> Trial:
-    """Outside of the comparison one that has not seen what is held out."""
-    if group == 'methods':
-        return teacher('full')
-    return teacher('tuning', TUNING)
-
-
-def teachers(trials: Trials) -> list[Trial]:
-    """Both teachers; the tuning's has not seen what is held out."""
-    return [teacher_of('methods'), teacher_of('tuning')]
-
-
-def alone(group: str, seed: int, options: Mapping | None = None) -> Trial:
-    """The student without a teacher."""
-    return Trial(group, 'alone', seed, STUDENT, options or {})
-
-
-def distilled(
-    group: str, name: str, seed: int, loss: Mapping, options: Mapping | None = None
-) -> Trial:
-    """A distillation."""
-    checkpoint = teacher_of(group).run(WORK).checkpoint
-    every = {'model.teacher.checkpoint': str(checkpoint), **(options or {})}
-    every |= flat(loss, 'model.distill_losses.loss')
-    return Trial(group, name, seed, DISTILLED, every)
-
-
-def tuning(trials: Trials) -> list[Trial]:
-    """Six settings of each method, on what is held out of the training set."""
-    return [alone('tuning', TUNING_SEED, TUNING)] + [
-        distilled('tuning', name, TUNING_SEED, loss, TUNING)
-        for method, grid in GRIDS.items()
-        for name, loss in grid.cells(method).items()
-    ]
-
-
-def methods(trials: Trials) -> list[Trial]:
-    """The comparison: each method at its best setting, on the test set."""
-    tuned = Tuning(trials, GRIDS, METRIC)
-    losses = {method: tuned.best(method) for method in GRIDS}
-    return [
-        trial
-        for seed in SEEDS
-        for trial in (
-            alone('methods', seed),
-            *(distilled('methods', m, seed, loss) for m, loss in losses.items()),
-        )
-    ]
+PLAN = Plan(
+    'omniglot',
+    'configs/omniglot/resnet8half_20e_omniglot.py',
+    'configs/studies/omniglot/distilled.py',
+    teacher('full', {}),
+    teacher('tuning', TUNING),
+    GRIDS,
+    METRIC,
+    TUNING,
+    seeds=range(5),
+)
 
 
 def warmed(trials: Trials) -> list[Trial]:
     """The plain losses at their largest weight, warmed up as standardised ones are."""
     return [
-        distilled('warmed', name, TUNING_SEED, loss | WARM, TUNING)
+        PLAN.distil('warmed', name, TUNING_SEED, loss | WARM, TUNING)
         for method in WARMED
         for name, loss in GRIDS[method].cells(method).items()
         if loss['loss_weight'] == max(GRIDS[method].weights)
@@ -126,8 +85,8 @@ def warmed(trials: Trials) -> list[Trial]:
 
 def longer(trials: Trials) -> list[Trial]:
     """Twice as long, trained otherwise as in tuning."""
-    tuned, options = Tuning(trials, GRIDS, METRIC), TUNING | LONG
-    return [alone('longer', TUNING_SEED, options)] + [
-        distilled('longer', method, TUNING_SEED, tuned.best(method), options)
+    tuned, options = PLAN.tuned(trials), TUNING | LONG
+    return [PLAN.alone('longer', TUNING_SEED, options)] + [
+        PLAN.distil('longer', method, TUNING_SEED, tuned.best(method), options)
         for method in LONGER
     ]
