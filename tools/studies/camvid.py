@@ -34,7 +34,7 @@ PAGE = Page(Path('docs/studies/camvid.md'))
 
 def draw(trials: Trials) -> None:
     """Fills the page."""
-    draw_comparison(PAGE, trials)
+    draw_comparison(PAGE, trials, SMALL)
     tuned = SMALL.tuned(trials)
     found = only_runs(trials, 'drivers', METRIC)
     PAGE.fill('mends', *mend_table(tuned, only_runs(trials, 'mends', METRIC)))

@@ -51,7 +51,7 @@ def draw(trials: Trials) -> None:
     found = only_runs(trials, 'lengths', METRIC)
     rows = [[length, f'{found[str(length)]:.2f}'] for length in LENGTHS]
     PAGE.fill('lengths', ['iterations', f'{METRIC}, alone'], rows)
-    draw_comparison(PAGE, trials)
+    draw_comparison(PAGE, trials, LARGE)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ from plan import TUNING_SEED
 from mmkd.analysis.trials import Trial, Trials
 
 TUNING_LENGTH = 200
-SMALL = scale('camvid', 'half', 400, TUNING_LENGTH, seeds=range(3))
+SMALL = scale('camvid', 'half', 400, TUNING_LENGTH, seeds=range(5))
 SMALL_TEACHER = teacher_of(
     'camvid', 'quarter_tuning', TUNING | length_options(1200), config='student'
 )
@@ -21,6 +21,15 @@ SGD = {  # as mmseg trains PSPNet, but for the learning rate of this batch size
     'optim_wrapper.optimizer.momentum': 0.9,
     'optim_wrapper.optimizer.weight_decay': 0.0005,
 }
+
+
+def two_halves(**schedule: int) -> dict:
+    """Forward and reverse KL as two losses, the second with its own schedule."""
+    half = dict(type='mmkd.KDLoss', standardize=True, tau=0.5, loss_weight=8.0)
+    reverse = dict(half, divergence='mmkd.ReverseKL', schedule=schedule)
+    return dict(half, divergence='mmkd.ForwardKL', beside=reverse)
+
+
 WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
 VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
 VARIANT |= dict(loss_weight=8.0, schedule=WARM)
@@ -34,6 +43,10 @@ MENDS = {
     'classes weigh the same': dict(factor='class'),
     'classes weigh the same, weight 2': dict(factor='class', loss_weight=2.0),
     "classes' mass weighs the same": dict(factor='mass'),
+    'the reverse half grows to the end': two_halves(warmup=TUNING_LENGTH),
+    'the reverse half ends halfway': two_halves(
+        warmup=TUNING_LENGTH // 4, stop=TUNING_LENGTH // 2
+    ),
 }
 
 

@@ -10,11 +10,11 @@ figures are drawn anew; with --draw that is all.
 
 from pathlib import Path
 
-from fidelity import draw_fidelity
 from grid import Tuning, only_runs
 from matplotlib.figure import Figure
-from omniglot_trials import GRIDS, LONGER, METRIC, PLAN, longer, warmed
-from page import DOTS, WIDTH, Page, comparison, dots, lines, plain, study
+from omniglot_trials import LONGER, METRIC, PLAN, longer, warmed
+from page import WIDTH, Page, lines, plain, study
+from plan_page import draw_plan
 
 from mmkd.analysis.trials import Trials
 
@@ -24,19 +24,12 @@ PAGE = Page(Path('docs/studies/omniglot.md'))
 def draw(trials: Trials) -> None:
     """Fills the page."""
     tuned = PLAN.tuned(trials)
-    PAGE.fill('tuning', *tuned.table())
+    axis = 'top-1 accuracy on the 936 test images, %'
+    draw_plan(PAGE, trials, PLAN, 'KD+LS', 'top-1, %', axis)
     text = 'Accuracy against the weight of plain and of standardised losses'
     PAGE.save('weights', weight_figure(tuned), text)
     PAGE.fill('warmed', *warm_table(tuned, only_runs(trials, 'warmed', METRIC)))
     PAGE.fill('longer', *length_table(tuned, only_runs(trials, 'longer', METRIC)))
-    values = trials.values('methods', METRIC)
-    order = ['alone', *GRIDS]
-    values = {name: values[name] for name in order}
-    names = dict(zip(order, order, strict=True))
-    PAGE.fill('methods', *comparison(values, 'alone', names, 'top-1, %'))
-    figure = dots(values, names, 'top-1 accuracy on 936 test images, %')
-    PAGE.save('methods', figure, DOTS)
-    draw_fidelity(PAGE, trials, list(GRIDS))
 
 
 def weight_figure(tuned: Tuning) -> Figure:
