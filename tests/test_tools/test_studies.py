@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
 
 from mmkd.analysis.trials import Trials
+from mmkd.errors import UserError
 
 from .conftest import REPO, environment
 
@@ -35,7 +37,7 @@ OMNIGLOT = {
 DEFAULTS = {'taus': [3.0, 5.0, 2.0, 6.0]}  # MLKDLoss's
 
 
-@pytest.mark.parametrize('study', ['camvid'])
+@pytest.mark.parametrize('study', ['camvid', 'omniglot'])
 def test_page_is_that_of_the_trials(study, tmp_path):
     """Nothing is left to train, and drawing the page anew changes nothing."""
     checkout(tmp_path)
@@ -74,10 +76,25 @@ def test_study_that_waits_for_a_gpu(tmp_path):
     assert '**Not trained yet.**' in page.read_text()
 
 
+@pytest.mark.parametrize(('twice', 'enough'), [(51.4, True), (51.6, False)])
+def test_full_size_study_stops_if_its_length_is_too_short(twice, enough, monkeypatch):
+    monkeypatch.syspath_prepend(REPO / 'tools' / 'studies')
+    module = importlib.import_module('camvid_r101')
+    found = {'10000': {10: 50.0}, '20000': {10: twice}}
+    trials = SimpleNamespace(values=lambda group, metric: found)
+    if enough:
+        names = [trial.method for trial in module.teachers(trials)]
+        assert names == ['r101', 'r101_tuning']
+    else:
+        with pytest.raises(UserError, match=r'to 51\.60 mIoU, .*; double it'):
+            module.teachers(trials)
+
+
 @pytest.mark.parametrize(
     ('study', 'module', 'configs', 'path'),
     [
         ('camvid', 'camvid_scale', SEGMENTATION, '_base_/methods/{}.py'),
+        ('omniglot', 'omniglot_trials', OMNIGLOT, '{}_omniglot.py'),
     ],
 )
 def test_configs_have_the_settings_that_tuning_found(

@@ -25,7 +25,7 @@ from camvid_trials import (
 from grid import Tuning, only_runs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from page import WIDTH, Page, lines, plain, study
+from page import WIDTH, Page, lines, plain, study, ticks
 
 from mmkd.analysis.trials import Trials
 
@@ -151,9 +151,7 @@ def driver_figure(tuned: Tuning, found: dict) -> Figure:
 
 def title(axes: Axes, text: str, label: str) -> None:
     """The looks of a panel."""
-    axes.set_xscale('log', base=2)
-    axes.set_xticks(sorted({x for line in axes.lines for x in line.get_xdata()}))
-    axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
+    ticks(axes)
     axes.set(xlabel=label, ylabel=METRIC)
     axes.set_title(text, fontsize=9)
     axes.legend(frameon=False, fontsize=8)

@@ -45,7 +45,7 @@ class Tuning:
     """
 
     def __init__(self, trials: Trials, grids: Mapping[str, Grid], metric: str) -> None:
-        self.grids, self.metric = grids, metric
+        self.grids = grids
         self.scores = only_runs(trials, 'tuning', metric)
 
     def chosen(self, method: str) -> str:
@@ -56,8 +56,12 @@ class Tuning:
         """Its loss."""
         return self.grids[method].cells(method)[self.chosen(method)]
 
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Columns and rows: a row a method, its grid, the best one bold."""
+    def table(self, label: str) -> tuple[list[str], list[list[str]]]:
+        """Columns and rows: a row a method, its grid, the best one bold.
+
+        Args:
+            label: What the metric is called.
+        """
         rows = []
         for method, grid in self.grids.items():
             chosen, row = self.chosen(method), [method]
@@ -69,7 +73,7 @@ class Tuning:
                 row.append(f'{tau}, {weight:g}: {score}')
             rows.append(row)
         columns = len(rows[0]) - 1
-        return ['method', *[f'tau, weight: {self.metric}'] * columns], rows
+        return ['method', *[f'tau, weight: {label}'] * columns], rows
 
 
 def only_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from grid import Tuning, only_runs
 from matplotlib.figure import Figure
 from omniglot_trials import LONGER, METRIC, PLAN, longer, warmed
-from page import WIDTH, Page, lines, plain, study
+from page import WIDTH, Page, lines, plain, study, ticks
 from plan_page import draw_plan
 
 from mmkd.analysis.trials import Trials
@@ -47,7 +47,7 @@ def weight_figure(tuned: Tuning) -> Figure:
                 at[loss['loss_weight']] = [tuned.scores[name]]
             for tau, found in points.items():
                 lines(axes, found, f'{method}, tau {tau:g}')
-        axes.set_xscale('log')
+        ticks(axes)
         axes.set(xlabel='weight')
         axes.legend(frameon=False, fontsize=8)
         plain(axes)

@@ -179,6 +179,13 @@ def lines(
         )
 
 
+def ticks(axes: Axes) -> None:
+    """A logarithmic axis with a tick at each point of the lines."""
+    axes.set_xscale('log', base=2)
+    axes.set_xticks(sorted({x for line in axes.lines for x in line.get_xdata()}))
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
+
+
 def plain(axes: Axes) -> None:
     """Takes away what carries no data."""
     axes.spines[['top', 'right']].set_visible(False)

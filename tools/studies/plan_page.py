@@ -20,7 +20,7 @@ def draw_plan(
         label: What the metric is called in a table.
         axis: What it is called in a figure.
     """
-    page.fill('tuning', *plan.tuned(trials).table())
+    page.fill('tuning', *plan.tuned(trials).table(label))
     values = trials.values('methods', plan.metric)
     order = ['alone', *plan.grids]
     values = {method: values[method] for method in order}
