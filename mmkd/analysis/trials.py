@@ -120,7 +120,8 @@ class Trials:
             run = trial.run(self.folder)
             if trial.key not in self.records and run.state().finished:
                 self.records[trial.key] = record_of(trial, run)
-        lines = [json.dumps(record) for _, record in sorted(self.records.items())]
+        self.records = dict(sorted(self.records.items()))  # as they will be read
+        lines = map(json.dumps, self.records.values())
         new = self.path.with_suffix('.new')
         new.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(''.join(f'{line}\n' for line in lines))
