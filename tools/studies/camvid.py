@@ -20,6 +20,7 @@ from camvid_trials import (
     TUNING_LENGTH,
     drivers,
     mends,
+    recipe,
     teachers,
 )
 from grid import Tuning, only_runs
@@ -37,12 +38,20 @@ def draw(trials: Trials) -> None:
     draw_comparison(PAGE, trials, SMALL)
     tuned = SMALL.tuned(trials)
     found = only_runs(trials, 'drivers', METRIC)
+    PAGE.fill('recipe', *recipe_table(only_runs(trials, 'recipe', METRIC), found))
     PAGE.fill('mends', *mend_table(tuned, only_runs(trials, 'mends', METRIC)))
     PAGE.fill('weights', *weight_table(tuned, found))
     PAGE.fill('reverse', *reverse_table(tuned, found))
     PAGE.fill('others', *other_table(tuned, found))
     text = 'Temperature, weight, the reverse half and the length of the training'
     PAGE.save('drivers', driver_figure(tuned, found), text)
+
+
+def recipe_table(found: dict, drivers: dict) -> tuple[list, list]:
+    """The student alone by its optimiser."""
+    scores = found | {'AdamW at 0.005': drivers['alone, 400']}
+    rows = [[name, f'{score:.2f}'] for name, score in scores.items()]
+    return ['optimiser', f'{METRIC}, alone'], rows
 
 
 def mend_table(tuned: Tuning, found: dict) -> tuple[list, list]:
@@ -162,5 +171,5 @@ if __name__ == '__main__':
     # Where the trainings find variants.py.
     paths = str(Path(__file__).parent), os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
-    stages = [teachers, SMALL.tuning, mends, SMALL.methods, drivers]
+    stages = [teachers, recipe, SMALL.tuning, mends, SMALL.methods, drivers]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', SMALL.work), stages, draw)

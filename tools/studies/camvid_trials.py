@@ -30,6 +30,7 @@ def two_halves(**schedule: int) -> dict:
     return dict(half, divergence='mmkd.ForwardKL', beside=reverse)
 
 
+RATES = 0.02, 0.1, 0.2  # of SGD; AdamW was chosen over it
 WARM, COLD = dict(warmup=TUNING_LENGTH // 4), dict(warmup=0)
 VARIANT = dict(type='mmkd.KDVariant', divergence='mmkd.BalancedKL', tau=0.5)
 VARIANT |= dict(loss_weight=8.0, schedule=WARM)
@@ -53,6 +54,20 @@ MENDS = {
 def teachers(trials: Trials) -> list[Trial]:
     """Those of the comparison, and one as small as the student."""
     return [*SMALL.teachers(trials), SMALL_TEACHER]
+
+
+def recipe(trials: Trials) -> list[Trial]:
+    """The student alone with SGD, as long as in the comparison."""
+    options = TUNING | length_options(SMALL.length) | SGD
+    return [
+        SMALL.alone(
+            'recipe',
+            TUNING_SEED,
+            options | {'optim_wrapper.optimizer.lr': rate},
+            f'SGD at {rate:g}',
+        )
+        for rate in RATES
+    ]
 
 
 def mends(trials: Trials) -> list[Trial]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grid import Tuning, only_runs
 from matplotlib.figure import Figure
-from omniglot_trials import LONGER, METRIC, PLAN, longer, warmed
+from omniglot_trials import LONGER, METRIC, PLAN, longer, recipe, warmed
 from page import WIDTH, Page, lines, plain, study, ticks
 from plan_page import draw_plan
 
@@ -26,10 +26,18 @@ def draw(trials: Trials) -> None:
     tuned = PLAN.tuned(trials)
     axis = 'top-1 accuracy on the 936 test images, %'
     draw_plan(PAGE, trials, PLAN, 'KD+LS', 'top-1, %', axis)
+    PAGE.fill('recipe', *recipe_table(tuned, only_runs(trials, 'recipe', METRIC)))
     text = 'Accuracy against the weight of plain and of standardised losses'
     PAGE.save('weights', weight_figure(tuned), text)
     PAGE.fill('warmed', *warm_table(tuned, only_runs(trials, 'warmed', METRIC)))
     PAGE.fill('longer', *length_table(tuned, only_runs(trials, 'longer', METRIC)))
+
+
+def recipe_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+    """The student alone by the size of its batches."""
+    scores = found | {'16, as in the config': tuned.scores['alone']}
+    rows = [[size, f'{score:.2f}'] for size, score in scores.items()]
+    return ['images in a batch', 'alone, top-1, %'], rows
 
 
 def weight_figure(tuned: Tuning) -> Figure:
@@ -75,5 +83,5 @@ def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 if __name__ == '__main__':
-    stages = [PLAN.teachers, PLAN.tuning, PLAN.methods, warmed, longer]
+    stages = [PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, warmed, longer]
     study(__doc__, Trials(PAGE.folder / 'trials.jsonl', PLAN.work), stages, draw)
