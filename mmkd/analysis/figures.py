@@ -1,6 +1,6 @@
 """Figures of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 import numpy as np
@@ -38,23 +38,7 @@ def results(study: Study) -> Figure:
     figure = Figure((WIDTH, 1.3 + 0.42 * len(methods)), layout='constrained')
     axes = figure.subplots()
     for place, method in enumerate(methods):
-        dots = sorted(values[method].values())
-        apart = np.linspace(-0.14, 0.14, len(dots)) if len(dots) > 1 else [0]
-        axes.scatter(
-            dots, place + np.array(apart), s=34, color=palette[method], zorder=3
-        )
-        level = mean(dots)
-        axes.plot(
-            [level] * 2, [place - 0.32, place + 0.32], color=palette[method], lw=3
-        )
-        axes.annotate(
-            f'{level:.2f}',
-            (level, place - 0.36),
-            ha='center',
-            va='bottom',
-            fontsize=9,
-            bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
-        )
+        draw_runs(axes, place, values[method].values(), palette[method])
     for what, level in (
         ('alone', mean(values[study.baseline].values()) if study.baseline else None),
         ('teacher', study.teacher_level),
@@ -67,6 +51,25 @@ def results(study: Study) -> Figure:
     axes.set_yticks(range(len(methods)), [names[method] for method in methods])
     plain(axes)
     return figure
+
+
+def draw_runs(
+    axes: Axes, place: float, values: Iterable[float], colour: object
+) -> None:
+    """Each run of a method as a dot in its row, the mean as a line with its value."""
+    dots = sorted(values)
+    apart = np.linspace(-0.14, 0.14, len(dots)) if len(dots) > 1 else [0]
+    axes.scatter(dots, place + np.array(apart), s=34, color=colour, zorder=3)
+    level = mean(dots)
+    axes.plot([level] * 2, [place - 0.32, place + 0.32], color=colour, lw=3)
+    axes.annotate(
+        f'{level:.2f}',
+        (level, place - 0.36),
+        ha='center',
+        va='bottom',
+        fontsize=9,
+        bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
+    )
 
 
 def class_differences(study: Study) -> Figure | None:

@@ -135,24 +135,25 @@ def driver_figure(tuned: Tuning, found: dict) -> Figure:
     figure = Figure((WIDTH, 5.4), layout='constrained')
     (tau, weight), (reverse, length) = figure.subplots(2, 2)
     for method in ('KD', 'BDD', 'KD+LS', 'BDD+LS'):
-        by_tau: dict[float, list[float]] = {}
+        by_tau: dict[float, float] = {}
         for name, loss in GRIDS[method].cells(method).items():
-            by_tau.setdefault(loss['tau'], []).append(tuned.scores[name])
-        lines(tau, {t: [max(v)] for t, v in by_tau.items()}, method)
+            best = max(by_tau.get(loss['tau'], 0.0), tuned.scores[name])
+            by_tau[loss['tau']] = best
+        lines(tau, by_tau, method)
     title(tau, 'temperature, at the better weight', 'tau')
     for name, points in weights_of(tuned, found).items():
-        lines(weight, {w: [v] for w, v in points.items()}, name)
+        lines(weight, points, name)
     title(weight, 'weight of the loss', 'weight')
     weights, taus = reverse_of(tuned, found)
-    lines(reverse, {w: [v] for w, v in weights.items()}, 'reverse weight')
-    lines(reverse, {t: [v] for t, v in taus.items()}, 'reverse temperature')
+    lines(reverse, weights, 'reverse weight')
+    lines(reverse, taus, 'reverse temperature')
     title(reverse, 'BDD+LS: the reverse half', 'weight or temperature')
     main = tuned.scores[tuned.chosen(MAIN)]
     for method, here in (('alone', tuned.scores['alone']), (MAIN, main)):
-        points = {TUNING_LENGTH: [here]}
+        points = {TUNING_LENGTH: here}
         for steps in (400, 800):
             if f'{method}, {steps}' in found:
-                points[steps] = [found[f'{method}, {steps}']]
+                points[steps] = found[f'{method}, {steps}']
         lines(length, points, method)
     title(length, 'length of the training', 'iterations')
     return figure

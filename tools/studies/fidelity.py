@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from page import WIDTH, Page, plain, spread
+from page import WIDTH, Page, plain
 
+from mmkd.analysis.report import level, spread
 from mmkd.analysis.trials import Trials
 
 FIDELITY = {
@@ -34,7 +35,13 @@ def values_of(trials: Trials, method: str, kind: str) -> list[float]:
 def table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
     """Mean and standard deviation of each figure."""
     rows = [
-        [m, *(spread(values_of(trials, m, kind), digits=3) for kind in FIDELITY)]
+        [
+            m,
+            *(
+                spread(*level(values_of(trials, m, kind)), digits=3)
+                for kind in FIDELITY
+            ),
+        ]
         for m in methods
     ]
     return ['method', *FIDELITY.values()], rows

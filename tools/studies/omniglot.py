@@ -49,10 +49,10 @@ def weight_figure(tuned: Tuning) -> Figure:
         (standardised, ('KD+LS', 'BDD+LS', 'MLKD+LS')),
     ):
         for method in shown:
-            points: dict[float, dict[float, list[float]]] = {}
+            points: dict[float, dict[float, float]] = {}
             for name, loss in tuned.grids[method].cells(method).items():
                 at = points.setdefault(loss['tau'], {})
-                at[loss['loss_weight']] = [tuned.scores[name]]
+                at[loss['loss_weight']] = tuned.scores[name]
             for tau, found in points.items():
                 lines(axes, found, f'{method}, tau {tau:g}')
         ticks(axes)

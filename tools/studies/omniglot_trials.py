@@ -50,7 +50,7 @@ LONG = {
     'train_cfg.val_interval': 40,
     'param_scheduler.T_max': 40,
 }
-SIZES = 64, 32
+SIZES = 64, 32  # of a batch
 WARMED = 'KD', 'BDD'  # whose largest weight is tried with a warm-up, too
 LONGER = ('KD', 'KD+LS', 'BDD+LS')  # trained for twice as long, too
 
@@ -77,14 +77,14 @@ PLAN = Plan(
 def recipe(trials: Trials) -> list[Trial]:
     """The student alone with batches of other sizes than that of its config."""
     return [
-        PLAN.alone('recipe', TUNING_SEED, TUNING | batch(size), str(size))
+        PLAN.alone(
+            'recipe',
+            TUNING_SEED,
+            TUNING | {'train_dataloader.batch_size': size},
+            str(size),
+        )
         for size in SIZES
     ]
-
-
-def batch(size: int) -> dict:
-    """How many images an iteration has."""
-    return {'train_dataloader.batch_size': size}
 
 
 def warmed(trials: Trials) -> list[Trial]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmkd.analysis.statistics import stdev, summarize
+from mmkd.analysis.figures import draw_runs
+from mmkd.analysis.report import spread
+from mmkd.analysis.statistics import summarize
 from mmkd.analysis.trials import Trial, Trials
 from mmkd.engine.launch import guarded
 from mmkd.engine.quiet import quiet
@@ -109,24 +110,16 @@ def study(
         draw(trials)
 
 
-def spread(values: Sequence[float], sign: str = '', digits: int = 2) -> str:
-    """Mean and standard deviation."""
-    text = f'{mean(values):{sign}.{digits}f}'
-    return text if len(values) < 2 else f'{text} ± {stdev(values):.{digits}f}'
-
-
 def comparison(
-    values: Values, baseline: str, names: Mapping[str, str], metric: str
+    values: Values, baseline: str, metric: str
 ) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of a table: each method, and its difference to one of them."""
-    columns = ['method', 'runs', metric, f'difference to {names[baseline]}']
+    columns = ['method', 'runs', metric, f'difference to {baseline}']
     rows = []
     for row in summarize(values, baseline):
-        cells = [names[row['config']], row['runs']]
-        cells.append(spread(list(values[row['config']].values())))
+        cells = [row['config'], row['runs'], spread(row['mean'], row['sd'])]
         if row['pairs']:
-            sd = row['difference sd']
-            cells.append(f'{row["difference"]:+.2f}' + (f' ± {sd:.2f}' if sd else ''))
+            cells.append(spread(row['difference'], row['difference sd'], '+'))
             cells.append(f'{row["above"]} of {row["pairs"]}')
         cells += [probability(row[kind]) for kind in ('p', 'p holm') if row['pairs']]
         rows.append(cells + [''] * (7 - len(cells)))
@@ -140,43 +133,25 @@ def probability(p: float | None) -> str:
     return '< 0.001' if p < 0.0005 else f'{p:.3f}'
 
 
-def dots(values: Values, names: Mapping[str, str], metric: str) -> Figure:
+def dots(values: Values, metric: str) -> Figure:
     """Each run as a dot, each method's mean as a line; the first one's goes through."""
     figure = Figure((WIDTH, 0.9 + 0.36 * len(values)), layout='constrained')
     axes = figure.subplots()
-    for place, runs in enumerate(values.values()):
-        colour = '0.5' if place == 0 else COLOURS[(place - 1) % len(COLOURS)]
-        found = [runs[seed] for seed in sorted(runs)]
-        apart = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else [0]
-        axes.scatter(found, place + np.array(apart), s=22, color=colour, zorder=3)
-        level = mean(found)
-        axes.plot([level] * 2, [place - 0.3, place + 0.3], color=colour, lw=3)
-        axes.annotate(
-            f'{level:.2f}',
-            (level, place - 0.3),
-            ha='center',
-            va='bottom',
-            fontsize=8,
-            bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
-        )
-        if place == 0:
-            axes.axvline(level, color='0.7', lw=1, ls='--', zorder=1)
+    colours = ['0.5', *COLOURS * len(values)]
+    for place, (runs, colour) in enumerate(zip(values.values(), colours, strict=False)):
+        draw_runs(axes, place, runs.values(), colour)
+    first = next(iter(values.values()))
+    axes.axvline(mean(first.values()), color='0.7', lw=1, ls='--', zorder=1)
     axes.set(xlabel=metric, ylim=(len(values) - 0.4, -0.8))
-    axes.set_yticks(range(len(values)), [names[method] for method in values])
+    axes.set_yticks(range(len(values)), values)
     plain(axes)
     return figure
 
 
-def lines(
-    axes: Axes, points: Mapping[float, Sequence[float]], label: str, **look: object
-) -> None:
-    """Mean over the seeds against a setting, each run a dot."""
+def lines(axes: Axes, points: Mapping[float, float], label: str) -> None:
+    """One run each against a setting."""
     places = sorted(points)
-    (line,) = axes.plot(places, [mean(points[p]) for p in places], label=label, **look)
-    for place in places:
-        axes.scatter(
-            [place] * len(points[place]), points[place], s=14, color=line.get_color()
-        )
+    axes.plot(places, [points[place] for place in places], 'o-', ms=4, label=label)
 
 
 def ticks(axes: Axes) -> None:

@@ -24,10 +24,9 @@ def draw_plan(
     values = trials.values('methods', plan.metric)
     order = ['alone', *plan.grids]
     values = {method: values[method] for method in order}
-    names = dict(zip(order, order, strict=True))
-    page.fill('methods', *comparison(values, 'alone', names, label))
+    page.fill('methods', *comparison(values, 'alone', label))
     others = [method for method in plan.grids if method != main]
     against = {method: values[method] for method in (main, *others)}
-    page.fill('against', *comparison(against, main, names, label))
-    page.save('methods', dots(values, names, axis), DOTS)
+    page.fill('against', *comparison(against, main, label))
+    page.save('methods', dots(values, axis), DOTS)
     draw_fidelity(page, trials, list(plan.grids))
