@@ -23,6 +23,7 @@ class Trial:
         seed: Of all that is random.
         config: Path of the config.
         options: What the trial changes in it, as for ``--cfg-options``.
+        teacher: The trial whose checkpoint it distils from, if it does.
     """
 
     group: str
@@ -30,6 +31,7 @@ class Trial:
     seed: int
     config: str
     options: Mapping[str, object] = field(default_factory=dict)
+    teacher: 'Trial | None' = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -101,11 +103,15 @@ class Trials:
     def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
         """Trains what is missing, and writes down what comes out, whatever happens.
 
+        A teacher that has a line, but no checkpoint any more, is trained anew for what
+        is missing.
+
         Raises:
             UserError: as of :meth:`missing`, or if a training fails.
         """
         missing = self.missing(trials)
-        runs = [trial.run(self.folder) for trial in missing]
+        wanted = {t.key: t for trial in missing for t in (trial.teacher, trial) if t}
+        runs = [trial.run(self.folder) for trial in wanted.values()]
         try:
             failed = RunQueue(runs, jobs).execute() if runs else []
         finally:

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 
@@ -48,6 +49,19 @@ def test_only_what_is_missing_is_trained(tmp_path, config, train):
     assert trials.values('main', 'mIoU') == {'kd': {0: 30.0, 1: 30.0}}
     assert trials_in(tmp_path).values('main', 'mIoU') == trials.values('main', 'mIoU')
     assert trials_in(tmp_path).of('other') == {}
+
+
+def test_a_teacher_comes_along_where_its_checkpoint_is_gone(tmp_path, config, train):
+    teacher = Trial('main', 'teacher', 0, config)
+    trials_in(tmp_path).complete([teacher])
+    shutil.rmtree(tmp_path / 'work')
+    trials_in(tmp_path).complete([teacher])
+    assert train == ['main teacher 0']
+    line = trials_in(tmp_path).of('main')['teacher']
+    students = [Trial(*GROUP, seed, config, teacher=teacher) for seed in (0, 1)]
+    trials_in(tmp_path).complete(students)
+    assert train[1:] == ['main teacher 0', 'main kd 0', 'main kd 1']
+    assert trials_in(tmp_path).of('main')['teacher'] == line
 
 
 def test_a_line_is_what_the_logs_hold(tmp_path, config, train):

@@ -65,10 +65,11 @@ class Plan:
     ) -> Trial:
         """A distillation: outside of the comparison from the tuning's teacher."""
         usual = self.teacher if group == 'methods' else self.tuning_teacher
-        checkpoint = (teacher or usual).run(self.work).checkpoint
+        teacher = teacher or usual
+        checkpoint = teacher.run(self.work).checkpoint
         every = {'model.teacher.checkpoint': str(checkpoint), **options}
         every |= flat(self.losses(loss, options), 'model.distill_losses')
-        return Trial(group, name, seed, config or self.distilled, every)
+        return Trial(group, name, seed, config or self.distilled, every, teacher)
 
     def teachers(self, trials: Trials) -> list[Trial]:
         """Those that the students learn from."""
