@@ -30,7 +30,7 @@ test: install
 # Also what takes longer, or needs root: two machines are network namespaces.
 test-all: install
 	$(PYTEST) -m ''
-	$(BIN)/python tools/benchmarks/soak.py
+	$(BIN)/python benchmarks/soak.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -22,7 +22,10 @@ with needs_openmmlab():
     from mmengine.registry import Registry
 
 MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='mmkd',
+    locations=['mmkd.losses', 'mmkd.models', 'mmkd.distillation'],
 )
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
@@ -31,7 +34,10 @@ FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='mmkd', locations=['mmkd.datasets']
 )
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='mmkd',
+    locations=['mmkd.engine.hooks', 'mmkd.distillation'],
 )
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmkd', locations=['mmkd.evaluation']

@@ -10,9 +10,9 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmkd.distillation.teacher import inline_teacher
 from mmkd.engine.student_config import student_config
 from mmkd.errors import UserError
-from mmkd.models.distillers.teacher import inline_teacher
 from mmkd.registry import MODELS
 
 

@@ -10,10 +10,10 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmkd.checkpoint import check_fit, load_weights
+from mmkd.distillation.normalization import NormalizationBridge
+from mmkd.distillation.teacher import inline_teacher
 from mmkd.engine.student_config import is_distillation, student_config
 from mmkd.errors import UserError
-from mmkd.models.distillers.normalization import NormalizationBridge
-from mmkd.models.distillers.teacher import inline_teacher
 from mmkd.registry import MODELS
 
 from .pooling import replace_pooling

@@ -10,7 +10,7 @@ CLASSES = -2  # the axis of (..., C, P)
 
 @dataclass(frozen=True)
 class Form:
-    """What of a loss the formula needs; see :class:`mmkd.models.KDLoss`.
+    """What of a loss the formula needs; see :class:`mmkd.losses.KDLoss`.
 
     ``ratio`` is tau_teacher / tau.
     """

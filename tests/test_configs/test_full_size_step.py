@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 
-from mmkd.models.distillers import teacher
+from mmkd.distillation import teacher
 from mmkd.registry import MODELS
 from tests.conftest import random_batch
 

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from mmkd.engine.hooks import FiniteHook
 from mmkd.errors import UserError
-from mmkd.models import KDLoss
+from mmkd.losses import KDLoss
 from tests.conftest import random_batch
 
 
@@ -123,7 +123,7 @@ def test_infinite_logits_of_a_finite_loss(train, monkeypatch):
     """A loss may not see them; the gradient is NaN nonetheless."""
     monkeypatch.setattr(KDLoss, 'forward', lambda self, student, *_: student.sum() * 0)
     monkeypatch.setattr(
-        'mmkd.models.distillers.distiller.Distiller.recorded',
+        'mmkd.distillation.distiller.Distiller.recorded',
         property(
             lambda self: {('teacher', 'decode_head.conv_seg'): torch.tensor(torch.inf)},
             lambda self, value: None,
@@ -158,7 +158,7 @@ def test_the_gradient_alone(train, monkeypatch):
         total = (self.student.decode_head.conv_seg.weight * 0).sum().sqrt()
         return total, dict(loss=total)
 
-    monkeypatch.setattr('mmkd.models.Distiller.parse_losses', root)
+    monkeypatch.setattr('mmkd.distillation.Distiller.parse_losses', root)
     with pytest.raises(UserError, match='losses are finite, but the gradient is not'):
         train('good1')
 

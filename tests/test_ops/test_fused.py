@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
-from mmkd.models import KDLoss, ReverseKL
+from mmkd.losses import KDLoss, ReverseKL
 from mmkd.ops import Form, chunked, eager, mean_divergence
 from tests.reference import pair
 

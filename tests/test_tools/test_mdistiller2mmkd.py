@@ -8,8 +8,8 @@ from mmengine.registry import DefaultScope
 from mmpretrain.apis import init_model
 from mmpretrain.datasets import CIFAR100
 
+from mmkd.distillation.teacher import Teacher
 from mmkd.errors import UserError
-from mmkd.models.distillers.teacher import Teacher
 from tests.mdistiller import NETWORKS, run
 from tests.test_tools.conftest import CONFIGS, TOOLS
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mmkd.functional import class_balance
-from mmkd.models.losses.kd_loss import KDLoss
-from mmkd.models.losses.logit_loss import mean_over_counted
+from mmkd.losses.kd_loss import KDLoss
+from mmkd.losses.logit_loss import mean_over_counted
 from mmkd.registry import MODELS
 
 SURE = 1e4  # times a one-hot, whose softmax is itself

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmkd.datasets.positions import random_numbers_kept
-from mmkd.engine.hooks.distill_hook import distiller_of
+from mmkd.distillation.distill_hook import distiller_of
 from mmkd.errors import UserError
 from mmkd.registry import HOOKS
 from mmkd.visualization import comparison, image_path, panel_pixels, panel_rows, spread

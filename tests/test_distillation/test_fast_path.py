@@ -1,0 +1,169 @@
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmseg.models import SegDataPreProcessor
+from torch import nn
+from torch.testing import assert_close
+
+import mmkd.distillation.fast_path as fast_path
+from mmkd.distillation import Teacher
+from mmkd.distillation.fast_path import FastPath
+from mmkd.errors import UserError
+from tests.conftest import network
+
+CONFIGS = Path(__file__).parents[3] / 'configs'
+
+
+@pytest.fixture
+def model():
+    """A segmentor whose BN do something."""
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(network())
+    model.init_weights()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -1, 1)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 32, 48)
+
+
+def count(model, kind):
+    return sum(isinstance(module, kind) for module in model.modules())
+
+
+@pytest.mark.parametrize('fuse_conv_bn', [True, False])
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_exact_levers(model, images, fuse_conv_bn, channels_last):
+    expected = model(images)
+    fast, report = FastPath(fuse_conv_bn, channels_last).apply(model, images)
+    assert (count(fast, nn.BatchNorm2d) == 0) == fuse_conv_bn
+    output = fast(images)
+    assert_close(output, expected, rtol=1e-4, atol=1e-4)  # logits reach 2 to 36
+    assert output.is_contiguous() != channels_last
+    assert 'the same class at 100.00 % of the positions' in report
+    assert not any(module.training for module in fast.modules())
+
+
+def test_all_off_changes_nothing(model, images):
+    fast, _ = FastPath(fuse_conv_bn=False, channels_last=False).apply(model, images)
+    assert torch.equal(fast(images), model(images))
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_half_precision(model, images, precision):
+    expected = model(images)
+    fast, report = FastPath(precision=precision).apply(model, images)
+    output = fast(images)
+    assert output.dtype == fast_path.HALF[precision]
+    assert (output.float() - expected).norm() < 0.05 * expected.norm()
+    assert f'Teacher in {precision}: ' in report
+
+
+@pytest.mark.parametrize('fastest', ['fp32', 'bf16'])
+def test_auto_takes_the_fastest(model, images, monkeypatch, fastest):
+    """Whatever it is: here a clock that favours one of them."""
+
+    def run(network, images, taps):
+        output = network(images, mode='tensor')
+        name = 'bf16' if output.dtype == torch.bfloat16 else 'fp32'
+        return [output], 0.1 if name == fastest else 0.2
+
+    monkeypatch.setattr(fast_path, '_run', run)
+    fast, report = FastPath(precision='auto').apply(model, images)
+    assert f'Teacher in {fastest}: ' in report
+    assert (fast(images).dtype == torch.bfloat16) == (fastest == 'bf16')
+
+
+class Shared(nn.Module):
+    """A BN that does not follow the convolution before it, though it is listed so."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, images, mode='tensor'):
+        features = self.conv(images)
+        return self.bn(features.relu()) + features
+
+
+def test_folding_that_would_change_the_output_is_undone(images):
+    model = Shared().eval().requires_grad_(False)
+    nn.init.uniform_(model.bn.bias, 1, 2)
+    expected = model(images)
+    fast, _ = FastPath().apply(copy.deepcopy(model), images)
+    assert count(fast, nn.BatchNorm2d) == 1
+    assert_close(fast(images), expected)
+
+
+def test_folding_that_would_change_a_tap_is_undone(model, images):
+    tap = next(name for name, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    fast, _ = FastPath().apply(copy.deepcopy(model), images, [tap])
+    assert count(fast, nn.BatchNorm2d) > 0
+    fast, _ = FastPath().apply(model, images, ['decode_head.conv_seg'])
+    assert count(fast, nn.BatchNorm2d) == 0
+
+
+@pytest.mark.parametrize('name', ['wrn_16_2', 'resnet20', 'vgg8', 'shufflenet_v2'])
+def test_cifar_networks(name):
+    """The last BN of a wide ResNet follows no convolution that is listed beside it."""
+    path = CONFIGS / f'cifar100/{name}_1xb64-240e_cifar100.py'
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(Config.fromfile(path).model).eval()
+    images = torch.randn(2, 3, 32, 32)
+    expected = model(images)
+    fast, _ = FastPath().apply(model, images, ['head.fc'])
+    assert_close(fast(images), expected, rtol=1e-3, atol=1e-4)
+
+
+class Overflowing(nn.Module):
+    """Finite in float32, infinite in float16."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, images, mode='tensor'):
+        return self.conv(images) * 1e6
+
+
+def test_overflow_is_refused(images):
+    with pytest.raises(UserError, match=r'^model\.teacher\.precision: .*not finite'):
+        FastPath(precision='fp16').apply(Overflowing().eval(), images)
+
+
+class OnlyFloat32(Overflowing):
+    """A layer that takes no other precision."""
+
+    def forward(self, images, mode='tensor'):
+        return self.conv(self.conv(images)[:, :3] + torch.ones(1))
+
+
+def test_auto_leaves_out_what_does_not_run(images):
+    fast, report = FastPath(precision='auto').apply(OnlyFloat32().eval(), images)
+    assert 'Teacher in fp32: ' in report
+    assert fast(images).dtype == torch.float32
+
+
+def test_autocast_does_not_reach_the_teacher(teacher_config):
+    teacher = Teacher(teacher_config, SegDataPreProcessor())
+    images = torch.randn(2, 3, 32, 32)
+    with torch.autocast('cpu', torch.bfloat16):
+        teacher.prepare(images)
+        assert teacher(images).dtype == torch.float32
+
+
+def test_refuses_another_precision():
+    with pytest.raises(UserError, match=r'^model\.teacher\.precision must be'):
+        FastPath(precision='int8')

@@ -1,0 +1,131 @@
+"""A run whose validation looks at both networks."""
+
+import copy
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner
+from tests.test_engine.test_distill_hook import Images as RandomImages
+
+from mmkd.checkpoint import only_weights
+from mmkd.engine.hooks import DistillHook
+from mmkd.registry import MODELS
+from tests.conftest import CLASSES
+
+IOU = dict(type='IoUMetric', iou_metrics=['mIoU'])
+FIDELITY = dict(type='mmkd.FidelityMetric')
+
+
+class Images(RandomImages):
+    """The same four images, of a data set that names its classes."""
+
+    metainfo = dict(classes=[str(number) for number in range(CLASSES)])
+
+
+def loader():
+    return dict(
+        dataset=Images(),
+        batch_size=2,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='pseudo_collate'),
+    )
+
+
+@pytest.fixture
+def run(distiller_config, tmp_path):
+    """Trains for some epochs of two iterations, with a validation after each."""
+
+    def train(epochs, evaluator, resume=False):
+        runner = Runner(
+            model=copy.deepcopy(distiller_config),
+            work_dir=str(tmp_path),
+            train_dataloader=loader(),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            val_dataloader=loader(),
+            val_cfg=dict(),
+            val_evaluator=evaluator,
+            test_dataloader=loader(),
+            test_cfg=dict(),
+            test_evaluator=evaluator,
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+            resume=resume,
+            default_scope='mmseg',
+            experiment_name=f'{tmp_path.name}_{epochs}',
+        )
+        with only_weights():
+            runner.train()
+        return runner
+
+    return train
+
+
+def logged(runner, name):
+    return runner.message_hub.get_scalar(f'val/{name}').data[0].tolist()
+
+
+def teachers_miou(distiller_config):
+    """Of the teacher alone, on all images."""
+    config = distiller_config['teacher']
+    model = MODELS.build(Config(dict(model=config['model'])).model).eval()
+    model.load_state_dict(torch.load(config['checkpoint'])['state_dict'])
+    evaluator = Evaluator(IOU)
+    evaluator.dataset_meta = Images.metainfo
+    for item in Images():
+        batch = {key: [value] for key, value in item.items()}
+        with torch.no_grad():
+            evaluator.process(model.val_step(batch), batch)
+    return evaluator.evaluate(4)['mIoU']
+
+
+def test_each_validation_knows_both(run, distiller_config, tmp_path):
+    runner = run(2, [IOU, FIDELITY])
+    expected = teachers_miou(distiller_config)
+    assert logged(runner, 'teacher/mIoU') == pytest.approx([expected] * 2)
+    assert len(logged(runner, 'mIoU')) == 2
+    kl = logged(runner, 'fidelity/forward_kl')
+    assert len(set(kl)) == 2
+    assert all(value > 0 for value in kl)
+    # Whoever looks for the last mIoU of a line finds the student's.
+    (log,) = tmp_path.glob('*/*.log')
+    lines = [line for line in log.read_text().splitlines() if 'Epoch(val)' in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.index(' teacher/mIoU: ') < line.index(' mIoU: ')
+        assert 'fidelity/ece: ' in line
+    # In the same record of scalars.json, too.
+    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
+    last = json.loads(scalars.read_text().splitlines()[-1])
+    assert {'mIoU', 'teacher/mIoU', 'fidelity/agreement'} < set(last)
+    assert last['step'] == 2
+
+
+def test_the_teacher_is_measured_once(run, monkeypatch):
+    first = run(1, [IOU, FIDELITY])
+    with monkeypatch.context() as patch:
+        patch.setattr(DistillHook, '_log_teacher', None)
+        runner = run(2, [IOU, FIDELITY], resume=True)
+    assert runner.epoch == 2
+    assert logged(runner, 'teacher/mIoU') == logged(first, 'teacher/mIoU')
+
+
+def test_a_test_after_training_knows_both(run):
+    runner = run(1, [IOU, FIDELITY])
+    assert runner.test() == pytest.approx(runner.val(), nan_ok=True)
+
+
+def test_without_the_metric_the_teacher_stays_out(run):
+    runner = run(1, [IOU])
+    assert not runner.model.compares
+    assert len(logged(runner, 'teacher/mIoU')) == 1
+
+
+def test_the_metric_alone(run, tmp_path):
+    """Nothing is left to measure the teacher with."""
+    runner = run(1, [FIDELITY])
+    assert logged(runner, 'fidelity/agreement')
+    assert 'val/teacher/mIoU' not in runner.message_hub.log_scalars
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'Measuring the teacher' not in log.read_text()

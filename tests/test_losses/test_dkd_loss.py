@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch.nn.functional import softmax
+from torch.testing import assert_close
+
+from mmkd.losses import DKDLoss, KDLoss
+from tests import reference
+from tests.reference import pair, value_and_gradient
+
+STANDARDIZE = pytest.mark.parametrize('standardize', [False, True])
+DIVERGENCES = pytest.mark.parametrize(
+    'divergence',
+    [
+        dict(forward_weight=a, reverse_weight=b, tau_reverse=tau_reverse)
+        for a, b in [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)]
+        for tau_reverse in (None, 1.5)
+    ],
+    ids=lambda options: '-'.join(map(str, options.values())),
+)
+OPTIONS = dict(alpha=0.5, beta=3.0, tau=2.0, tau_teacher=3.0, loss_weight=0.7)
+
+
+def assert_equals_reference(standardize, divergence, args):
+    config = dict(type='BalancedKL', **divergence)
+    loss = DKDLoss(standardize=standardize, divergence=config, **OPTIONS)
+    options = dict(standardized=standardize, **OPTIONS, **divergence)
+    expected = value_and_gradient(reference.dkd, *args, **options)
+    result = value_and_gradient(loss, *args)
+    assert_close(result, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize('classes', [3, 19, 150])
+@STANDARDIZE
+@DIVERGENCES
+def test_maps_equal_the_reference(classes, standardize, divergence):
+    target = torch.randint(0, classes, (2, 2, 3))
+    target[0, 0] = target[1, 1, 2] = 255
+    args = *pair(2, classes, 2, 3), target
+    assert_equals_reference(standardize, divergence, args)
+
+
+@pytest.mark.parametrize('classes', [3, 100])
+@STANDARDIZE
+@DIVERGENCES
+def test_vectors_equal_the_reference(classes, standardize, divergence):
+    args = *pair(4, classes), torch.tensor([0, 2, 2, 1])
+    assert_equals_reference(standardize, divergence, args)
+
+
+def test_weights_that_make_it_kd():
+    """KD is alpha 1 and beta 1 - p_c of the teacher (the paper's equation 5)."""
+    student, teacher = pair(1, 7)
+    target = torch.tensor([3])
+    beta = 1 - softmax(teacher / 4, 1)[0, 3].item()
+    loss = DKDLoss(alpha=1.0, beta=beta, tau=4.0)
+    expected = KDLoss(tau=4.0)(student, teacher)
+    assert_close(loss(student, teacher, target), expected)
+
+
+@STANDARDIZE
+@pytest.mark.parametrize('scale', [1e2, 1e4])
+@pytest.mark.parametrize('kind', ['ForwardKL', 'ReverseKL', 'BalancedKL'])
+def test_peaked_logits(standardize, scale, kind):
+    student, teacher = (scale * torch.sign(x).float() for x in pair(2, 5, 4, 6))
+    target = torch.arange(48).view(2, 4, 6) % 5
+    loss = DKDLoss(standardize=standardize, divergence=kind)
+    value, gradient = value_and_gradient(loss, student, teacher, target)
+    assert value.isfinite()
+    assert value >= 0
+    assert gradient.isfinite().all()
+
+
+@STANDARDIZE
+def test_constant_logits(standardize):
+    student, teacher = torch.full((2, 5), 3.0), torch.zeros(2, 5)
+    loss = DKDLoss(standardize=standardize)
+    value, gradient = value_and_gradient(loss, student, teacher, torch.tensor([0, 4]))
+    assert_close(value, torch.tensor(0.0), rtol=0, atol=1e-5)
+    assert_close(gradient, torch.zeros(2, 5), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('target', 'message'),
+    [(None, 'no target'), (torch.full((2, 5), 0.2), 'soft labels')],
+)
+def test_needs_hard_targets(target, message):
+    with pytest.raises(ValueError, match=f'DKDLoss needs .* but got {message}'):
+        DKDLoss()(*pair(2, 5), target)
+
+
+@pytest.mark.parametrize('name', ['alpha', 'beta'])
+@pytest.mark.parametrize('value', [-1.0, float('nan'), float('inf')])
+def test_refuses_bad_weights(name, value):
+    with pytest.raises(ValueError, match=f'^{name} must be >= 0'):
+        DKDLoss(**{name: value})
