@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
 
-from mmkd.engine.quiet import quiet
+from mmkd.cli.console import silence_import_warnings
 
 Variants = dict[str, Callable[[], object]]
 
@@ -33,7 +33,7 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
 
 def silence() -> None:
     """Leaves the screen to the results."""
-    quiet()
+    silence_import_warnings()
     MMLogger.get_instance('benchmark', log_level='ERROR')
 
 

@@ -81,7 +81,7 @@ def open_files(pid: int) -> int:
 
 def config_of(folder: Path, iterations: int) -> object:
     """The demo's distillation of a narrow student by a narrow, untrained teacher."""
-    from mmkd.engine.run_config import read_config
+    from mmkd.engine.config import read_config
     from mmkd.registry import MODELS
 
     scenes = folder / 'scenes'

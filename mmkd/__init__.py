@@ -1,17 +1,18 @@
 """mmkd: knowledge distillation for semantic segmentation on OpenMMLab's stack.
 
-``import mmkd`` and ``mmkd.functional`` need torch alone. With MMEngine installed the
-import also opens the scope ``mmkd``, so that ``type='mmkd.Distiller'`` and
-``_base_ = 'mmkd::...'`` resolve in any config.
+``import mmkd`` and ``mmkd.functional`` need torch alone. In a config
+``runner_type='mmkd.DistillRunner'`` and ``type='mmkd.X'`` need no ``custom_imports``.
 """
 
-from importlib.util import find_spec
+from importlib import import_module
 
 __version__ = '0.1.0'
 
-try:
-    _installed = find_spec('mmengine') is not None
-except (ImportError, ValueError):  # kept out by an import hook, or in sys.modules
-    _installed = False
-if _installed:
-    from . import registry  # noqa: F401
+_MODULES = dict(Runner='mmkd.engine.runner', DistillRunner='mmkd.distillation')
+
+
+def __getattr__(name: str) -> object:
+    """Import the Runners on first use: they need the OpenMMLab stack."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mmkd' has no attribute '{name}'")
+    return getattr(import_module(_MODULES[name]), name)

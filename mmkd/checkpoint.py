@@ -1,5 +1,6 @@
-"""Reading checkpoints without running what a stranger put into them."""
+"""Safe reading of untrusted checkpoints: weights only, no code."""
 
+import io
 import os
 import pickle
 import pickletools
@@ -12,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine import fileio
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
+from torch.serialization import safe_globals
 
 from .errors import UserError
 
+# Schemes whose files MMEngine downloads into a cache, once for all processes.
+DOWNLOADED = ('http', 'https', 'open-mmlab', 'openmmlab', 'torchvision', 'mmcls')
 # How files that torch.save writes begin: now, and before PyTorch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80\x02'
@@ -28,17 +32,15 @@ FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 OPPOSITE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
-@contextmanager
-def only_weights() -> Iterator[None]:
-    """Has every ``torch.load`` within, MMEngine's too, refuse to run code.
+def _harmless_types() -> list:
+    """Types that a Runner's checkpoint holds beside weights, as both numpys name them.
 
-    MMEngine's loaders fall back to full unpickling when the safe way fails; torch's
-    own switch overrides that. Runner checkpoints hold a few harmless things beside the
-    weights (the log history), which are allowed by name, as numpy 1 and 2 name them.
+    The log history is pickled through ``getattr``, of which only its own public
+    methods are let through.
     """
     multiarray = (getattr(np, '_core', None) or np.core).multiarray
     numbers = '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']
-    harmless = [
+    return [
         HistoryBuffer,
         bytes,  # of an empty history
         (_history_method, 'builtins.getattr'),
@@ -51,22 +53,27 @@ def only_weights() -> Iterator[None]:
             for name in ('_reconstruct', 'scalar')
         ),
     ]
-    allowed = torch.serialization.get_safe_globals()
-    switches = {name: os.environ.pop(name, None) for name in (FORCE, OPPOSITE)}
-    # OneDL's loader allows getattr as well, and getattr.__self__.exec runs code.
-    theirs = getattr(mmengine_checkpoint, 'get_torch_safe_globals', None)
+
+
+def load_safely(file: Path | io.BytesIO) -> object:
+    """Unpickle weights and harmless types only, whatever the user's environment."""
+    with safe_globals(_harmless_types()):
+        return torch.load(file, map_location='cpu', weights_only=True)
+
+
+@contextmanager
+def weights_only_by_default() -> Iterator[None]:
+    """Make ``torch.load`` within this context refuse code, whoever calls it.
+
+    By torch's own environment variable: for network code that loads files itself.
+    """
+    saved = {name: os.environ.pop(name, None) for name in (FORCE, OPPOSITE)}
     os.environ[FORCE] = '1'
-    mmengine_checkpoint.get_torch_safe_globals = list
-    torch.serialization.add_safe_globals(harmless)
     try:
         yield
-    finally:  # not by torch's context manager, which ends an outer one's with its own
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(allowed)
+    finally:
         os.environ.pop(FORCE)
-        os.environ.update({k: v for k, v in switches.items() if v is not None})
-        if theirs is not None:
-            mmengine_checkpoint.get_torch_safe_globals = theirs
+        os.environ.update({k: v for k, v in saved.items() if v is not None})
 
 
 def _history_method(owner: object, name: str) -> object:
@@ -94,10 +101,16 @@ def load_weights(
         UserError: if the file is missing, truncated, not a checkpoint, or would run
             code.
     """
-    checkpoint, give = read_checkpoint(path, key), _mend(key)
+    return state_and_meta(read_checkpoint(path, key), path, key, entry)
+
+
+def state_and_meta(
+    checkpoint: object, path: str, key: str, entry: str = 'state_dict'
+) -> tuple[dict[str, torch.Tensor], dict]:
+    """Return a checkpoint's weights and its ``meta``; see :func:`load_weights`."""
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
-        raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {give}")
+        raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {_fix(key)}")
     state = checkpoint.get(entry, checkpoint)
     state = {
         name.removeprefix('module.'): value
@@ -106,7 +119,7 @@ def load_weights(
     }
     if not state:
         found = ', '.join(map(str, list(checkpoint)[:5])) or 'nothing'
-        raise UserError(f"{key}: '{path}' holds no weights, but {found}; {give}")
+        raise UserError(f"{key}: '{path}' holds no weights, but {found}; {_fix(key)}")
     return state, checkpoint.get('meta') or {}
 
 
@@ -115,13 +128,12 @@ def read_checkpoint(path: str, key: str) -> object:
 
     The arguments and errors are those of :func:`load_weights`.
     """
-    with only_weights():
-        if '://' in path:
-            return _load_remote(path, key)
-        return _load_local(Path(path).expanduser(), f"{key}: '{path}'", _mend(key))
+    if '://' in path:
+        return _load_remote(path, key)
+    return _load_local(Path(path).expanduser(), f"{key}: '{path}'", _fix(key))
 
 
-def _mend(key: str) -> str:
+def _fix(key: str) -> str:
     """What to do about a bad file."""
     if key == 'checkpoint':  # a tool's argument, no key of the config
         return 'give another'
@@ -134,7 +146,7 @@ def _load_local(path: Path, what: str, give: str) -> object:
         state = 'is a folder' if path.is_dir() else 'does not exist'
         raise UserError(f'{what} {state}; train it first, or {give}')
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        return load_safely(path)
     except pickle.UnpicklingError as error:
         refused = _what_is_refused(error, path)
         if refused:
@@ -145,9 +157,12 @@ def _load_local(path: Path, what: str, give: str) -> object:
 
 
 def _load_remote(path: str, key: str) -> object:
-    """Reads what lies at a URL or under any scheme that MMEngine knows."""
+    """Read a URL, or a file under any scheme that MMEngine knows."""
     try:
-        return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if path.partition('://')[0] not in DOWNLOADED:
+            return load_safely(io.BytesIO(fileio.get(path)))
+        with weights_only_by_default(), safe_globals(_harmless_types()):
+            return CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except pickle.UnpicklingError as error:
         reason = _what_is_refused(error) or 'is not a checkpoint of PyTorch'
     except Exception as error:

@@ -1,24 +1,22 @@
-"""Child registries of MMEngine's, scope ``mmkd``.
+"""Child registries of MMEngine's, with the scope ``mmkd``.
 
-A child is filled by importing its ``locations`` when something is first looked up in
-it, so opening the scope costs nothing.
+MMEngine imports this module when it meets ``type='mmkd.X'``, and a registry's
+``locations`` when something is first looked up in it.
 """
 
-import functools
+from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
 
 from .errors import needs_openmmlab
 
 with needs_openmmlab():
-    from mmengine.config import Config
-    from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.registry import DATASETS as MMENGINE_DATASETS
     from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
     from mmengine.registry import HOOKS as MMENGINE_HOOKS
     from mmengine.registry import METRICS as MMENGINE_METRICS
     from mmengine.registry import MODELS as MMENGINE_MODELS
     from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+    from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
     from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -49,47 +47,33 @@ OPTIM_WRAPPERS = Registry(
     scope='mmkd',
     locations=['mmkd.engine.cpu_amp'],
 )
+RUNNERS = Registry(
+    'runner',
+    parent=MMENGINE_RUNNERS,
+    scope='mmkd',
+    locations=['mmkd.engine.runner', 'mmkd.distillation.distill_runner'],
+)
 
-# MMEngine's table of packages whose configs mmengine.hub finds is closed.
-MODULE2PACKAGE['mmkd'] = 'mmkd'
-CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
+def type_name(config: Mapping) -> str:
+    """Return the class name that a config's ``type`` gives, as a string or a class.
 
-def find_own_configs() -> None:
-    """Has a config with ``_base_ = 'mmkd::...'`` find its base, and mean what it means.
-
-    MMEngine looks in site-packages, where an editable install has nothing, and marks
-    every part of such a base as of scope mmkd, where mmseg's EncoderDecoder is not
-    known. mmkd's configs need no mark: they name their ``default_scope`` and write
-    ``mmkd.`` before what is mmkd's.
+    Example:
+        >>> type_name(dict(type='mmkd.KDLoss')), type_name(dict(type=dict))
+        ('KDLoss', 'dict')
     """
-    find = Config._get_cfg_path
-    if hasattr(find, '__wrapped__'):
-        return
-
-    @functools.wraps(find)
-    def get_cfg_path(path: str, filename: str) -> tuple[str, str | None]:
-        package, _, config = path.partition('::')
-        if package != 'mmkd':
-            return find(path, filename)
-        if not (CONFIGS / config).is_file():
-            raise FileNotFoundError(f"'{path}': mmkd has no config '{config}'")
-        return str(CONFIGS / config), None
-
-    Config._get_cfg_path = staticmethod(get_cfg_path)
-
-
-find_own_configs()
+    kind = config.get('type')
+    return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
 
 
 def qualified(config: dict) -> dict:
-    """Copies a config whose bare ``type`` names something of mmkd's as ``mmkd.<type>``.
+    """Copy a config with its bare ``type`` written as ``mmkd.<type>``.
 
-    A bare name is looked up in the default scope (mmseg, say), not in the registry that
-    is asked.
+    MMEngine looks a bare name up in the default scope (mmseg, say), not in the registry
+    that is asked.
 
     Raises:
-        KeyError: if mmkd has no such type; names those most like it.
+        KeyError: if mmkd has no such type; suggests similar names.
 
     Example:
         >>> qualified(dict(type='KDLoss', tau=2.0))

@@ -11,9 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmkd.engine.quiet import quiet
+from mmkd.cli.console import silence_import_warnings
 
-quiet()
+silence_import_warnings()
 
 CLASSES = 5
 

@@ -9,7 +9,7 @@ import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from mmkd.engine.arguments import add_config_options
+from mmkd.cli.arguments import add_config_options
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
@@ -63,7 +63,7 @@ def load(run):
 
 def write_panel(models: dict, path: Path) -> None:
     """Draws what the networks predict for a few validation images."""
-    from mmkd.datasets.building import build_dataset
+    from mmkd.datasets.build_dataset import build_dataset
     from mmkd.visualization import draw_panel, error, maps, panel_rows, spread
 
     networks = {NETWORKS[network]: model for network, model in models.items()}
@@ -105,12 +105,12 @@ def main() -> None:
     if subprocess.run(command).returncode:
         sys.exit(1)
 
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
-    from mmkd.engine.launch import guarded
+    silence_import_warnings()
+    from mmkd.cli.console import one_line_errors
 
-    with guarded():
+    with one_line_errors():
         runs = train(args.work_dir, args.cfg_options or {})
         models = {network: load(run) for network, run in runs.items()}
         write_panel(models, args.work_dir / 'panel.png')

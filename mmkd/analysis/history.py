@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmkd.engine.run_config import read_config
+from mmkd.engine.config import read_config
 from mmkd.engine.scalars import LOGS, is_training, records, validations
 from mmkd.engine.student_config import is_distillation
 

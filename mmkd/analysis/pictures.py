@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.device import get_device
 from torch import nn
 
-from mmkd.datasets.building import build_dataset
+from mmkd.datasets.build_dataset import build_dataset
 from mmkd.deployment.network import load_student, load_teacher
 from mmkd.errors import UserError
 from mmkd.visualization import comparison, draw_panel, panel_rows, spread

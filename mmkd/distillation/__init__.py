@@ -1,4 +1,15 @@
+"""Distillation: teacher, trained model and its Runner, registered by name."""
+
+from .distill_hook import DistillHook
+from .distill_runner import DistillRunner
 from .distiller import Distiller
 from .teacher import Teacher
+from .teacher_metric_hook import TeacherMetricHook
 
-__all__ = ['Distiller', 'Teacher']
+__all__ = [
+    'DistillHook',
+    'DistillRunner',
+    'Distiller',
+    'Teacher',
+    'TeacherMetricHook',
+]

@@ -21,7 +21,7 @@ RUNS = 2  # of each candidate, the first of which warms it up
 
 @dataclass(frozen=True)
 class FastPath:
-    """How the teacher is made faster: keys of ``model.teacher``.
+    """How the teacher is made faster: keys of ``teacher``.
 
     Args:
         fuse_conv_bn: Fold each BN into the convolution before it; exact but for
@@ -45,7 +45,7 @@ class FastPath:
     def __post_init__(self) -> None:
         if self.precision not in ('fp32', *HALF, 'auto'):
             raise UserError(
-                f"model.teacher.precision must be 'fp32', 'bf16', 'fp16' or 'auto', "
+                f"teacher.precision must be 'fp32', 'bf16', 'fp16' or 'auto', "
                 f"not '{self.precision}'"
             )
 
@@ -92,7 +92,7 @@ class FastPath:
         best = _fastest(names, found, images.device)
         if best is None:
             raise UserError(
-                f"model.teacher.precision: in '{self.precision}' the teacher's outputs "
+                f"teacher.precision: in '{self.precision}' the teacher's outputs "
                 "are not finite; take 'fp32' or 'bf16'"
             )
         candidate, outputs, fast = found[best]

@@ -1,4 +1,4 @@
-"""Taps: the outputs of named modules, read while a network runs."""
+"""Taps: named modules whose outputs are recorded while a network runs."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from mmkd.errors import UserError
 
 
 class TapOutputs(dict):
-    """Tensors by tap; says why one is not there."""
+    """Outputs by tap; explains a missing one."""
 
     def __missing__(self, tap: str) -> Tensor:
         raise UserError(
@@ -21,7 +21,7 @@ class TapOutputs(dict):
 
 @contextmanager
 def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
-    """Collects what the named modules of ``model`` give while the context is open.
+    """Record the outputs of the named modules of ``model`` within this context.
 
     The hooks live no longer than the context, so a deep copy of a network (EMAHook
     makes one) never writes into another's record. A module that runs twice leaves its
@@ -59,9 +59,9 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
 
 
 def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
-    """Returns ``tap``, or the network's usual one for None, if it is a module's name.
+    """Return ``tap``, or for None the network's default, if it is a module's name.
 
-    Usual are ``decode_head.conv_seg`` of a segmentor, that of a cascade's last stage,
+    Defaults are ``decode_head.conv_seg`` of a segmentor, of a cascade its last stage's,
     and ``head.fc`` of a classifier.
 
     Raises:
@@ -75,7 +75,7 @@ def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
         found = [name for name in usual if name in names]
         if not found:
             raise UserError(
-                f'{key}: the network has none of the usual taps {", ".join(usual)}; '
+                f'{key}: the network has none of the default taps {", ".join(usual)}; '
                 'name the module whose output is the logits'
             )
         return found[0]
@@ -90,7 +90,7 @@ def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
     return tap
 
 
-def logit_width(model: nn.Module, tap: str) -> int | None:
-    """The number of classes that the module at ``tap`` gives, where it says so."""
+def num_outputs(model: nn.Module, tap: str) -> int | None:
+    """Return the number of output channels of the module at ``tap``, if it is known."""
     module = model.get_submodule(tap)
     return getattr(module, 'out_channels', getattr(module, 'out_features', None))

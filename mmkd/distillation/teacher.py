@@ -1,7 +1,7 @@
-"""The frozen network that the student learns from."""
+"""The frozen pretrained teacher."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,23 +16,24 @@ from mmkd.registry import MODELS
 
 from .fast_path import FastPath
 from .normalization import NormalizationBridge
+from .taps import record
 
-KEY = 'model.teacher'
+KEY = 'teacher'
 FAST = [field.name for field in fields(FastPath)]
 
 
 class Teacher(nn.Module):
-    """A trained network that only looks.
+    """Frozen pretrained teacher.
 
     Always in eval mode, dropout included, without gradients; run in mode ``'tensor'``,
-    so its auxiliary head, built to match the checkpoint, never works. A deep copy is
+    so its auxiliary heads, built to match the checkpoint, never run. A deep copy is
     the teacher itself.
 
     Args:
         config: ``model``, a network's config, ``checkpoint``, its weights, and the
             arguments of :class:`FastPath`: see :func:`inline_teacher`.
-        student_preprocessor: Whose images the teacher is going to be given; they are
-            normalised anew if the teacher wants them otherwise.
+        student_preprocessor: Preprocessor of the images that the teacher is given; they
+            are normalized again if the teacher expects another normalization.
 
     Raises:
         UserError: if the weights are missing or do not fit the network exactly.
@@ -57,28 +58,34 @@ class Teacher(nn.Module):
         self.eval()
 
     @torch.no_grad()
-    def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> object:
-        """Runs the network on images preprocessed for the student.
+    def outputs(
+        self, inputs: Tensor, data_samples: list | None, taps: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        """Return the outputs of some taps on images preprocessed for the student.
 
-        In its own precision, whatever autocast says.
+        In the teacher's own precision, whatever autocast says. Nothing runs without a
+        tap. The first batch decides how the fast path is taken.
         """
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self.model(self.bridge(inputs), data_samples, mode=mode)
-
-    def prepare(self, inputs: Tensor, taps: Iterable[str] = ()) -> None:
-        """Takes the fast path, once the device and a batch of images are there."""
-        if self.ready:
-            return
-        self.ready = True
+        if not taps:
+            return {}
         with torch.autocast(inputs.device.type, enabled=False):
             images = self.bridge(inputs)
-            self.model, report = self.fast_path.apply(self.model, images, taps)
-        print_log(report, logger='current')
+            if not self.ready:
+                self.ready = True
+                self.model, report = self.fast_path.apply(self.model, images, taps)
+                print_log(report, logger='current')
+            with record(self.model, taps) as outputs:
+                self.model(images, data_samples, mode='tensor')
+        return outputs
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+        """Return the predictions on images preprocessed for the student."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.model(self.bridge(inputs), data_samples, mode='predict')
 
     def train(self, mode: bool = True) -> 'Teacher':
-        """Stays in eval mode, whatever ``mode`` says."""
+        """Stay in eval mode, whatever ``mode`` says."""
         return super().train(False)
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
@@ -86,12 +93,12 @@ class Teacher(nn.Module):
 
 
 def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
-    """Puts the network that ``config`` names into a teacher's config.
+    """Replace the ``config`` path of a teacher's config by the network's config.
 
     Args:
         teacher: ``checkpoint`` and either ``config``, the path of the network's config,
             or ``model``, the config itself; arguments of :class:`FastPath`.
-        folder: Where the running config lies. A relative ``config`` is looked up there,
+        folder: Folder of the running config. A relative ``config`` is looked up there,
             then in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
@@ -123,7 +130,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
 
 
 def _read_model(path: str, folder: str | Path) -> dict:
-    """The model of a config file, able to be built under any default scope."""
+    """Return the model of a config file, to be built under any default scope."""
     found = [file for file in (Path(folder, path), Path(path)) if file.is_file()]
     if not found:
         raise UserError(
@@ -133,7 +140,7 @@ def _read_model(path: str, folder: str | Path) -> dict:
         )
     config = Config.fromfile(found[0])
     model = config.model.to_dict()
-    if 'data_preprocessor' in config:  # the Runner hands on a top-level one
+    if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
     if config.get('default_scope'):
         model.setdefault('_scope_', config.default_scope)
@@ -141,7 +148,7 @@ def _read_model(path: str, folder: str | Path) -> dict:
 
 
 def _without_pretraining(node: object) -> object:
-    """Drops ``pretrained`` and ``init_cfg``: the checkpoint overwrites them anyway."""
+    """Drop ``pretrained`` and ``init_cfg``, which the checkpoint overwrites."""
     if isinstance(node, Mapping):
         return {
             key: _without_pretraining(value)

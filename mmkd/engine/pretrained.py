@@ -1,25 +1,26 @@
-"""The files that a network begins with."""
+"""Check of the files that a network's initialization reads."""
 
 from collections.abc import Iterator, Mapping
 
 from mmkd.checkpoint import read_checkpoint
+from mmkd.registry import type_name
 
 
 def check_pretrained(model: Mapping) -> None:
-    """Raises a UserError if a file that ``init_weights`` will read cannot be read.
-
-    MMEngine would say so with a traceback that names no key.
+    """Read the files that ``init_weights`` will read, as weights only.
 
     Args:
-        model: The config of the model; a Distiller's teacher is checked elsewhere.
+        model: Config of the model.
+
+    Raises:
+        UserError: naming the config key, if a file cannot be read safely.
     """
-    student = {key: value for key, value in model.items() if key != 'teacher'}
-    for key, path in find_pretrained(student, 'model'):
+    for key, path in find_pretrained(model, 'model'):
         read_checkpoint(path, key)
 
 
 def find_pretrained(node: object, key: str) -> Iterator[tuple[str, str]]:
-    """The config keys that name such files, and the files.
+    """Find the config keys that name such files, and the files.
 
     Example:
         >>> backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth'))
@@ -27,10 +28,11 @@ def find_pretrained(node: object, key: str) -> Iterator[tuple[str, str]]:
         [('model.backbone.init_cfg.checkpoint', 'a.pth')]
     """
     if isinstance(node, Mapping):
-        kind = str(node.get('type')).rpartition('.')[2]
-        here = 'checkpoint' if kind == 'Pretrained' else 'pretrained'
-        if isinstance(node.get(here), str):
-            yield f'{key}.{here}', node[here]
+        file = 'pretrained'
+        if type_name(node) in ('Pretrained', 'PretrainedInit'):
+            file = 'checkpoint'
+        if isinstance(node.get(file), str):
+            yield f'{key}.{file}', node[file]
         for name, part in node.items():
             yield from find_pretrained(part, f'{key}.{name}')
     elif isinstance(node, list | tuple):

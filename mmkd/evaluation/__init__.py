@@ -1,5 +1,6 @@
 from mmkd import registry  # noqa: F401  first: it says which extra is missing
 
+from .class_iou_metric import ClassIoUMetric
 from .fidelity_metric import FidelityMetric
 
-__all__ = ['FidelityMetric']
+__all__ = ['ClassIoUMetric', 'FidelityMetric']

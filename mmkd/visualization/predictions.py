@@ -29,7 +29,7 @@ def panel_rows(
     Args:
         networks: mmseg's segmentors by name, in eval mode, of the same classes.
         dataset: One of mmseg's, or around one, whose pipeline loads labels: see
-            :func:`mmkd.datasets.building.build_dataset`.
+            :func:`mmkd.datasets.build_dataset.build_dataset`.
         indices: Which of its images.
         teacher: Name of the network from which the others' KL is measured, at
             temperature 1; of none, if there is no network of that name. Default

@@ -17,9 +17,9 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmkd.datasets.checked import CheckedDataset
+from mmkd.datasets.checked_dataset import CheckedDataset
 from mmkd.engine import launch, run_config
-from mmkd.engine.blame import naming_keys
+from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
 from tests.test_tools.conftest import write_camvid
 

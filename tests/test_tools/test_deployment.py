@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmkd.deployment.network import Deployable, load_student
 from mmkd.deployment.onnx_file import EXPORTER
-from mmkd.engine.run_config import read_config
+from mmkd.engine.config import read_config
 from tests.test_tools.test_bad_input import error_of
 
 EXPORT = 'deployment/export_onnx.py'

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import path as osp
 from pathlib import Path
 
-from mmkd.engine.arguments import add_config_options
+from mmkd.cli.arguments import add_config_options
 from mmkd.errors import UserError
 
 
@@ -119,7 +119,7 @@ def load(args: argparse.Namespace, config: Mapping) -> dict:
     from mmengine.device import get_device
 
     from mmkd.deployment.network import load_student, load_teacher
-    from mmkd.engine.run_config import read_config
+    from mmkd.engine.config import read_config
 
     networks = dict(teacher=load_teacher(config, needed=True))
     if args.alone:
@@ -130,8 +130,8 @@ def load(args: argparse.Namespace, config: Mapping) -> dict:
 
 
 def compare(args: argparse.Namespace) -> None:
-    from mmkd.datasets.building import build_dataset
-    from mmkd.engine.run_config import read_config
+    from mmkd.datasets.build_dataset import build_dataset
+    from mmkd.engine.config import read_config
     from mmkd.visualization import (
         comparison,
         draw_panel,
@@ -172,12 +172,12 @@ def main() -> None:
     args = parse_args()
 
     # After the arguments, so that --help answers at once.
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
-    from mmkd.engine.launch import guarded
+    silence_import_warnings()
+    from mmkd.cli.console import one_line_errors
 
-    with guarded():
+    with one_line_errors():
         compare(args)
 
 

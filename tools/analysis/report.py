@@ -29,15 +29,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
+    silence_import_warnings()
     from mmkd.analysis.pictures import draw_pictures
     from mmkd.analysis.report import build
     from mmkd.analysis.study import gather
-    from mmkd.engine.launch import guarded
+    from mmkd.cli.console import one_line_errors
 
-    with guarded():
+    with one_line_errors():
         study = gather(args.work_dirs, args.baseline, args.metric)
         out = args.out or args.work_dirs[0] / 'report'
         out.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from mmkd.engine.arguments import add_config_options
+from mmkd.cli.arguments import add_config_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +47,7 @@ TEACHER = 'model.teacher.'
 
 def distils(config: str) -> bool:
     """Whether a config has a teacher."""
-    from mmkd.engine.run_config import read_config
+    from mmkd.engine.config import read_config
 
     return 'teacher' in read_config(config).model
 
@@ -102,16 +102,16 @@ def show(rows: list[dict[str, object]], metric: str) -> None:
 def main() -> None:
     args = parse_args()
 
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
+    silence_import_warnings()
     from mmkd.analysis.statistics import summarize
-    from mmkd.engine.launch import guarded
+    from mmkd.cli.console import one_line_errors
     from mmkd.engine.run_queue import RunQueue
     from mmkd.engine.runs import Run
     from mmkd.errors import UserError
 
-    with guarded():
+    with one_line_errors():
         runs, options = {}, args.cfg_options or {}
         distilling = {config: distils(config) for config in args.configs}
         lost = [key for key in options if key.startswith(TEACHER)]

@@ -8,7 +8,7 @@ classes, height, width). The file is written if onnxruntime gives mmseg's labels
 import argparse
 from pathlib import Path
 
-from mmkd.engine.arguments import add_config_options
+from mmkd.cli.arguments import add_config_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def export(args: argparse.Namespace) -> None:
     from mmkd.deployment import agreement, network, onnx_file
     from mmkd.deployment.side_by_side import side_by_side
     from mmkd.deployment.writing import write
-    from mmkd.engine.run_config import read_config
+    from mmkd.engine.config import read_config
     from mmkd.engine.student_config import is_distillation
 
     onnx_file.check_extra()
@@ -96,12 +96,12 @@ def main() -> None:
     args = parse_args()
 
     # After the arguments, so that --help answers at once.
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
-    from mmkd.engine.launch import guarded
+    silence_import_warnings()
+    from mmkd.cli.console import one_line_errors
 
-    with guarded():
+    with one_line_errors():
         export(args)
 
 

@@ -82,12 +82,12 @@ def main() -> None:
     args = parse_args()
 
     # After the arguments, so that --help answers at once.
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
-    from mmkd.engine.launch import guarded
+    silence_import_warnings()
+    from mmkd.cli.console import one_line_errors
 
-    with guarded():
+    with one_line_errors():
         convert(args.src, args.dst, args.network)
     print(f'{args.dst} holds a {args.network}')
 

@@ -7,7 +7,7 @@ DIR/README.md, a model card."""
 import argparse
 from pathlib import Path
 
-from mmkd.engine.arguments import add_config_options
+from mmkd.cli.arguments import add_config_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,14 +31,14 @@ def main() -> None:
     args = parse_args()
 
     # After the arguments, so that --help answers at once.
-    from mmkd.engine.quiet import quiet
+    from mmkd.cli.console import silence_import_warnings
 
-    quiet()
+    silence_import_warnings()
+    from mmkd.cli.console import one_line_errors
     from mmkd.deployment.publish import publish
-    from mmkd.engine.launch import guarded
-    from mmkd.engine.run_config import read_config
+    from mmkd.engine.config import read_config
 
-    with guarded():
+    with one_line_errors():
         config = read_config(args.config, args.cfg_options)
         path = publish(config, args.checkpoint, args.out, args.format)
     print(f'{path}, with student.py and README.md beside it')

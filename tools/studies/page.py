@@ -14,8 +14,7 @@ from mmkd.analysis.figures import draw_runs
 from mmkd.analysis.report import spread
 from mmkd.analysis.statistics import summarize
 from mmkd.analysis.trials import Trial, Trials
-from mmkd.engine.launch import guarded
-from mmkd.engine.quiet import quiet
+from mmkd.cli.console import one_line_errors, silence_import_warnings
 from mmkd.errors import UserError
 
 DPI = 130
@@ -97,8 +96,8 @@ def study(
     parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
     parser.add_argument('--draw', action='store_true', help='train nothing')
     args = parser.parse_args()
-    quiet()
-    with guarded():
+    silence_import_warnings()
+    with one_line_errors():
         for stage in stages:
             if not args.draw:
                 trials.complete(stage(trials), args.jobs)

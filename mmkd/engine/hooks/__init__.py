@@ -1,17 +1,22 @@
-from .check_data_hook import CheckDataHook
+"""Hooks of the robust runtime, registered by name."""
+
+from mmkd.engine.checkpoint_hook import SafeCheckpointHook
+
+from .broadcast_buffers_hook import BroadcastBuffersHook
+from .deterministic_hook import DeterministicHook
 from .finite_hook import FiniteHook
 from .last_validation_hook import LastValidationHook
 from .memory_hook import MemoryHook
-from .panel_hook import PanelHook
-from .position_seed_hook import PositionSeedHook
 from .save_on_signal_hook import SaveOnSignalHook
+from .skipped_samples_hook import SkippedSamplesHook
 
 __all__ = [
-    'CheckDataHook',
+    'BroadcastBuffersHook',
+    'DeterministicHook',
     'FiniteHook',
     'LastValidationHook',
     'MemoryHook',
-    'PanelHook',
-    'PositionSeedHook',
+    'SafeCheckpointHook',
     'SaveOnSignalHook',
+    'SkippedSamplesHook',
 ]

@@ -1,4 +1,4 @@
-"""No step is ever taken on numbers that are not finite."""
+"""Guard against NaN and infinite gradients."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,20 +19,20 @@ PATIENCE = 20
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """Stops a run whose loss or gradient is NaN or infinite, or leaves out the step.
+    """Stop a run, or leave out the step, where the gradient is not finite.
 
-    A Distiller brings one that stops. The weights are never touched by such a gradient:
-    the optimiser is given none, on all processes alike, since DDP has made the gradient
-    one; and a Distiller's is NaN wherever a loss or a network's logits are not finite.
-    What is needed to look at it is written to the work_dir, as
-    ``nonfinite_iter_<n>_rank_<r>.pth``, three times at most: the batch, the names of
-    its images, the losses, both networks' logits and the student's weights. It costs
-    one norm of the gradient, for which a GPU is waited for before each step.
+    The optimizer never sees such a gradient, on any process: DDP averages the
+    gradients, so that one process's NaN is everyone's. A loss that is not finite also
+    stops the run. What is needed to find the cause is saved in the work_dir, as
+    ``nonfinite_iter_<n>_rank_<r>.pth``, at most three times: the batch, the names of
+    its images, the losses, the weights, and the tensors that the model keeps in a dict
+    ``recorded``, if it has one: of a distillation, both networks' logits. The cost is
+    one norm of the gradient, for which a GPU is synchronized before each step.
 
     Args:
-        action: ``'stop'``, or ``'skip'``, which goes on with the next batch; BN's
-            statistics are then put back as well (an average of the weights counts the
-            step nonetheless). After 20 steps in a row that were left out, it stops.
+        action: ``'stop'``, or ``'skip'``, which continues with the next batch and
+            restores BN's statistics (an average of the weights still counts the step).
+            After 20 left-out steps in a row, it stops. Default ``'stop'``.
 
     Example:
         >>> custom_hooks = [dict(type='mmkd.FiniteHook', action='skip')]
@@ -50,16 +50,16 @@ class FiniteHook(Hook):
         self.buffers: list[torch.Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Looks at each gradient before the optimiser does."""
+        """Check each gradient before the optimizer uses it."""
         wrapper = runner.optim_wrapper
         several = isinstance(wrapper, OptimWrapperDict)
         for each in wrapper.optim_wrappers.values() if several else [wrapper]:
             each.optimizer.register_step_pre_hook(self._check)
 
     def _check(self, optimizer: torch.optim.Optimizer, *args: object) -> None:
-        """Takes the gradient away if it is not finite: no weight then moves."""
+        """Drop the gradient if it is not finite, so that no weight changes."""
         if getattr(optimizer, 'found_inf', None) is not None:
-            return  # a fused one, which leaves out what a GradScaler tells it to
+            return  # fused: a GradScaler tells it which steps to skip
         self.due = True
         gradients = [
             parameter.grad
@@ -72,7 +72,7 @@ class FiniteHook(Hook):
             optimizer.zero_grad(set_to_none=True)
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Keeps BN's statistics, which the forward pass moves."""
+        """Keep BN's statistics, which the forward pass changes."""
         if self.action == 'skip':
             self.buffers = [buffer.clone() for buffer in runner.model.buffers()]
 
@@ -83,9 +83,9 @@ class FiniteHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Says what is not finite; stops, or goes on without the step."""
+        """Report what is not finite; stop, or continue without the step."""
         outputs = outputs or {}
-        # With a GradScaler the optimiser never hears of such a gradient.
+        # With a GradScaler the optimizer never gets such a gradient.
         if not self.left_out and finite(outputs.get('loss')):
             if self.due:
                 self.in_a_row, self.due = 0, False
@@ -102,9 +102,10 @@ class FiniteHook(Hook):
                 torch.save(evidence(model, data_batch, outputs), path)
                 what += f'; see {path}'
         if self.action == 'stop' or self.in_a_row >= PATIENCE:
+            step = 'the step was not taken. ' if self.left_out else ''
             raise UserError(
-                f'{what}; the step was not taken. Lower the learning rate or the '
-                "loss's weight, warm it up longer, or leave out such steps with "
+                f'{what}; {step}Lower the learning rate or the '
+                "loss's weight, use a longer warm-up, or leave out such steps with "
                 "custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')]"
             )
         runner.logger.warning(f'{what}; the step is left out')
@@ -114,13 +115,13 @@ class FiniteHook(Hook):
 
 
 def finite(value: object) -> bool:
-    """Whether all of it is; what is no number is."""
+    """Return True if all values are finite, or if it holds no numbers."""
     value = torch.as_tensor(value) if isinstance(value, float) else value
     return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
 
 
 def describe(outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor]) -> str:
-    """Which losses, and which of the networks' logits, are not finite."""
+    """Name the losses and recorded tensors that are not finite."""
     bad = [name for name, value in outputs.items() if not finite(value)]
     parts = [f'{name} is {float(outputs[name]):.3g}' for name in bad if name != 'loss']
     if not bad:
@@ -141,7 +142,7 @@ def describe(outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor])
 def evidence(
     model: torch.nn.Module, batch: dict | None, outputs: Mapping | None
 ) -> dict:
-    """What is needed to look at it, as plain tensors and text."""
+    """Collect what is needed to find the cause, as plain tensors and text."""
     batch = batch if isinstance(batch, dict) else {}
     samples = batch.get('data_samples') or []
     return dict(

@@ -1,4 +1,4 @@
-"""A run that was stopped in its last validation still gets it."""
+"""Last validation of a run that was killed in it."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -8,16 +8,16 @@ from mmkd.registry import HOOKS
 
 @HOOKS.register_module()
 class LastValidationHook(Hook):
-    """Validates a resumed run that has nothing left to train.
+    """Validate a resumed run that has nothing left to train.
 
-    Its last checkpoint is written before its last validation. A run that was killed
+    The last checkpoint is written before the last validation. A run that was killed
     between the two would resume, train nothing and end without a result.
     """
 
     priority = 'LOWEST'  # when all other hooks are ready
 
     def before_train(self, runner: Runner) -> None:
-        """Validates, if the last iteration or epoch is done already."""
+        """Validate if the last iteration or epoch is done already."""
         # An epoch that is begun again adds to the iterations, beyond max_iters.
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             over = runner.epoch >= runner.max_epochs

@@ -4,8 +4,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmkd.datasets.positions import random_numbers_kept
-from mmkd.distillation.distill_hook import distiller_of
+from mmkd.datasets.position_seeding import random_numbers_kept
+from mmkd.engine.runner import Runner as R
 from mmkd.errors import UserError
 from mmkd.registry import HOOKS
 from mmkd.visualization import comparison, image_path, panel_pixels, panel_rows, spread

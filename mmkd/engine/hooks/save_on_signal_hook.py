@@ -1,4 +1,4 @@
-"""Nothing is lost when a scheduler ends the job."""
+"""Checkpoint on the signals by which schedulers end a job."""
 
 import signal
 
@@ -14,12 +14,12 @@ AGREE_EVERY = 10  # iterations
 
 @HOOKS.register_module()
 class SaveOnSignalHook(Hook):
-    """Saves a checkpoint and leaves on SIGTERM or SIGUSR1, after the iteration.
+    """Save a checkpoint and exit on SIGTERM or SIGUSR1, after the iteration.
 
     Schedulers send one of them some time before they kill. The processes agree on the
-    iteration, since all must save in the same one; as that waits for the device, they
-    do so at every tenth. The exit status is 128 plus the signal's number, and
-    ``--resume`` goes on from there.
+    iteration, since all must save in the same one; as that synchronizes the device,
+    they do so at every tenth. The exit status is 128 plus the signal's number, and
+    ``--resume`` continues from there.
     """
 
     priority = 'LOWEST'
@@ -33,7 +33,7 @@ class SaveOnSignalHook(Hook):
         self.received = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Takes the signals over for the training."""
+        """Install the signal handlers."""
         self.previous = {
             number: signal.signal(number, self._note) for number in self.signals
         }
@@ -42,7 +42,7 @@ class SaveOnSignalHook(Hook):
         self.received = number
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Saves and leaves, if any process was told to."""
+        """Save and exit if any process has received a signal."""
         if get_world_size() > 1 and not self.every_n_train_iters(runner, AGREE_EVERY):
             return
         received = torch.tensor(self.received)
@@ -57,17 +57,17 @@ class SaveOnSignalHook(Hook):
                 save_now(runner, hook)
                 barrier()  # whoever leaves first has torchrun end the others
                 break
-        runner.logger.info(f'{name}: leaving; go on with --resume')
+        runner.logger.info(f'{name}: exiting; rerun with --resume')
         raise SystemExit(128 + number)
 
     def after_train(self, runner: Runner) -> None:
-        """Gives the signals back."""
+        """Restore the signal handlers."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
 
 def save_now(runner: Runner, hook: CheckpointHook) -> None:
-    """Has the run's CheckpointHook save amid its interval."""
+    """Save a checkpoint within the interval of the run's CheckpointHook."""
     step = runner.iter + 1
     if hook.by_epoch:  # not to overwrite the checkpoint of the epoch before
         step = f'{runner.epoch}_iter_{step}'

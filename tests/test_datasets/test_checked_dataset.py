@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from mmkd.datasets.checked import CheckedDataset, compare
+from mmkd.datasets.checked_dataset import CheckedDataset, compare
 from mmkd.datasets.image_files import CorruptFileError, image_size
 from mmkd.errors import UserError
 

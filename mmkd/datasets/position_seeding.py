@@ -1,7 +1,7 @@
 """Randomness as a function of the position in the stream of samples.
 
-What a sample looks like then depends neither on how many samples its worker has made
-before, nor on how many workers there are, nor on whether the run was interrupted.
+The augmentation of a sample then depends neither on the samples that its worker made
+before, nor on the number of workers, nor on whether the run was interrupted.
 """
 
 import random
@@ -11,16 +11,18 @@ from itertools import count
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Sampler
 
-from mmkd.datasets.wrapping import WrappedDataset, with_dataset
+from mmkd.datasets.wrapped_dataset import WrappedDataset
 from mmkd.errors import UserError
 
 
 def seed_by(*numbers: int, devices: bool = False) -> None:
-    """Seeds Python's, NumPy's and PyTorch's generators with a mix of some numbers.
+    """Seed the generators of Python, NumPy and PyTorch with a mix of some numbers.
 
-    Those of the GPUs, which takes ten times as long, only with ``devices``.
+    Args:
+        numbers: Integers >= 0.
+        devices: Also seed the GPUs' generators, which takes ten times as long.
 
     Example:
         >>> seed_by(0, 7)
@@ -38,7 +40,7 @@ def seed_by(*numbers: int, devices: bool = False) -> None:
 
 @contextmanager
 def random_numbers_kept() -> Iterator[None]:
-    """Has what runs within not move the random numbers of what follows.
+    """Restore all random number generators at the end of this context.
 
     Example:
         >>> seed_by(0, 7)
@@ -59,69 +61,63 @@ def random_numbers_kept() -> Iterator[None]:
 
 
 class PositionBatchSampler(Sampler):
-    """Says beside each index of a batch at which epoch and position it stands.
+    """Batches of ``(index, *seeds, epoch, position)`` for :class:`PositionDataset`.
 
     Args:
-        batch_sampler: Gives the indices; its ``sampler`` may have ``set_epoch``.
-        endless: Whether to begin the next epoch by itself, as loops do that count
-            iterations.
+        batch_sampler: Yields the indices; its ``sampler`` may have ``set_epoch``.
+        seeds: Seeds of the stream as a whole: the run's seed and the rank.
+
+    Attributes:
+        endless: Start the next epoch without end, as loops that count iterations do.
+        epoch: The epoch to yield, unless endless.
+        done: Batches to leave out of the next iteration; none of them is loaded.
     """
 
-    def __init__(self, batch_sampler: Sampler, endless: bool) -> None:
+    def __init__(self, batch_sampler: Sampler, seeds: tuple[int, ...]) -> None:
         self.batch_sampler = batch_sampler
         self.sampler = getattr(batch_sampler, 'sampler', None)
-        self.endless = endless
+        self.seeds = seeds
+        self.endless = False
         self.epoch = 0
         self.done = 0
 
     def __len__(self) -> int:
         return len(self.batch_sampler)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        """Leaves out the first ``done`` batches, once; none of them is loaded."""
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         left_out, self.done = self.done, 0
         for epoch in count() if self.endless else [self.epoch]:
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
             position = 0
             for batch in self.batch_sampler:
-                places = count(position)
+                positions = range(position, position + len(batch))
                 position += len(batch)
                 if left_out:
                     left_out -= 1
                     continue
-                yield [(i, epoch, p) for i, p in zip(batch, places, strict=False)]
+                yield [
+                    (index, *self.seeds, epoch, place)
+                    for index, place in zip(batch, positions, strict=True)
+                ]
             if not position:
                 raise UserError(
-                    'train_dataloader: there is not one batch in an epoch; lower '
+                    'train_dataloader: there is no batch in an epoch; lower '
                     'batch_size, or set drop_last=False'
                 )
 
 
 class PositionDataset(WrappedDataset):
-    """A data set whose samples' random numbers depend on their position alone.
+    """Dataset whose samples' random numbers depend on their position alone.
+
+    Indexed as :class:`PositionBatchSampler` does, or by a plain index, without seeding.
 
     Args:
-        dataset: Whose attributes this one has too.
-        seeds: What the stream as a whole depends on: the run's seed and the rank.
+        dataset: The dataset to wrap; its attributes are available here.
     """
 
-    def __init__(self, dataset: Dataset, seeds: tuple[int, ...]) -> None:
-        super().__init__(dataset)
-        self.seeds = seeds
-
-    def __getitem__(self, place: tuple[int, int, int]) -> object:
-        index, *position = place
-        seed_by(*self.seeds, *position)
-        return self.dataset[index]
-
-
-def by_position(
-    loader: DataLoader, seeds: tuple[int, ...], endless: bool
-) -> DataLoader:
-    """A loader of the same batches, with randomness by position."""
-    return with_dataset(
-        loader,
-        PositionDataset(loader.dataset, seeds),
-        PositionBatchSampler(loader.batch_sampler, endless),
-    )
+    def __getitem__(self, place: tuple[int, ...] | int) -> object:
+        if isinstance(place, tuple):
+            place, *numbers = place
+            seed_by(*numbers)
+        return self.dataset[place]

@@ -1,55 +1,29 @@
-"""Checkpoints that a kill or a full disk cannot spoil."""
+"""Checkpoints that survive kills and full disks, and the one to resume from."""
 
-import os
 import re
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmkd.errors import UserError
+from mmkd.registry import HOOKS
 
-# Of checkpoints that a run can go on from; the best ones have no optimiser's state.
+# Checkpoints to resume from; those of save_best have no optimizer state.
 RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
 
 
-class AtomicBackend(LocalBackend):
-    """Writes a file whole or not at all: beside it first, then in its place."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes bytes.
-
-        Raises:
-            UserError: if they cannot be written; what was there before stays.
-        """
-        path = Path(filepath)
-        new = path.with_name(f'.{path.name}.new')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                new.unlink()
-            raise UserError(
-                f"work_dir: '{path}' cannot be written: {error.strerror}; earlier "
-                'checkpoints are as they were: mend that, and go on with --resume'
-            ) from error
-
-
+@HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's, but an outdated checkpoint goes after the new one is there."""
+    """MMEngine's CheckpointHook that removes an old checkpoint after the new is saved.
+
+    With :meth:`mmkd.Runner.save_checkpoint`, which writes atomically, at least one
+    complete checkpoint exists at any moment.
+    """
 
     def before_train(self, runner: Runner) -> None:
-        """Also clears away what a kill has left half written."""
+        """Remove partial files that a kill has left."""
         super().before_train(runner)
         if is_main_process() and '://' not in self.out_dir:
             for path in Path(self.out_dir).glob('.*.pth.new'):
@@ -90,18 +64,13 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.remove(path)
 
 
-def save_safely() -> None:
-    """Puts both in the place of MMEngine's, under their names in the registries."""
-    register_backend('local', AtomicBackend, force=True, prefixes='')
-    HOOKS.register_module(name='CheckpointHook', module=SafeCheckpointHook, force=True)
-
-
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint that a run goes on from: the last one that is complete.
+    """Return the checkpoint to resume from: the last complete one.
 
-    ``last_checkpoint`` names it, unless the run was killed between the two. Leftovers
-    of a longer run before it in the same folder do not count. If none is complete, it
-    is the one that is named: to begin anew is not what was asked for.
+    ``last_checkpoint`` names it, unless the run was killed between writing the two.
+    Checkpoints of an earlier, longer run in the same folder do not count. If none is
+    complete, return the one that is named, so that resuming fails and does not silently
+    start from scratch.
     """
     note = Path(work_dir, 'last_checkpoint')
     last = Path(note.read_text().strip() if note.is_file() else '')
@@ -116,7 +85,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
 
 
 def _is_later(path: Path, last: Path) -> bool:
-    """By its number and by the clock: copied files have any time."""
+    """Compare numbers and modification times: copied files have any time."""
     numbers = [
         [int(number) for number in re.findall(r'\d+', each.stem)]
         for each in (last, path)

@@ -15,7 +15,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import HOOKS
 
-from mmkd.engine.saving import SafeCheckpointHook, latest_checkpoint, save_safely
+from mmkd.engine.checkpoint_hook import (
+    SafeCheckpointHook,
+    latest_checkpoint,
+    save_safely,
+)
 from mmkd.errors import UserError
 
 
@@ -51,7 +55,7 @@ def test_killed_while_writing(tmp_path):
     code = f"""
         import os, signal
         from pathlib import Path
-        from mmkd.engine.saving import AtomicBackend
+        from mmkd.engine.checkpoint_hook import AtomicBackend
         def killed(descriptor):
             os.kill(os.getpid(), signal.SIGKILL)
         AtomicBackend().put(b'old', {str(path)!r})

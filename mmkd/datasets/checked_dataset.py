@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmkd.datasets.image_files import CorruptFileError, image_size
-from mmkd.datasets.wrapping import WrappedDataset
+from mmkd.datasets.wrapped_dataset import WrappedDataset
 from mmkd.errors import UserError
 
 

@@ -1,25 +1,25 @@
-"""The data set that a config describes."""
+"""Dataset of a config, built outside of a Runner."""
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmkd.engine.run_config import check_data
 from mmkd.errors import UserError
 from mmkd.registry import DATASETS
 
-from .checked import CheckedDataset
+from .check_folders import check_folders
+from .checked_dataset import CheckedDataset
 
 
 def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
-    """Builds the data set of a config's ``<split>_dataloader``.
+    """Build the dataset of a config's ``<split>_dataloader``.
 
     Args:
-        config: Of a run.
+        config: Config of a training or test.
         split: ``'train'``, ``'val'`` or ``'test'``, the default.
 
     Raises:
-        UserError: if there is none, or its folders are not there; a sample that cannot
-            be made names its files.
+        UserError: if there is none or its folders do not exist; a sample that cannot
+            be loaded names its files.
 
     Example:
         >>> config = Config.fromfile(CONFIG)  # doctest: +SKIP
@@ -28,7 +28,6 @@ def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
     key = f'{split}_dataloader'
     if 'dataset' not in (config.get(key) or {}):
         raise UserError(f'{key}: the config describes no such data')
-    check_data(config, split)
-    scope = config.get('default_scope', 'mmseg')
-    with DefaultScope.overwrite_default_scope(scope):
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
+        check_folders(config[key].dataset, f'{key}.dataset')
         return CheckedDataset(DATASETS.build(config[key].dataset))

@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from mmkd.engine.blame import naming_keys
+from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
 
 THINGS = Registry('thing')

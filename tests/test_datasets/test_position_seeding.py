@@ -9,7 +9,7 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler, worker_init_fn
 from torch.utils.data import DataLoader, Dataset
 
-from mmkd.datasets.positions import by_position
+from mmkd.datasets.position_seeding import by_position
 from mmkd.errors import UserError
 
 

@@ -1,0 +1,60 @@
+"""Command-line arguments that several commands share, as in mmseg."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config and the options that training and testing share."""
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    add_config_options(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes (default: there is one process)',
+    )
+    # Old launchers pass the local rank as an option; MMEngine reads the environment.
+    parser.add_argument(
+        '--local_rank', '--local-rank', action=_LocalRank, help=argparse.SUPPRESS
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config keys, as key=value; a list is key="[a,b]" or key=a,b',
+    )
+
+
+def run_config(args: argparse.Namespace) -> Config:
+    """Read the config of the arguments, with launcher, overrides and work_dir.
+
+    The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``.
+
+    Raises:
+        UserError: see :func:`mmkd.engine.config.read_config`.
+    """
+    from mmkd.engine.config import read_config
+
+    config = read_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    if args.work_dir is not None:
+        config.work_dir = args.work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return config
+
+
+class _LocalRank(argparse.Action):
+    """Put the local rank into the environment, unless it is there."""
+
+    def __call__(self, parser, namespace, value, option_string=None) -> None:
+        os.environ.setdefault('LOCAL_RANK', value)

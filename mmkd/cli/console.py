@@ -1,0 +1,60 @@
+"""Console behavior of the commands: one-line errors, no import warnings."""
+
+import errno
+import io
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
+
+from mmkd.errors import UserError
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def silence_import_warnings() -> None:
+    """Silence what mmcv, mmseg and mmpretrain print when they are imported.
+
+    To be called before importing them. Messages of a run stay.
+    """
+    for module in ('mmcv', 'mmengine', 'mmseg', 'mmpretrain'):
+        warnings.filterwarnings('ignore', module=rf'{module}(\.|$)')
+    warnings.filterwarnings('ignore', category=DeprecationWarning)
+    warnings.filterwarnings('ignore', category=FutureWarning)
+    if find_spec('mmseg') is not None:
+        with redirect_stdout(io.StringIO()):  # it prints what it could not import
+            import_module('mmseg.datasets')
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print a UserError as one line, without a traceback, and exit with status 1.
+
+    At the end the process group is destroyed: threads of a group that still run when
+    the interpreter ends may abort it.
+    """
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        what = f"'{error.filename}'" if error.filename else 'the work_dir'
+        sys.exit(
+            f'error: {what}: {error.strerror}; free some space, or choose another '
+            '--work-dir; checkpoints are intact: rerun with --resume'
+        )
+    except SystemExit:  # on a signal, on all processes together
+        _destroy_process_group()
+        raise
+    _destroy_process_group()
+
+
+def _destroy_process_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

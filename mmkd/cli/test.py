@@ -1,0 +1,51 @@
+"""Evaluate a network, a distilled one without its teacher."""
+
+import argparse
+
+from .arguments import add_run_arguments, run_config
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument('checkpoint', help='path or URL of the weights')
+    parser.add_argument('--out', help='folder to write the predictions to')
+    parser.add_argument('--show', action='store_true', help='show predictions')
+    parser.add_argument('--show-dir', help='folder to write painted images to')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that --show shows an image'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation (flips and scales)'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    from mmengine.config import Config
+
+    from mmkd.engine.config import enable_tta, enable_visualization
+    from mmkd.engine.config_errors import naming_keys
+    from mmkd.engine.runner import Runner
+
+    with one_line_errors():
+        config = run_config(args)
+        # Without its file name, as which the Runner would overwrite the training's.
+        config = Config(config.to_dict())
+        config.load_from, config.resume = args.checkpoint, False
+        if args.show or args.show_dir:
+            enable_visualization(config, args.show, args.show_dir, args.wait_time)
+        if args.tta:
+            enable_tta(config)
+        if args.out is not None:
+            config.test_evaluator.update(output_dir=args.out, keep_results=True)
+        with naming_keys(config):
+            Runner.from_cfg(config).test()

@@ -1,0 +1,116 @@
+"""Train a network, or distill one."""
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_run_arguments, run_config
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument(
+        '--teacher',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='distill from this teacher; needs --method, unless the config has losses',
+    )
+    parser.add_argument(
+        '--method',
+        help='distillation losses: a name under configs/methods, such as bdd_ls or '
+        'cifar100/kd, or the path of such a file',
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='continue from the last complete checkpoint in the work-dir, if any',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in automatic mixed precision'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    from mmengine.registry import RUNNERS
+
+    from mmkd.engine.config import enable_amp
+    from mmkd.engine.config_errors import naming_keys
+
+    with one_line_errors():
+        config = run_config(args)
+        if args.method:
+            add_method(config, args.method)
+        if args.teacher:
+            path, checkpoint = args.teacher
+            config.teacher = dict(
+                config=str(Path(path).resolve()), checkpoint=checkpoint
+            )
+        check_distillation(config)
+        if args.resume:
+            config.resume = True
+            if not (args.cfg_options or {}).get('load_from'):
+                config.load_from = None
+        if args.amp:
+            enable_amp(config)
+        config.setdefault('runner_type', 'mmkd.Runner')
+        with naming_keys(config):
+            RUNNERS.build(config).train()
+
+
+def add_method(config, method: str) -> None:
+    """Merge a method file into a config.
+
+    Raises:
+        UserError: for an unknown method; suggests similar names.
+    """
+    from difflib import get_close_matches
+
+    from mmengine.config import Config
+
+    from mmkd.engine.config import CONFIGS
+    from mmkd.errors import UserError
+
+    folder = CONFIGS / 'methods'
+    path = Path(method)
+    if path.suffix != '.py':
+        path = folder / f'{method}.py'
+    if not path.is_file():
+        files = sorted(folder.rglob('*.py'))
+        names = [str(file.relative_to(folder).with_suffix('')) for file in files]
+        near = get_close_matches(method, names, n=3, cutoff=0.4) or names
+        raise UserError(
+            f"--method: there is no '{method}'; did you mean {' or '.join(near)}?"
+        )
+    for key, value in Config.fromfile(path).items():
+        config[key] = value
+
+
+def check_distillation(config) -> None:
+    """Raise a UserError if a config has one key of a distillation, but not another."""
+    from mmkd.errors import UserError
+    from mmkd.registry import type_name
+
+    given = {key: bool(config.get(key)) for key in ('teacher', 'distill_losses')}
+    runner = type_name(dict(type=config.get('runner_type', 'Runner')))
+    distills = runner not in ('Runner', 'None')
+    fixes = dict(
+        teacher='add teacher=dict(config=..., checkpoint=...), or --teacher',
+        distill_losses='add distill_losses, or choose a method with --method',
+    )
+    for key, fix in fixes.items():
+        if not given[key] and (distills or any(given.values())):
+            raise UserError(f'{key}: a distillation needs it; {fix}')
+    if any(given.values()) and not distills:
+        raise UserError(
+            "runner_type: it must be 'mmkd.DistillRunner' for teacher and "
+            'distill_losses to have an effect'
+        )

@@ -1,0 +1,106 @@
+"""Errors about unknown keys and types, with the config key they are about."""
+
+import inspect
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from mmengine import registry as mmengine_registry
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
+
+from mmkd.errors import UserError
+
+# Messages of Python about an argument, and of a registry about a type.
+UNKNOWN_ARGUMENT = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
+UNKNOWN_TYPE = r'(\S+) is not in the \S+ registry'
+
+
+@contextmanager
+def naming_keys(config: Config) -> Iterator[None]:
+    """Turn errors about an unknown key or type of a config into ones that name it.
+
+    Args:
+        config: The config; an error about nothing in it passes unchanged.
+
+    Raises:
+        UserError: naming the key, with a similar name where there is one.
+    """
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        message = _explain(str(error.args[0]) if error.args else '', config)
+        if not message or not _is_from_building(error):
+            raise
+        raise UserError(message) from error
+
+
+def _explain(message: str, config: Config) -> str:
+    """Return what is wrong with which key; '' if it is about nothing in the config."""
+    entries = list(walk(config.to_dict()))
+    if found := re.match(UNKNOWN_ARGUMENT, message):
+        owner, name = found.groups()
+        keys = [key for key, _ in entries if key.split('.')[-1] == name]
+        what = f'unknown key of {owner}'
+        nodes = dict(entries)
+        parents = [nodes.get(key.rpartition('.')[0]) for key in keys]
+        names = set().union(*(_arguments(parent, owner, config) for parent in parents))
+        if near := get_close_matches(name, names, n=1):
+            what += f'; did you mean {near[0]}?'
+    elif found := re.match(UNKNOWN_TYPE, message):
+        name = found[1]
+        keys = [
+            key
+            for key, value in entries
+            if value == name and key.split('.')[-1] == 'type'
+        ]
+        what = f"unknown type '{name}'; is custom_imports missing a module?"
+    else:
+        keys = []
+    return f'{" or ".join(keys)}: {what}' if keys else ''
+
+
+def walk(node: object, key: str = '') -> Iterator[tuple[str, object]]:
+    """Yield every dotted key of a config and its value.
+
+    Example:
+        >>> list(walk(dict(a=[dict(b=1)])))
+        [('a', [{'b': 1}]), ('a.0', {'b': 1}), ('a.0.b', 1)]
+    """
+    parts = ()
+    if isinstance(node, Mapping):
+        parts = node.items()
+    elif isinstance(node, list | tuple):
+        parts = enumerate(node)
+    for name, part in parts:
+        place = f'{key}.{name}' if key else str(name)
+        yield place, part
+        yield from walk(part, place)
+
+
+def _arguments(node: object, owner: str, config: Config) -> set[str]:
+    """Return the arguments of the class ``owner`` that a node of a config describes."""
+    kind = node.get('type') if isinstance(node, Mapping) else None
+    registries = (
+        x for x in vars(mmengine_registry).values() if isinstance(x, Registry)
+    )
+    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        kinds = [kind] if isinstance(kind, type) else []
+        for each in registries if isinstance(kind, str) else ():
+            with each.switch_scope_and_registry(None) as registry:
+                kinds.append(registry.get(kind))
+    return {
+        name
+        for kind in kinds
+        if getattr(kind, '__name__', None) == owner
+        for parent in kind.__mro__
+        for name in inspect.signature(parent.__init__).parameters
+    }
+
+
+def _is_from_building(error: Exception) -> bool:
+    """Return True for an error while a config was built; amid a run it is a bug."""
+    calls = traceback.extract_tb(error.__traceback__)
+    return any(call.name.startswith('build') for call in calls)

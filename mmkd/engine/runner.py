@@ -1,0 +1,259 @@
+"""MMEngine's Runner with a robust runtime, for any training."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import CheckpointHook
+from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop
+from mmengine.runner import Runner as MMEngineRunner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmkd.checkpoint import (
+    check_fit,
+    read_checkpoint,
+    state_and_meta,
+    weights_only_by_default,
+)
+from mmkd.datasets.check_folders import check_folders
+from mmkd.datasets.checked_dataset import CheckedDataset
+from mmkd.datasets.position_seeding import PositionBatchSampler, PositionDataset
+from mmkd.datasets.wrapped_dataset import with_dataset
+from mmkd.engine.atomic_file import write_atomically
+from mmkd.engine.checkpoint_hook import latest_checkpoint
+from mmkd.engine.hooks.deterministic_hook import position_seeds
+from mmkd.engine.num_classes import check_num_classes, segmentation_head
+from mmkd.engine.pretrained import check_pretrained
+from mmkd.errors import UserError
+from mmkd.registry import RUNNERS, type_name
+
+SPLITS = ('train', 'val', 'test')
+
+
+@RUNNERS.register_module()
+class Runner(MMEngineRunner):
+    """MMEngine's Runner with a robust runtime.
+
+    * Deterministic resume: on a CPU bit-identical, see :class:`DeterministicHook`.
+    * Atomic checkpoints; ``resume=True`` takes the last complete one.
+    * Checkpoints are read as weights only: an untrusted file runs no code.
+    * A step whose gradient is NaN is never taken, see :class:`FiniteHook`.
+    * Folders, files and labels of the data are checked, with errors that name them.
+    * A class of a segmentation's IoU is a metric of its own, ``IoU/<class>``.
+    * Several processes train without a GPU, by gloo.
+    * A network is evaluated only with all of its weights.
+
+    ``runner_type = 'mmkd.Runner'`` in a config selects it under any train.py; mmkd's
+    own tools use it by default.
+    """
+
+    own_hooks = (
+        'FiniteHook',
+        'MemoryHook',
+        'DeterministicHook',
+        'SaveOnSignalHook',
+        'LastValidationHook',
+        'SkippedSamplesHook',
+        'BroadcastBuffersHook',
+    )
+
+    @property
+    def network(self) -> nn.Module:
+        """The module that the config's ``model`` describes, out of DDP's wrapper."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up the processes, with gloo where there is no GPU.
+
+        Raises:
+            UserError: for a launcher that needs a GPU, or more processes than GPUs.
+        """
+        if self._launcher == 'pytorch' and get_device() == 'cpu':
+            # MMEngine's own initialization asks for a GPU first.
+            timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
+            torch.distributed.init_process_group(
+                'gloo', timeout=timedelta(seconds=timeout)
+            )
+        elif self._launcher == 'pytorch':
+            processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+            check_processes(processes, torch.cuda.device_count())
+        elif self._launcher != 'none' and get_device() == 'cpu':
+            raise UserError(
+                f'--launcher {self._launcher} needs a GPU; on CPUs use '
+                'tools/dist_train.sh (--launcher pytorch)'
+            )
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, on CPUs too."""
+        if self.distributed and get_device() == 'cpu':
+            model = revert_sync_batchnorm(model)
+            if model_wrapper_cfg is None:
+                model_wrapper_cfg = dict(
+                    broadcast_buffers=False,
+                    find_unused_parameters=self.cfg.get(
+                        'find_unused_parameters', False
+                    ),
+                )
+            model_wrapper_cfg = {'device_ids': None, **model_wrapper_cfg}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_hooks(
+        self,
+        default_hooks: dict | None = None,
+        custom_hooks: list | None = None,
+    ) -> None:
+        """Register the config's hooks and, unless it has them, ``own_hooks``.
+
+        MMEngine's CheckpointHook is built as :class:`SafeCheckpointHook`.
+        """
+        default_hooks = dict(default_hooks or {})
+        checkpoint = default_hooks.get('checkpoint', {'type': CheckpointHook})
+        if isinstance(checkpoint, dict) and type_name(checkpoint) == 'CheckpointHook':
+            safe = dict(checkpoint, type='mmkd.SafeCheckpointHook')
+            default_hooks['checkpoint'] = safe
+        super().register_hooks(default_hooks, custom_hooks)
+        present = {type(hook).__name__ for hook in self.hooks}
+        for name in self.own_hooks:
+            if name not in present:
+                self.register_hook(dict(type=f'mmkd.{name}'))
+
+    def build_dataloader(
+        self,
+        dataloader: DataLoader | dict,
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+    ) -> DataLoader:
+        """Build a loader whose samples are checked and, in training, position-seeded.
+
+        Raises:
+            UserError: if a folder does not exist, or the network has too few classes.
+        """
+        found = (s for s in SPLITS if getattr(self, f'_{s}_dataloader') is dataloader)
+        split = next(found, 'test')
+        if isinstance(dataloader, dict) and isinstance(dataloader['dataset'], dict):
+            check_folders(dataloader['dataset'], f'{split}_dataloader.dataset')
+        loader = super().build_dataloader(dataloader, seed, diff_rank_seed)
+        if split != 'train':
+            return with_dataset(loader, CheckedDataset(loader.dataset))
+        check_num_classes(self.network, loader.dataset)
+        head = segmentation_head(self.network)
+        dataset = CheckedDataset(
+            loader.dataset,
+            getattr(head, 'num_classes', None),
+            getattr(head, 'ignore_index', 255),
+            skip=bool(self.cfg.get('skip_corrupt')),
+        )
+        batches = PositionBatchSampler(loader.batch_sampler, position_seeds(self))
+        return with_dataset(loader, PositionDataset(dataset), batches)
+
+    def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
+        """Build an evaluator whose IoUMetric also gives the IoU of each class."""
+        if isinstance(evaluator, dict) and type_name(evaluator) == 'IoUMetric':
+            evaluator = dict(evaluator, type='mmkd.ClassIoUMetric')
+        elif isinstance(evaluator, list | tuple):
+            evaluator = [
+                dict(metric, type='mmkd.ClassIoUMetric')
+                if isinstance(metric, dict) and type_name(metric) == 'IoUMetric'
+                else metric
+                for metric in evaluator
+            ]
+        return super().build_evaluator(evaluator)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """Build the optimizer.
+
+        Raises:
+            UserError: for MMEngine's mixed precision without a GPU.
+        """
+        is_config = isinstance(optim_wrapper, dict)
+        amp = is_config and type_name(optim_wrapper) == 'AmpOptimWrapper'
+        if amp and get_device() == 'cpu':
+            raise UserError(
+                'optim_wrapper.type: AmpOptimWrapper needs a GPU; on a CPU train '
+                "in bf16 with 'mmkd.CpuAmpOptimWrapper' (--amp)"
+            )
+        return super().build_optim_wrapper(optim_wrapper)
+
+    def _init_model_weights(self) -> None:
+        """Initialize the weights; pretrained files are read as weights only.
+
+        Raises:
+            UserError: if a file that ``init_cfg`` or ``pretrained`` names cannot be
+                read safely.
+        """
+        check_pretrained(self.cfg.get('model') or {})
+        with weights_only_by_default():
+            super()._init_model_weights()
+
+    def load_or_resume(self) -> None:
+        """Load or resume; of the work_dir's checkpoints the last complete one.
+
+        A run without a checkpoint starts from scratch.
+        """
+        if self._resume and self._load_from is None:
+            latest = latest_checkpoint(self.work_dir)
+            self._resume = latest is not None
+            self._load_from = str(latest) if latest else None
+        super().load_or_resume()
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: object = 'cpu',
+        strict: bool = False,
+        revise_keys: list = [(r'^module\.', '')],  # noqa: B006  as MMEngine's
+    ) -> dict:
+        """Load a checkpoint, as weights only; ``map_location`` is always the CPU.
+
+        Raises:
+            UserError: if it cannot be read safely or, to evaluate, lacks weights.
+        """
+        training = isinstance(self._train_loop, BaseLoop)
+        key = 'load_from' if training else 'checkpoint'
+        checkpoint = read_checkpoint(filename, key)
+        state, meta = state_and_meta(checkpoint, filename, key)
+        meta.pop('config', None)  # MMEngine would run it as a program
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if not training:
+            network = self.network
+            if isinstance(network, BaseTTAModel):
+                network = network.module
+            check_fit(network, state, f"checkpoint: '{filename}'", allow_extra=True)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(
+        self, out_dir: str, filename: str, *args: object, **kwargs: object
+    ) -> None:
+        """Save a checkpoint, whole or not at all where ``out_dir`` is a local folder.
+
+        Raises:
+            UserError: if it cannot be written; earlier checkpoints stay.
+        """
+        if '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with write_atomically(Path(out_dir, filename)) as new:
+            super().save_checkpoint(out_dir, new.name, *args, **kwargs)
+
+
+def check_processes(processes: int, gpus: int) -> None:
+    """Raise a UserError for more processes on a machine than it has GPUs."""
+    if processes > gpus:
+        raise UserError(
+            f'--launcher pytorch: {processes} processes, but this machine has {gpus} '
+            f'GPUs (that CUDA_VISIBLE_DEVICES shows); start dist_train.sh with {gpus}'
+        )
