@@ -108,10 +108,34 @@ def teacher_config(tmp_path):
 
 @pytest.fixture
 def distiller_config(teacher_config):
-    """A whole Distiller's config; tests change what they are about."""
+    """Keys of a distillation's config; tests change what they are about."""
     return dict(
-        type='mmkd.Distiller',
-        student=network(),
+        model=network(),
         teacher=teacher_config,
         distill_losses=dict(loss_kd=dict(type='KDLoss')),
+    )
+
+
+def build_distiller(config, initialize=True):
+    """Build a Distiller as DistillRunner does, with its teacher for training."""
+    from mmkd.distillation import Distiller
+    from mmkd.registry import MODELS
+
+    student = MODELS.build(Config(dict(model=config['model'])).model)
+    distiller = Distiller(student, config['teacher'], config['distill_losses'])
+    if initialize:
+        distiller.init_weights()
+    return distiller
+
+
+def build_runner(config, **arguments):
+    """Build a DistillRunner of a distillation's keys and a Runner's arguments."""
+    from mmkd import DistillRunner
+
+    keys = {key: config[key] for key in ('teacher', 'distill_losses')}
+    return DistillRunner(
+        model=Config(dict(model=config['model'])).model,
+        cfg=copy.deepcopy(keys),
+        default_scope='mmseg',
+        **arguments,
     )

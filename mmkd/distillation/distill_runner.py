@@ -92,12 +92,15 @@ class DistillRunner(Runner):
             built = super().build_optim_wrapper(optim_wrapper)
         finally:
             self.model = distiller
-        learned = list(self.distiller.distill_losses.parameters())
+        learned = dict(self.distiller.distill_losses.named_parameters())
         if learned and isinstance(built, OptimWrapperDict):
             raise UserError(
                 'optim_wrapper: a loss that learns needs a single optimizer, but '
                 f'there are several ({", ".join(built.keys())})'
             )
         if learned:
-            built.optimizer.add_param_group(dict(params=learned))
+            group = dict(params=list(learned.values()))
+            if 'param_names' in built.optimizer.param_groups[0]:  # all groups or none
+                group['param_names'] = [f'distill_losses.{name}' for name in learned]
+            built.optimizer.add_param_group(group)
         return built

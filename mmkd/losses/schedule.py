@@ -62,10 +62,9 @@ class WeightSchedule:
 
     def check(self, progress: Progress) -> None:
         """Raise a ValueError if the schedule does not fit the length of the run."""
-        for name in ('warmup', 'stop'):
-            duration = getattr(self, name)
-            if duration is not None:
-                check_fits(duration, self.by_epoch, progress, f'schedule.{name}')
+        check_fits(self.warmup, self.by_epoch, progress, 'schedule.warmup')
+        if self.stop is not None:  # one after the end of the run has no effect
+            check_unit(self.stop, self.by_epoch, progress, 'schedule.stop')
 
 
 def check_duration(duration: float, name: str) -> None:
@@ -79,22 +78,27 @@ def check_duration(duration: float, name: str) -> None:
         )
 
 
-def check_fits(duration: float, by_epoch: bool, progress: Progress, name: str) -> None:
-    """Raise a ValueError unless a run has the unit of a duration and lasts as long."""
-    if isinstance(duration, float) or not duration:
-        return
-    if by_epoch and progress.max_epochs is None:
+def check_unit(duration: float, by_epoch: bool, progress: Progress, name: str) -> None:
+    """Raise a ValueError for epochs in a run that counts none."""
+    counts_epochs = by_epoch and duration and not isinstance(duration, float)
+    if counts_epochs and progress.max_epochs is None:
         raise ValueError(
             f'{name}: by_epoch=True, but this run counts iterations; give a fraction '
             'of the run, or iterations with by_epoch=False'
         )
+
+
+def check_fits(duration: float, by_epoch: bool, progress: Progress, name: str) -> None:
+    """Raise a ValueError unless a run has the unit of a duration and lasts as long."""
+    check_unit(duration, by_epoch, progress, name)
     length = progress.max_epochs if by_epoch else progress.max_iterations
-    if length is not None and duration > length:
-        unit = 'epochs' if by_epoch else 'iterations'
-        raise ValueError(
-            f'{name}: {duration} {unit} are more than the {length} of the run; '
-            'shorten it, or give a fraction of the run such as 0.05'
-        )
+    if isinstance(duration, float) or length is None or duration <= length:
+        return
+    unit = 'epochs' if by_epoch else 'iterations'
+    raise ValueError(
+        f'{name}: {duration} {unit} are more than the {length} of the run; shorten '
+        'it, or give a fraction of the run such as 0.05'
+    )
 
 
 def elapsed(

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from mmengine.runner import Runner
 
-from mmkd.checkpoint import only_weights
+from mmkd.checkpoint import load_safely
 from mmkd.errors import UserError
-from tests.conftest import build, network, random_batch
+from tests.conftest import build, build_runner, network, random_batch
 
 
 class Images(torch.utils.data.Dataset):
@@ -39,8 +38,8 @@ def run(distiller_config, tmp_path):
     )
 
     def train(epochs, name, resume=False):
-        runner = Runner(
-            model=distiller_config,
+        runner = build_runner(
+            distiller_config,
             work_dir=str(tmp_path),
             train_dataloader=dict(
                 dataset=Images(),
@@ -52,11 +51,9 @@ def run(distiller_config, tmp_path):
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
             default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
             resume=resume,
-            default_scope='mmseg',
             experiment_name=f'{tmp_path.name}_{name}',
         )
-        with only_weights():
-            runner.train()
+        runner.train()
         return runner
 
     return train
@@ -78,8 +75,8 @@ def test_what_a_loss_learns_is_logged(run):
 
 def test_epochs_in_a_run_that_counts_none(distiller_config, tmp_path):
     distiller_config['distill_losses'] = dict(loss_kd=dict(type='CTKDLoss'))
-    runner = Runner(
-        model=distiller_config,
+    runner = build_runner(
+        distiller_config,
         work_dir=str(tmp_path),
         train_dataloader=dict(
             dataset=Images(),
@@ -89,35 +86,56 @@ def test_epochs_in_a_run_that_counts_none(distiller_config, tmp_path):
         ),
         train_cfg=dict(by_epoch=False, max_iters=2),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
-        default_scope='mmseg',
         experiment_name=f'{tmp_path.name}_iterations',
     )
-    with pytest.raises(UserError, match=r'loss_kd.by_epoch: .* set by_epoch=False'):
+    with pytest.raises(UserError, match=r'loss_kd.warmup: by_epoch=True, but this run'):
         runner.train()
 
 
 def test_what_a_loss_learns_is_beside_the_plain_student(run, tmp_path):
-    runner = run(1, 'first')
+    runner = run(2, 'first')
     theta = runner.model.distill_losses['loss_kd'].theta.detach()
     assert theta != 1.0
-    with only_weights():
-        saved = torch.load(tmp_path / 'epoch_1.pth')
+    saved = load_safely(tmp_path / 'epoch_2.pth')
     build(network()).load_state_dict(saved['state_dict'], strict=True)
     assert saved['distill_losses'] == {'loss_kd.theta': theta}
-    students = len(list(runner.model.student.parameters()))
-    assert len(saved['optimizer']['param_groups'][0]['params']) == students + 1
+    students, learned = saved['optimizer']['param_groups']
+    assert len(students['params']) == len(list(runner.network.parameters()))
+    assert len(learned['params']) == 1
+
+
+def test_a_learned_parameter_missing_from_the_checkpoint(run, tmp_path):
+    run(2, 'first')
+    saved = load_safely(tmp_path / 'epoch_2.pth')
+    del saved['distill_losses']
+    torch.save(saved, tmp_path / 'epoch_2.pth')
+    with pytest.raises(UserError, match=r'^distill_losses\.loss_kd\.theta: the chec'):
+        run(3, 'again', resume=True)
+
+
+@pytest.mark.parametrize(
+    ('change', 'says'),
+    [
+        (dict(schedule=dict(warmup=9, by_epoch=True)), 'schedule.warmup: 9 epochs'),
+        (dict(schedule=dict(warmup=9)), 'schedule.warmup: 9 iterations are more'),
+        (dict(warmup=9), 'warmup: 9 epochs are more than the 2 of the run'),
+    ],
+)
+def test_a_warmup_longer_than_the_run(run, distiller_config, change, says):
+    distiller_config['distill_losses']['loss_kd'].update(change)
+    with pytest.raises(UserError, match=rf'^distill_losses\.loss_kd\.{says}'):
+        run(2, 'long')
 
 
 def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
     torch.manual_seed(1)
-    run(1, 'first')
-    with only_weights():
-        saved = torch.load(tmp_path / 'epoch_1.pth')
-    runner = run(1, 'again', resume=True)  # there is nothing left to do
-    assert runner.epoch == 1
+    run(2, 'first')
+    saved = load_safely(tmp_path / 'epoch_2.pth')
+    runner = run(2, 'again', resume=True)  # there is nothing left to do
+    assert runner.epoch == 2
     losses = runner.model.distill_losses.state_dict()
     assert losses == saved['distill_losses']
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, saved['state_dict'][name]), name
-    run(2, 'on', resume=True)
-    assert (tmp_path / 'epoch_2.pth').exists()
+    run(3, 'on', resume=True)
+    assert (tmp_path / 'epoch_3.pth').exists()

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
-from mmkd.registry import MODELS
-from tests.conftest import build, network, random_batch
+from tests.conftest import build, build_distiller, network, random_batch
 from tests.test_tools.conftest import preload
 
 LOSSES = {
@@ -27,17 +25,14 @@ LOSSES = {
     'dist': dict(type='DISTLoss'),
 }
 OVER_POSITIONS = ['kd', 'bdd-ls', 'dkd', 'ctkd', 'cwd']
-AT_ONCE = dict(schedule=dict(warmup=0))
 
 
 def make(config, loss):
     """A Distiller with frozen BN and without dropout."""
     config = copy.deepcopy(config)
-    config['distill_losses'] = dict(loss_kd={**LOSSES[loss], **AT_ONCE})
+    config['distill_losses'] = dict(loss_kd=LOSSES[loss])
     torch.manual_seed(0)
-    distiller = MODELS.build(Config(dict(model=config)).model)
-    distiller.init_weights()
-    return distiller.eval()
+    return build_distiller(config).eval()
 
 
 def batch_of(ignored):
@@ -96,8 +91,7 @@ def config(tmp_path_factory):
     checkpoint = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
     torch.save(dict(state_dict=state, meta={}), checkpoint)
     return dict(
-        type='mmkd.Distiller',
-        student=network(),
+        model=network(),
         teacher=dict(model=teacher, checkpoint=str(checkpoint)),
     )
 
@@ -153,7 +147,7 @@ def test_teacher_is_never_sent(config, in_two):
     """Nor are its gradients: what goes round is of the student's size."""
     student, teacher = (
         8 * sum(parameter.numel() for parameter in build(network).parameters())
-        for network in (config['student'], config['teacher']['model'])
+        for network in (config['model'], config['teacher']['model'])
     )
     sent = max(sent for found in in_two for _, sent in found.values())
     assert student < sent < teacher / 2

@@ -9,14 +9,12 @@ from mmengine.registry import DefaultScope
 
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import MODELS
-from tests.conftest import random_batch
+from tests.conftest import build_distiller, random_batch
 
 
 def make(config):
     torch.manual_seed(0)
-    distiller = MODELS.build(Config(dict(model=config)).model)
-    distiller.init_weights()
-    return distiller.eval()
+    return build_distiller(config).eval()
 
 
 def predict(distiller, batch, compares=True):
@@ -42,8 +40,7 @@ def classifiers(tmp_path):
         checkpoint = tmp_path / 'classifier.pth'
         torch.save(dict(state_dict=teacher.state_dict(), meta={}), checkpoint)
         yield dict(
-            type='mmkd.Distiller',
-            student=config,
+            model=config,
             teacher=dict(model=config, checkpoint=str(checkpoint)),
             distill_losses=dict(loss_kd=dict(type='KDLoss')),
         )
@@ -53,7 +50,7 @@ def test_maps_at_the_labels_size(distiller_config):
     distiller = make(distiller_config)
     batch = random_batch(3)
     alone, both = (predict(distiller, batch, compares) for compares in (False, True))
-    theirs = distiller.teacher_predict(
+    theirs = distiller.teacher.predict(
         **distiller.data_preprocessor(copy.deepcopy(batch), False)
     )
     assert 'teacher_logits' not in alone[0]
@@ -77,7 +74,7 @@ def test_vectors_of_the_taps(classifiers):
     batch = dict(inputs=inputs, data_samples=samples)
     alone, both = (predict(distiller, batch, compares) for compares in (False, True))
     with torch.no_grad():
-        expected = distiller.student(inputs), distiller.teacher(inputs)
+        expected = distiller.student(inputs), distiller.teacher.model(inputs)
     for index, (before, after) in enumerate(zip(alone, both, strict=True)):
         assert torch.equal(after.pred_score, before.pred_score)
         assert torch.equal(after.student_logits, expected[0][index])

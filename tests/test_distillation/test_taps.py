@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmkd.distillation.taps import find_tap, logit_width, record
+from mmkd.distillation.taps import find_tap, num_outputs, record
 from mmkd.errors import UserError
 
 
@@ -90,8 +90,8 @@ def test_offers_the_nearest_names(tap, offered):
         find_tap(Net(conv_seg()), tap, 'key')
 
 
-def test_logit_width():
+def test_num_outputs():
     net = Net(conv_seg(width=7))
-    assert logit_width(net, 'decode_head.conv_seg') == 7
-    assert logit_width(nn.Sequential(nn.Conv2d(2, 6, 1)), '0') == 6
-    assert logit_width(nn.Sequential(nn.ReLU()), '0') is None
+    assert num_outputs(net, 'decode_head.conv_seg') == 7
+    assert num_outputs(nn.Sequential(nn.Conv2d(2, 6, 1)), '0') == 6
+    assert num_outputs(nn.Sequential(nn.ReLU()), '0') is None

@@ -31,7 +31,7 @@ def test_inlines_a_config_file(config_file):
 def test_finds_the_file_beside_the_running_config(config_file, monkeypatch):
     config = dict(config='teacher.py', checkpoint='x.pth')
     inline_teacher(config, config_file.parent)
-    with pytest.raises(UserError, match=r"model\.teacher\.config: 'teacher\.py'"):
+    with pytest.raises(UserError, match=r"teacher\.config: 'teacher\.py'"):
         inline_teacher(config)
     monkeypatch.chdir(config_file.parent)
     inline_teacher(config)
@@ -45,7 +45,7 @@ def test_inlining_twice_changes_nothing(config_file):
 @pytest.mark.parametrize(
     ('teacher', 'says'),
     [
-        (dict(config='a.py'), r'model\.teacher\.checkpoint: .*path or URL'),
+        (dict(config='a.py'), r'teacher\.checkpoint: .*path or URL'),
         (dict(checkpoint='a.pth'), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', model={}), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', cfg='a'), 'unknown key cfg'),
@@ -58,7 +58,7 @@ def test_refuses(teacher, says):
 
 def test_refuses_weights_of_another_network(teacher_config):
     teacher_config['model'] = network(width=8)
-    with pytest.raises(UserError, match=r'model\.teacher\.checkpoint: .*another shape'):
+    with pytest.raises(UserError, match=r'teacher\.checkpoint: .*another shape'):
         Teacher(teacher_config, SegDataPreProcessor())
 
 

@@ -3,11 +3,9 @@
 import copy
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from mmkd.registry import MODELS
-from tests.conftest import random_batch
+from tests.conftest import build_distiller, random_batch
 
 
 def curve(config, impl):
@@ -18,11 +16,9 @@ def curve(config, impl):
         standardize=True,
         divergence='BalancedKL',
         resolution='label',
-        schedule=dict(warmup=0),
     )
     torch.manual_seed(0)
-    distiller = MODELS.build(Config(dict(model=config)).model)
-    distiller.init_weights()
+    distiller = build_distiller(config)
     distiller.double().train()
     optimizer = torch.optim.SGD(distiller.parameters(), 0.05, momentum=0.9)
     wrapper, found = OptimWrapper(optimizer), []

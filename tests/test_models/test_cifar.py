@@ -14,7 +14,7 @@ from mmkd.models import (
     CIFARWideResNet,
 )
 
-CIFAR100 = Path(__file__).parents[3] / 'configs/cifar100'
+CIFAR100 = Path(__file__).parents[2] / 'configs/cifar100'
 RECIPE = '_1xb64-240e_cifar100.py'
 PARAMETERS = {
     'resnet20': 278324,

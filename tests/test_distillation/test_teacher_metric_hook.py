@@ -1,19 +1,16 @@
 """A run whose validation looks at both networks."""
 
-import copy
 import json
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.runner import Runner
-from tests.test_engine.test_distill_hook import Images as RandomImages
 
-from mmkd.checkpoint import only_weights
-from mmkd.engine.hooks import DistillHook
+from mmkd.distillation import TeacherMetricHook
 from mmkd.registry import MODELS
-from tests.conftest import CLASSES
+from tests.conftest import CLASSES, build_runner
+from tests.test_distillation.test_distill_hook import Images as RandomImages
 
 IOU = dict(type='IoUMetric', iou_metrics=['mIoU'])
 FIDELITY = dict(type='mmkd.FidelityMetric')
@@ -39,8 +36,8 @@ def run(distiller_config, tmp_path):
     """Trains for some epochs of two iterations, with a validation after each."""
 
     def train(epochs, evaluator, resume=False):
-        runner = Runner(
-            model=copy.deepcopy(distiller_config),
+        runner = build_runner(
+            distiller_config,
             work_dir=str(tmp_path),
             train_dataloader=loader(),
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
@@ -52,11 +49,9 @@ def run(distiller_config, tmp_path):
             test_evaluator=evaluator,
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
             resume=resume,
-            default_scope='mmseg',
             experiment_name=f'{tmp_path.name}_{epochs}',
         )
-        with only_weights():
-            runner.train()
+        runner.train()
         return runner
 
     return train
@@ -105,7 +100,7 @@ def test_each_validation_knows_both(run, distiller_config, tmp_path):
 def test_the_teacher_is_measured_once(run, monkeypatch):
     first = run(1, [IOU, FIDELITY])
     with monkeypatch.context() as patch:
-        patch.setattr(DistillHook, '_log_teacher', None)
+        patch.setattr(TeacherMetricHook, '_measure', None)
         runner = run(2, [IOU, FIDELITY], resume=True)
     assert runner.epoch == 2
     assert logged(runner, 'teacher/mIoU') == logged(first, 'teacher/mIoU')
