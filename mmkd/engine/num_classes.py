@@ -21,6 +21,7 @@ def check_num_classes(network: nn.Module, dataset: object) -> None:
     stage = f'.{len(heads) - 1}' if isinstance(heads, nn.ModuleList) else ''
     raise UserError(
         f'model.decode_head{stage}.num_classes: {classes}, but '
-        f'train_dataloader.dataset has {len(names)} classes; set it to {len(names)}, also in auxiliary_head, or '
-        'choose among the classes with the metainfo of the datasets'
+        f'train_dataloader.dataset has {len(names)} classes; set it to {len(names)}, '
+        'also in auxiliary_head, or choose among the classes with the metainfo of the '
+        'datasets'
     )

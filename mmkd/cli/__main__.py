@@ -1,0 +1,5 @@
+"""Run the console command: ``python -m mmkd.cli``."""
+
+from . import main
+
+main()
