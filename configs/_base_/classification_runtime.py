@@ -1,6 +1,3 @@
-# Makes `type='mmkd.…'` known to any launcher, MMPretrain's own included.
-custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
-
 default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

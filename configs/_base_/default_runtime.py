@@ -1,6 +1,3 @@
-# Makes `type='mmkd.…'` known to any launcher, MMSegmentation's own included.
-custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
-
 default_scope = 'mmseg'
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -1,23 +1,8 @@
-_base_ = './student.py'
-model = dict(
-    _delete_=True,
-    type='mmkd.Distiller',
-    student=_base_.model,
-    teacher=dict(
-        config='{{ fileDirname }}/teacher.py',
-        checkpoint='work_dirs/teacher/iter_400.pth',
-    ),
-    # BDD + LS as its two papers have it: with this, the results in README.md were made.
-    distill_losses=dict(
-        loss_kd=dict(
-            type='KDLoss',
-            tau=0.5,
-            standardize=True,
-            divergence=dict(type='BalancedKL'),
-            loss_weight=4.0,
-            resolution='tap',
-            schedule=dict(warmup=60),
-        )
-    ),
-)
+# BDD + LS with the temperature, weight and warm-up of the results in README.md.
+_base_ = [
+    './student.py',
+    '../methods/bdd_ls.py',
+    '../_base_/teachers/pspnet_r18quarter_street-scenes.py',
+]
+distill_losses = dict(loss_kd=dict(tau=0.5, loss_weight=4.0, schedule=dict(warmup=60)))
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]

@@ -1,8 +1,7 @@
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
-    # Here and not at the top level: the Runner would hand a top-level one to whatever
-    # `model` is, the distiller included. A derived config adds `size`, its crop.
+    # A derived config adds `size`, its crop.
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],

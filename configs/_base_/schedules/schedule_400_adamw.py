@@ -1,5 +1,5 @@
-# For studies of many runs, on a CPU: in so few iterations the student alone gets further
-# with AdamW than with SGD (docs/studies/camvid.md).
+# For studies of many runs on a CPU: in so few iterations the baseline gets further with
+# AdamW than with SGD.
 _base_ = './schedule_150.py'
 optim_wrapper = dict(optimizer=dict(lr=0.005))
 _base_.param_scheduler[1].end = 400

@@ -1,0 +1,11 @@
+# MLKD's strong view of an image: distorted, and a part of it erased.
+strong = [
+    dict(
+        type='RandAugment',
+        policies='timm_increasing',
+        num_policies=2,
+        magnitude_level=10,
+        magnitude_std='inf',
+    ),
+    dict(type='RandomErasing', erase_prob=1.0, min_area_ratio=0.0, max_area_ratio=0.25),
+]

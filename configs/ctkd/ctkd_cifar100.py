@@ -1,8 +1,0 @@
-_base_ = '../_base_/pairs/cifar100.py'
-work_dir = f'work_dirs/{{ fileBasenameNoExtension }}/{_base_.pair}'
-model = dict(
-    student=dict(head=dict(loss=dict(loss_weight=0.1))),
-    distill_losses=dict(
-        loss_ctkd=dict(type='mmkd.CTKDLoss', warmup=10, loss_weight=0.9)
-    ),
-)

@@ -1,8 +1,0 @@
-_base_ = '../_base_/pairs/imagenet.py'
-work_dir = f'work_dirs/{{ fileBasenameNoExtension }}/{_base_.pair}'
-model = dict(
-    student=dict(head=dict(loss=dict(loss_weight=0.5))),
-    distill_losses=dict(
-        loss_ctkd=dict(type='mmkd.CTKDLoss', warmup=5, loss_weight=0.5)
-    ),
-)

@@ -1,8 +1,0 @@
-_base_ = '../_base_/pairs/imagenet.py'
-work_dir = f'work_dirs/{{ fileBasenameNoExtension }}/{_base_.pair}'
-model = dict(
-    student=dict(head=dict(loss=dict(loss_weight=0.5))),
-    distill_losses=dict(
-        loss_kd=dict(type='mmkd.KDLoss', tau=2.0, standardize=True, loss_weight=9.0)
-    ),
-)

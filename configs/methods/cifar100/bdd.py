@@ -1,0 +1,11 @@
+# The paper's settings were not available: kd.py's tau, and its weight shared by the two
+# halves. Cross entropy weighs 0.1 beside it. Untested.
+runner_type = 'mmkd.DistillRunner'
+distill_losses = dict(
+    loss_kd=dict(
+        type='KDLoss',
+        tau=4.0,
+        divergence=dict(type='BalancedKL', forward_weight=1.0, reverse_weight=1.0),
+        loss_weight=0.45,
+    )
+)
