@@ -4,7 +4,7 @@
 # * z at tau is the raw logits at tau * 3, so tau 0.33 corresponds to kd.py's tau 1;
 # * the gradient is weight * tau / std * (q - p), so weight std / tau = 3 / 0.33 = 9
 #   gives a student of the same std kd.py's gradient.
-# The std of a fresh head is a hundredth of that, hence the warm-up of the weight.
+# A fresh head's std is about 0.01, hence the warm-up of the weight.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,5 +1,5 @@
-# CTKD's range and curriculum with LSKD's weight of 9; cross entropy weighs 0.1 beside
-# it. The warm-up of the weight is mmkd's, see lskd.py.
+# CTKD's published range and curriculum, LSKD's weight of 9; cross entropy weighs 0.1
+# beside it. The warm-up of the weight is mmkd's, see lskd.py.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(
