@@ -28,15 +28,19 @@ def write_random_weights(config, path):
 
 def write_images(dataset, size, folder):
     """Fill the folders that a dataset's config names with two images of noise."""
-    defaults = DATASETS.get(dataset.type)(lazy_init=True, **dataset)
+    built = DATASETS.build(dict(**dataset, lazy_init=True))
     rng = np.random.default_rng(0)
-    for key, suffix in (('img_path', 'img_suffix'), ('seg_map_path', 'seg_map_suffix')):
+    for key, kind, shape in (
+        ('img_path', 'img_suffix', (*size, 3)),
+        ('seg_map_path', 'seg_map_suffix', size),
+    ):
         place = folder / dataset.data_prefix[key]
         place.mkdir(parents=True)
-        shape = (*size, 3) if key == 'img_path' else size
+        suffixes = getattr(built, kind)
+        suffix = suffixes if isinstance(suffixes, str) else suffixes[-1]
         for name in 'ab':
             pixels = rng.integers(0, 11, shape, dtype=np.uint8)
-            Image.fromarray(pixels).save(place / f'{name}{getattr(defaults, suffix)}')
+            Image.fromarray(pixels).save(place / f'{name}{suffix}')
 
 
 @pytest.mark.parametrize('scale', SCALES)
