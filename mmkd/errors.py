@@ -1,14 +1,14 @@
-"""The errors a user can mend."""
+"""Errors that a user can fix."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Something in a config, file or data set is not as it should be.
+    """Invalid config, file or dataset.
 
-    The message is one line that names the config key or file and the likely mend; the
-    tools print it without a traceback.
+    The message is one line that names the config key or file and the likely fix; the
+    commands print it without a traceback.
     """
 
     def __str__(self) -> str:
@@ -18,7 +18,7 @@ class UserError(ValueError):
 
 @contextmanager
 def needs_openmmlab() -> Iterator[None]:
-    """Has an import that fails say which extra is missing."""
+    """Name the missing extra if an import within this context fails."""
     try:
         yield
     except ImportError as error:

@@ -1,3 +1,5 @@
+"""Datasets and collate functions, registered by name."""
+
 from mmkd.errors import needs_openmmlab
 
 with needs_openmmlab():

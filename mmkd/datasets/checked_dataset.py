@@ -1,4 +1,4 @@
-"""A data set that says which of its files is wrong, and how."""
+"""Dataset whose errors name the files of a sample."""
 
 import logging
 import traceback
@@ -15,20 +15,21 @@ from mmkd.errors import UserError
 
 
 class CheckedDataset(WrappedDataset):
-    """A data set whose errors name the files of the sample and the likely mend.
+    """Dataset whose errors name the files of the sample and the likely fix.
 
-    Image and label are compared when a sample is first made, on whichever worker; the
-    values of its label each time, before they reach a GPU that could not name them.
+    The sizes of image and label are compared when a sample is first loaded, on
+    whichever worker; the values of its label each time, before they reach a GPU, whose
+    errors name no file.
 
     Args:
-        dataset: Of MMEngine's kind, whose ``get_data_info`` tells the files.
-        classes: How many classes the network has; None leaves labels unchecked.
-        ignore_index: The label of pixels that do not count.
-        skip: Whether the next readable sample stands in for one whose image or label
-            is corrupt. The same one in each run, so that runs can be repeated.
+        dataset: A dataset of MMEngine's, whose ``get_data_info`` names the files.
+        classes: Number of classes of the network; None leaves labels unchecked.
+        ignore_index: The label of ignored pixels.
+        skip: Replace a sample whose image or label is corrupt by the next readable
+            one, the same in each run, so that runs can be repeated. Default False.
 
     Raises:
-        UserError: instead of whatever making a sample raises.
+        UserError: instead of whatever loading a sample raises.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class CheckedDataset(WrappedDataset):
 
     def _sample(self, index: int) -> object:
         if not self.compared[index]:
-            compare(*self._files(index))
+            check_same_size(*self._files(index))
             self.compared[index] = True
         try:
             sample = self.dataset[index]
@@ -74,21 +75,22 @@ class CheckedDataset(WrappedDataset):
         return sample
 
     def _files(self, index: int) -> list[str]:
-        """The image and, if there is one, the label."""
+        """Return the image and, if there is one, the label."""
         info = getattr(self.dataset, 'get_data_info', lambda index: {})(index)
         paths = (info.get(key) for key in ('img_path', 'seg_map_path'))
         return [path for path in paths if isinstance(path, str)]
 
     def _explained(self, error: Exception, index: int) -> UserError:
-        """Says what is wrong with a sample that could not be made."""
+        """Return what is wrong with a sample that could not be loaded."""
         if isinstance(error, UserError):
             return error
         files = self._files(index)
         for path in files:
             if '://' not in path and not Path(path).is_file():
                 return UserError(
-                    f"'{path}' does not exist, of the sample {name(files, index)}; do "
-                    'data_prefix and the suffixes fit the files, or is one missing?'
+                    f"'{path}' does not exist, of the sample "
+                    f'{describe(files, index)}; do data_prefix and the suffixes match '
+                    'the files, or is one missing?'
                 )
             try:
                 image_size(path, decode=True)
@@ -97,12 +99,12 @@ class CheckedDataset(WrappedDataset):
         *_, last = traceback.extract_tb(error.__traceback__)
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         return UserError(
-            f'{name(files, index)}: the pipeline cannot take it ({reason}; in '
+            f'{describe(files, index)}: the pipeline cannot take it ({reason}; in '
             f'{last.filename}, line {last.lineno})'
         )
 
     def _check_values(self, sample: object, index: int) -> None:
-        """Raises a UserError for a label that the network has no class for."""
+        """Raise a UserError for a label value that is no class of the network."""
         data = sample.get('data_samples') if isinstance(sample, dict) else None
         label = getattr(getattr(data, 'gt_sem_seg', None), 'data', None)
         if not isinstance(label, Tensor):
@@ -110,25 +112,25 @@ class CheckedDataset(WrappedDataset):
         wrong = label[(label >= self.classes) & (label != self.ignore_index)]
         if wrong.numel():
             raise UserError(
-                f'{name(self._files(index)[-1:], index)}: label value '
+                f'{describe(self._files(index)[-1:], index)}: label value '
                 f'{int(wrong.max())}, but num_classes is {self.classes}, and '
-                f'{self.ignore_index} is ignored; does the data set need '
+                f'{self.ignore_index} is ignored; does the dataset need '
                 'reduce_zero_label or another metainfo, or the network more classes?'
             )
 
 
-def compare(image: str = '', label: str = '') -> None:
-    """Raises a UserError unless an image and its label are of one size."""
+def check_same_size(image: str = '', label: str = '') -> None:
+    """Raise a UserError unless an image and its label have the same size."""
     sizes = [image_size(path) for path in (image, label)]
     # EXIF may turn the image that it comes with.
     if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
         ours, theirs = ('x'.join(map(str, size)) for size in sizes)
         raise UserError(
             f"'{label}' is {theirs}, but its image '{image}' is {ours}; labels are "
-            'pixel by pixel: do both come from the same version of the data set?'
+            'pixel by pixel: do both come from the same version of the dataset?'
         )
 
 
-def name(files: list[str], index: int) -> str:
-    """The files of a sample, or its index where it has none."""
+def describe(files: list[str], index: int) -> str:
+    """Return the files of a sample, or its index if it has none."""
     return ' with '.join(f"'{file}'" for file in files) or f'sample {index}'

@@ -1,4 +1,4 @@
-"""Several views of each image in one batch."""
+"""Collate function for several views of each image."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ from mmkd.registry import FUNCTIONS
 
 @FUNCTIONS.register_module()
 def collate_views(batch: Sequence[dict]) -> dict:
-    """Makes one ordinary batch of all views: first the first of each image, and so on.
+    """Collate all views into one batch: the first view of each image, and so on.
 
-    To networks and losses it is a batch of so many more images, each with its label:
-    the cross entropy becomes the mean over the views. For data sets whose pipeline
+    To networks and losses it is a batch of more images, each with its label:
+    the cross entropy becomes the mean over the views. For datasets whose pipeline
     ends with MMPretrain's ``MultiView`` and ``PackInputs``; a config names it
     ``train_dataloader = dict(collate_fn=dict(type='mmkd.collate_views'), ...)``.
 
     Args:
-        batch: Of each image ``inputs``, a list of tensors, and ``data_samples``.
+        batch: ``inputs``, a list of tensors, and ``data_samples`` of each image.
 
     Raises:
-        UserError: if ``inputs`` is no list: the pipeline has no ``MultiView``.
+        UserError: if ``inputs`` is no list, as the pipeline has no ``MultiView``.
 
     Example:
         >>> import torch

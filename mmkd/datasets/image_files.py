@@ -1,4 +1,4 @@
-"""Whether an image file is all there."""
+"""Check of image files: readable, complete, size."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ class CorruptFileError(UserError):
 
 
 def image_size(path: str, decode: bool = False) -> tuple[int, int] | None:
-    """Width and height of an image; None if only its loader can tell.
+    """Return width and height of an image; None if only its loader can tell.
 
-    Reads the header and the end, which takes some 0.1 ms: OpenCV may fill what is
-    missing of a truncated JPEG with grey, and say nothing.
+    Reads the header and the end, which takes about 0.1 ms: OpenCV may fill what is
+    missing of a truncated JPEG with gray, silently.
 
     Args:
         path: The file. None is the answer if it is not there or lies elsewhere, or if
@@ -47,7 +47,7 @@ def image_size(path: str, decode: bool = False) -> tuple[int, int] | None:
 
 
 def _ends_well(file: Path, kind: str | None) -> bool:
-    """Whether a file of a kind ends as such files do."""
+    """Return True if a file ends as files of its kind do."""
     end = ENDS.get(kind, b'')
     with file.open('rb') as content:
         content.seek(max(file.stat().st_size - len(end), 0))

@@ -1,4 +1,4 @@
-"""What puts something around a data set needs."""
+"""Dataset around another one, and a loader of it."""
 
 import os
 import signal
@@ -12,18 +12,18 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class WrappedDataset(Dataset):
-    """A data set around another, whose attributes it has too.
+    """Dataset around another one, whose attributes are available here.
 
     Args:
-        dataset: The other.
+        dataset: The dataset to wrap.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> object:
-        # The data set is not there yet, when unpickled; how to be pickled, copied or
-        # fetched from is each one's own.
+        # When unpickled there is no dataset yet; special methods, of pickling, copying
+        # or fetching, are each dataset's own.
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
@@ -35,9 +35,9 @@ class WrappedDataset(Dataset):
 def with_dataset(
     loader: DataLoader, dataset: Dataset, batch_sampler: Sampler | None = None
 ) -> DataLoader:
-    """A loader like another, of a data set around its own.
+    """Return a loader like another, but of another dataset.
 
-    A DataLoader does not let its data set be replaced.
+    A DataLoader does not allow its dataset to be replaced.
     """
     if batch_sampler is None and loader.batch_size is None:
         batch_sampler = loader.batch_sampler
@@ -69,10 +69,10 @@ def with_dataset(
 def start_worker(
     then: Callable[[int], None] | None, leaving: Tensor, worker: int
 ) -> None:
-    """Leaves a scheduler's SIGTERM to the main process, which saves first.
+    """Leave a scheduler's SIGTERM to the main process, which saves first.
 
-    It often goes to all processes, and a worker that dies takes the run with it. Once
-    the main process is leaving, the workers are told to in the same way.
+    It is often sent to all processes, and a worker that dies ends the run. Once the
+    main process exits, it ends the workers by the same signal.
     """
 
     def handle(number: int, frame: object) -> None:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from mmkd.datasets.checked_dataset import CheckedDataset, compare
+from mmkd.datasets.checked_dataset import CheckedDataset, check_same_size
 from mmkd.datasets.image_files import CorruptFileError, image_size
 from mmkd.errors import UserError
 
@@ -81,9 +81,9 @@ def test_turned_photo(tmp_path):
     exif[0x0112] = 6
     image = photo(tmp_path / 'a.jpg', exif=exif)
     label = photo(tmp_path / 'b.png', size=(30, 40))
-    compare(image, label)
+    check_same_size(image, label)
     with pytest.raises(UserError, match='is 31x40, but its image'):
-        compare(image, photo(tmp_path / 'b.png', size=(31, 40)))
+        check_same_size(image, photo(tmp_path / 'b.png', size=(31, 40)))
 
 
 def test_failing_pipeline():
