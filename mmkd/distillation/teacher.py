@@ -6,11 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.checkpoint import check_fit, load_weights
+from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
@@ -138,7 +139,7 @@ def _read_model(path: str, folder: str | Path) -> dict:
             "directory; write '{{ fileDirname }}/...' for a path relative to the file "
             'it stands in'
         )
-    config = Config.fromfile(found[0])
+    config = read_config(str(found[0]))
     model = config.model.to_dict()
     if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())

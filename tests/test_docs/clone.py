@@ -19,8 +19,8 @@ from .blocks import read_blocks
 from .small import TEACHER, shrink
 
 REPO = Path(__file__).parents[2]
-CLONED = ('configs', 'mmkd', 'tools', 'Makefile', 'README.md', 'pyproject.toml')
-CLONED += ('setup.py',)
+CLONED = ('benchmarks', 'configs', 'mmkd', 'studies', 'tools', 'Makefile', 'README.md')
+CLONED += ('pyproject.toml', 'setup.py')
 NETWORKS = dict(my_student='pspnet_r18quarter', my_teacher='pspnet_r18half')
 LONG = 'train_cfg = dict(max_iters=80000, val_interval=8000)\n'
 

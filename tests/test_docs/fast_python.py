@@ -41,9 +41,12 @@ sys.exit(int(answers.readline() or 137))  # nothing, if it was killed
 
 
 def write_shim(path: Path, address: Path) -> None:
-    """Writes the ``python`` that asks the server at an address."""
+    """Write the ``python`` that asks the server at an address, and a ``mmkd``."""
     path.write_text(SHIM.format(python=sys.executable, address=address))
     path.chmod(0o755)
+    command = path.with_name('mmkd')
+    command.write_text('#!/bin/sh\nexec python -m mmkd.cli "$@"\n')
+    command.chmod(0o755)
 
 
 def serve(listener: socket.socket, executable: str) -> None:
