@@ -44,7 +44,7 @@ def divergence(
 
 
 def positions(student, teacher, target, ignore_index):
-    """Both networks' logits and the label of each sample, or of each counted pixel."""
+    """Both networks' logits and the label of each sample, or of each valid pixel."""
     if student.ndim == 2:
         labels = [None] * len(student) if target is None else target.tolist()
         return list(zip(student, teacher, labels, strict=True))
@@ -59,21 +59,21 @@ def positions(student, teacher, target, ignore_index):
 
 
 def kd(student, teacher, target=None, ignore_index=255, loss_weight=1.0, **options):
-    """Mean divergence over the samples (N, C), or over the counted pixels."""
+    """Mean divergence over the samples (N, C), or over the valid pixels."""
     pairs = positions(student, teacher, target, ignore_index)
     total = sum(divergence(s, t, **options) for s, t, _ in pairs)
     return loss_weight * total / len(pairs)
 
 
 def cwd(student, teacher, target=None, ignore_index=255, loss_weight=1.0, **options):
-    """Divergence over the counted positions, mean over all images and channels."""
+    """Divergence over the valid positions, mean over all images and channels."""
     total = 0
     for n in range(len(student)):
         for c in range(student.shape[1]):
             s, t = student[n, c].flatten(), teacher[n, c].flatten()
             if target is not None:
-                counted = target[n].flatten() != ignore_index
-                s, t = s[counted], t[counted]
+                valid = target[n].flatten() != ignore_index
+                s, t = s[valid], t[valid]
             if len(s):
                 total = total + divergence(s, t, **options)
     return loss_weight * total / (student.shape[0] * student.shape[1])
@@ -94,7 +94,7 @@ def dkd(
     ignore_index=255,
     loss_weight=1.0,
 ):
-    """Target class against the rest, and the rest renormalised, with probabilities."""
+    """Target class against the rest, and the rest renormalized, with probabilities."""
     ratio, terms = (tau_teacher or tau) / tau, []
     for s, t, c in positions(student, teacher, target, ignore_index):
         if standardized:
@@ -195,11 +195,11 @@ def mlkd(
     return loss_weight * total
 
 
-def value_and_gradient(function, student, *args, **kwargs):
-    """The scalar that ``function`` gives and its gradient at ``student``."""
+def value_and_gradient(function, student, *args, factor=1.0, **kwargs):
+    """A scalar function's value and the gradient of ``factor`` times it."""
     student = student.detach().requires_grad_()
     value = function(student, *args, **kwargs)
-    (gradient,) = torch.autograd.grad(value, student)
+    (gradient,) = torch.autograd.grad(factor * value, student)
     return value.detach(), gradient
 
 

@@ -1,4 +1,4 @@
-"""What positions weigh so that classes weigh the same."""
+"""Class-balanced weights of positions."""
 
 import torch
 from torch import Tensor
@@ -6,23 +6,23 @@ from torch import Tensor
 from .checks import at_least_float32
 
 
-def class_balance(logits: Tensor, counted: Tensor | None = None) -> Tensor:
-    r"""Weights of the positions under which every class weighs the same in sum.
+def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""Weights of positions under which all classes have the same total weight.
 
     With p = softmax(t) and the mass :math:`M_c = \sum_m p_{mc}` of a class over the M
-    counted positions,
+    valid positions,
 
     .. math:: w_m = \frac{M}{C} \sum_c \frac{p_{mc}}{M_c}
 
-    whose mean over the counted positions is 1. A mean over pixels is a vote in which a
-    road has a thousand times the votes of a pole; mIoU gives each class one.
+    with mean 1 over the valid positions. In a plain mean over pixels a road weighs a
+    thousand times as much as a pole; in mIoU both weigh the same.
 
     Args:
-        logits: (N, C) or (N, C, H, W): whose p says what a position belongs to.
-        counted: Boolean (N,) or (N, H, W). Default: every position counts.
+        logits: (N, C) or (N, C, H, W), usually the teacher's.
+        mask: Boolean (N,) or (N, H, W), valid positions. Default: all.
 
     Returns:
-        (N,) or (N, H, W) in float32 or better, 0 where a position does not count.
+        (N,) or (N, H, W) in float32 or better, 0 at invalid positions.
 
     Example:
         >>> logits = torch.tensor([[9.0, 0.0]] * 3 + [[0.0, 9.0]])
@@ -30,10 +30,9 @@ def class_balance(logits: Tensor, counted: Tensor | None = None) -> Tensor:
         tensor([0.7000, 0.7000, 0.7000, 2.0000])
     """
     p = at_least_float32(logits).softmax(1)
-    if counted is not None:
-        p = torch.where(counted.unsqueeze(1), p, 0)
-    others = [dim for dim in range(p.ndim) if dim != 1]
-    mass = p.sum(others, keepdim=True)
-    there = mass > 0  # softmax underflows
-    weights = torch.where(there, p / torch.where(there, mass, 1), 0).sum(1)
-    return weights * (p.sum() / there.sum().clamp(min=1))
+    if mask is not None:
+        p = torch.where(mask.unsqueeze(1), p, 0)
+    mass = p.sum([dim for dim in range(p.ndim) if dim != 1], keepdim=True)
+    present = mass > 0  # softmax underflows
+    weights = torch.where(present, p / torch.where(present, mass, 1), 0).sum(1)
+    return weights * (p.sum() / present.sum().clamp(min=1))

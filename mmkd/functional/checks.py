@@ -1,17 +1,14 @@
-"""What the losses demand of their inputs, each with an error that says what is wrong.
-
-None reads a value of a tensor, which would wait for the device.
-"""
+"""Validation of arguments; reads no tensor's values, which would synchronize."""
 
 import torch
 from torch import Tensor
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Casts half-precision logits to float32; leaves float32 and float64 alone.
+    """Cast half-precision logits to float32; leave float32 and float64 alone.
 
-    Autocast promotes neither ``-`` nor ``sqrt``, and half precision has not the range
-    for the squares of logits, so the losses widen their inputs themselves.
+    Half precision lacks the range for squares of logits, and autocast promotes neither
+    ``-`` nor ``sqrt``.
 
     Raises:
         TypeError: if ``logits`` is not a floating-point tensor.
@@ -25,46 +22,56 @@ def at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def check_temperature(tau: float | Tensor, name: str = 'tau') -> None:
-    """Raises a ValueError unless ``tau > 0`` and finite; a tensor is taken on trust."""
-    if not isinstance(tau, Tensor) and not 0 < tau < float('inf'):
-        raise ValueError(f'{name} must be > 0 and finite, but is {tau}')
+def check_temperatures(**temperatures: float | Tensor | None) -> None:
+    """Raise a ValueError unless all are > 0 and finite; None and tensors pass."""
+    for name, tau in temperatures.items():
+        if tau is None or isinstance(tau, Tensor):
+            continue
+        if not 0 < tau < float('inf'):
+            raise ValueError(f'{name} must be > 0 and finite, but is {tau}')
 
 
-def check_weight(weight: float, name: str) -> None:
-    """Raises a ValueError unless ``weight >= 0`` and finite."""
-    if not 0 <= weight < float('inf'):
-        raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
+def check_weights(**weights: float) -> None:
+    """Raise a ValueError unless all are >= 0 and finite."""
+    for name, weight in weights.items():
+        if not 0 <= weight < float('inf'):
+            raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
 
 
-def check_weights(forward_weight: float, reverse_weight: float) -> None:
-    """Raises a ValueError unless both are finite and >= 0, and one is positive."""
-    weights = forward_weight, reverse_weight
-    if not all(0 <= weight < float('inf') for weight in weights) or not any(weights):
-        raise ValueError(
-            'forward_weight and reverse_weight must be >= 0 and not both 0, but are '
-            f'{forward_weight} and {reverse_weight}'
-        )
+def check_balance(forward_weight: float, reverse_weight: float) -> None:
+    """Raise a ValueError unless both are finite and >= 0, and one is positive."""
+    check_weights(forward_weight=forward_weight, reverse_weight=reverse_weight)
+    if not forward_weight and not reverse_weight:
+        raise ValueError('forward_weight and reverse_weight must not both be 0')
 
 
 def check_classes(logits: Tensor, dim: int = 1) -> None:
-    """Raises a ValueError unless there are 3 entries or more to standardise."""
+    """Raise a ValueError if there are fewer than 3 entries to standardize."""
     if logits.shape[dim] < 3:
         raise ValueError(
-            f'standardising needs at least 3 entries along dim {dim}, but logits of '
-            f'shape {tuple(logits.shape)} have {logits.shape[dim]}: two standardised '
-            'logits are +-0.71 whatever the network says (set standardize=False)'
+            f'standardization needs at least 3 entries along dim {dim}, but logits of '
+            f'shape {tuple(logits.shape)} have {logits.shape[dim]}: two standardized '
+            'logits are always +-0.71; set standardize=False'
+        )
+
+
+def check_same_shape(student: Tensor, teacher: Tensor) -> None:
+    """Raise a ValueError if the logits differ in shape."""
+    if student.shape != teacher.shape:
+        raise ValueError(
+            'student and teacher logits must have the same shape, but have '
+            f'{tuple(student.shape)} and {tuple(teacher.shape)}'
         )
 
 
 def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> None:
-    """Checks what a loss is given: (N, C) or (N, C, H, W), and (N,) or (N, H', W').
+    """Check logits before alignment, and their target.
 
-    Maps may differ in height and width; the target of vectors may be soft, (N, C).
+    Logits are (N, C) or (N, C, H, W), where maps may differ in height and width. The
+    target is (N,) or (N, H', W'), or (N, C) for vectors with soft labels.
 
     Raises:
-        ValueError: if the two are not both vectors or both maps of one N and C, or the
-            target does not go with them.
+        ValueError: for other or mismatched shapes.
     """
     if student.ndim not in (2, 4):
         raise ValueError(
@@ -76,11 +83,10 @@ def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> Non
             f'student logits {tuple(student.shape)} and teacher logits '
             f'{tuple(teacher.shape)} must agree in batch and classes'
         )
-    soft = target is not None and target.is_floating_point() and student.ndim == 2
-    if target is None or (soft and target.shape == student.shape):
+    if target is None or (target.is_floating_point() and target.shape == student.shape):
         return
     if target.ndim != student.ndim - 1 or target.shape[0] != student.shape[0]:
         raise ValueError(
-            f'target {tuple(target.shape)} does not go with logits '
+            f'target {tuple(target.shape)} does not match logits '
             f'{tuple(student.shape)}: expected (N,) or (N, H, W)'
         )

@@ -1,9 +1,19 @@
 """Kullback-Leibler divergences between two sets of logits."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from .checks import at_least_float32, check_temperature, check_weights
+from .checks import (
+    at_least_float32,
+    check_balance,
+    check_same_shape,
+    check_temperatures,
+)
+
+Divergence = Callable[..., Tensor]
 
 
 def kl_divergence(
@@ -23,8 +33,8 @@ def kl_divergence(
         \quad\text{(forward)}, \qquad
         \tau^2 KL(q \| p) \quad\text{(reverse)}.
 
-    The factor :math:`\tau^2` keeps the size of the gradient while tau changes (Hinton
-    et al., 2015, section 2). Computed from log-softmaxes: a class whose probability
+    The factor :math:`\tau^2` keeps the size of the gradient when tau changes (Hinton et
+    al., 2015, section 2). Computed from log-softmaxes: a class whose probability
     underflows contributes 0, and its gradient stays finite.
 
     Args:
@@ -48,7 +58,10 @@ def kl_divergence(
         >>> kl_divergence(torch.tensor([[1.0, 2.8, 3.0, 2.0]]), teacher)
         tensor([0.1749])
     """
-    log_p, log_q = _log_probabilities(student, teacher, tau, dim)
+    check_same_shape(student, teacher)
+    check_temperatures(tau=tau)
+    log_p = log_softmax(at_least_float32(teacher) / tau, dim)
+    log_q = log_softmax(at_least_float32(student) / tau, dim)
     if reverse:
         log_p, log_q = log_q, log_p
     return tau**2 * (log_p.exp() * (log_p - log_q)).sum(dim)
@@ -67,9 +80,9 @@ def balanced_kl_divergence(
 
     .. math:: a \tau^2 KL(p \| q) + b \tau_r^2 KL(q_r \| p_r)
 
-    Forward KL hardly sees the classes to which the teacher gives tiny probabilities;
-    reverse KL punishes a student for giving them more. The two halves may have softmax
-    temperatures of their own.
+    Forward KL is nearly blind to classes to which the teacher assigns tiny
+    probabilities; reverse KL penalizes a student that assigns them more. Each half may
+    have its own temperature.
 
     Args:
         student: Logits, classes along ``dim``.
@@ -81,7 +94,7 @@ def balanced_kl_divergence(
         dim: The class axis. Default 1.
 
     Returns:
-        The divergence of every position, as :func:`kl_divergence` gives it.
+        The divergence of every position, as :func:`kl_divergence`.
 
     Raises:
         ValueError: if a weight is negative or both are 0, and as for
@@ -96,11 +109,10 @@ def balanced_kl_divergence(
         >>> balanced_kl_divergence(torch.tensor([[1.0, 2.8, 3.0, 2.0]]), teacher)
         tensor([0.3496])
     """
-    check_weights(forward_weight, reverse_weight)
+    check_balance(forward_weight, reverse_weight)
+    check_temperatures(tau=tau, tau_reverse=tau_reverse)
     if tau_reverse is None:
         tau_reverse = tau
-    check_temperature(tau)  # both, by their own names, even if a weight is 0
-    check_temperature(tau_reverse, 'tau_reverse')
     total = 0
     if forward_weight:
         total = forward_weight * kl_divergence(student, teacher, tau, dim)
@@ -111,17 +123,30 @@ def balanced_kl_divergence(
     return total
 
 
-def _log_probabilities(
-    student: Tensor, teacher: Tensor, tau: float | Tensor, dim: int
-) -> tuple[Tensor, Tensor]:
-    """log p of the teacher and log q of the student, both softened by tau."""
-    if student.shape != teacher.shape:
-        raise ValueError(
-            'student and teacher logits must have one shape, but have '
-            f'{tuple(student.shape)} and {tuple(teacher.shape)}'
-        )
-    check_temperature(tau)
-    return (
-        log_softmax(at_least_float32(teacher) / tau, dim),
-        log_softmax(at_least_float32(student) / tau, dim),
-    )
+def split_by_temperature(
+    divergence: Divergence, tau: float | Tensor
+) -> list[tuple[Divergence, float | Tensor]]:
+    """Split a divergence into summands of one temperature each.
+
+    For a loss that makes logits for a given temperature, as DKD does. A
+    :func:`balanced_kl_divergence` with a ``tau_reverse`` among its ``keywords`` (of
+    ``functools.partial`` or :class:`mmkd.losses.BalancedKL`) is split into its halves;
+    any other is returned as it is.
+
+    Example:
+        >>> bdd = partial(balanced_kl_divergence, tau_reverse=2.0)
+        >>> [tau for _, tau in split_by_temperature(bdd, tau=4.0)]
+        [4.0, 2.0]
+    """
+    keywords = getattr(divergence, 'keywords', {})
+    tau_reverse = keywords.get('tau_reverse')
+    if tau_reverse is None:
+        return [(divergence, tau)]
+    forward_weight = keywords.get('forward_weight', 1.0)
+    reverse_weight = keywords.get('reverse_weight', 1.0)
+    halves = (forward_weight, 0.0, tau), (0.0, reverse_weight, tau_reverse)
+    return [
+        (partial(balanced_kl_divergence, forward_weight=a, reverse_weight=b), half_tau)
+        for a, b, half_tau in halves
+        if a or b
+    ]

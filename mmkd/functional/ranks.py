@@ -1,4 +1,4 @@
-"""The order of classes, and how far two networks agree on it."""
+"""Rank correlation of class scores."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from .standardize import zscore
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Ranks from 1 along the last axis; equal values share the mean of their ranks.
+    """Ranks from 1 along the last axis; ties get the mean of their ranks.
 
     Args:
         values: (..., C).
@@ -31,15 +31,15 @@ def rank_correlation(student: Tensor, teacher: Tensor) -> Tensor:
 
     .. math:: \rho = \frac{1}{C - 1} \sum_c z(R(s))_c \, z(R(t))_c
 
-    Pearson's correlation of the ranks R: 1 for two networks that order the classes
+    Pearson's correlation of the ranks R: 1 if two networks order the classes
     alike, however they scale the logits, -1 for opposite orders.
 
     Args:
         student: Logits (..., C), C >= 2.
-        teacher: The same of the other network.
+        teacher: Logits of the same shape.
 
     Returns:
-        (...) in float64; 0 where either is constant, which has no order.
+        (...) in float64; 0 where either is constant and so has no order.
 
     Example:
         >>> rank_correlation(torch.tensor([0.1, 0.4, 0.3]), torch.tensor([1.0, 9, 5]))

@@ -1,60 +1,58 @@
-"""Relations between the rows of matrices, for losses that compare these."""
+"""Relations between the rows of matrices."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 
-def gram_distance(a: Tensor, b: Tensor, kept: Tensor | None = None) -> Tensor:
-    r"""Squared distance of two Gram matrices, over the number of their rows.
+def gram_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""Squared distance of two Gram matrices, divided by the number of their rows.
 
     .. math:: \frac{1}{R} \| A A^T - B B^T \|^2
 
     Args:
         a: (G, R, K), a matrix for each of G groups.
-        b: The same of the other network.
-        kept: Boolean (R,) or (G, R), the rows that count. Default: all.
+        b: Matrices of the same shape, of the other network.
+        mask: Boolean (R,) or (G, R), valid rows. Default: all.
 
     Returns:
-        (G,); 0 of a group without a row.
+        (G,); 0 for a group without a valid row.
 
     Example:
         >>> gram_distance(torch.eye(2)[None], torch.zeros(1, 2, 2))
         tensor([1.])
     """
-    if kept is None:
-        rows = a.shape[1]
-    else:
-        kept = kept.expand(a.shape[:2])
-        a, b = (torch.where(kept[..., None], x, 0) for x in (a, b))
-        rows = kept.sum(1).clamp(min=1)
-    return (a @ a.mT - b @ b.mT).square().sum((1, 2)) / rows
+    rows = a.shape[1]
+    if mask is not None:
+        mask = mask.expand(a.shape[:2])
+        a, b = (torch.where(mask[..., None], x, 0) for x in (a, b))
+        rows = mask.sum(1).clamp(min=1)
+    with torch.autocast(a.device.type, enabled=False):
+        return (a @ a.mT - b @ b.mT).square().sum((1, 2)) / rows
 
 
-def grid_means(
-    values: Tensor, counted: Tensor | None, side: int
-) -> tuple[Tensor, Tensor]:
-    """The mean of a map's counted pixels in each cell of a grid.
+def grid_means(values: Tensor, mask: Tensor | None, side: int) -> tuple[Tensor, Tensor]:
+    """Mean of a map's valid pixels in each cell of a grid.
 
     Args:
         values: (N, C, H, W).
-        counted: Boolean (N, H, W), or None where all count.
-        side: Cells along a side, at most: a map of fewer pixels has as many cells.
+        mask: Boolean (N, H, W), valid pixels. None: all.
+        side: Largest number of cells along a side; a smaller map has a cell per pixel.
 
     Returns:
-        (N, cells, C), 0 where a cell has no counted pixel, and (N, cells): whether it
-        has one.
+        (N, cells, C), 0 for a cell without a valid pixel, and the boolean (N, cells),
+        cells with one.
 
     Example:
         >>> means, _ = grid_means(torch.ones(1, 3, 32, 16), None, side=8)
         >>> means.shape
         torch.Size([1, 64, 3])
     """
-    if counted is None:
-        counted = values.new_ones(1, dtype=torch.bool).expand_as(values[:, 0])
+    if mask is None:
+        mask = values.new_ones(1, dtype=torch.bool).expand_as(values[:, 0])
+    mask = mask[:, None]
     grid = [min(side, length) for length in values.shape[2:]]
-    counted = counted[:, None]
-    values = adaptive_avg_pool2d(torch.where(counted, values, 0), grid)
-    share = adaptive_avg_pool2d(counted.to(values.dtype), grid)
-    means = values / torch.where(share > 0, share, 1)
-    return means.flatten(2).mT, (share > 0).flatten(1)
+    averages = adaptive_avg_pool2d(torch.where(mask, values, 0), grid)
+    valid_share = adaptive_avg_pool2d(mask.to(values.dtype), grid)
+    means = averages / torch.where(valid_share > 0, valid_share, 1)
+    return means.flatten(2).mT, (valid_share > 0).flatten(1)

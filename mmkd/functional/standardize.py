@@ -1,13 +1,18 @@
-"""Z-score standardisation of logits (LSKD)."""
+"""Logit standardization (LSKD), and logits as the losses compare them."""
 
 import torch
 from torch import Tensor
 
-from .checks import at_least_float32, check_classes
+from .checks import (
+    at_least_float32,
+    check_classes,
+    check_same_shape,
+    check_temperatures,
+)
 
 
 def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
-    r"""Standardises logits along the softmax axis.
+    r"""Z-score logits along the softmax axis.
 
     .. math:: z(x) = (x - \bar x) / (\sigma(x) + \epsilon)
 
@@ -16,12 +21,12 @@ def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
     result has mean 0, standard deviation 1, the order of the input and
     :math:`|z| \le (C - 1) / \sqrt C`.
 
-    A constant vector has no order to keep: it becomes 0, with a zero gradient instead
-    of one of :math:`1/\epsilon`.
+    A constant vector becomes 0, with a zero gradient instead of one of
+    :math:`1/\epsilon`.
 
     Args:
         logits: Scores of any shape with ``C >= 3`` entries along ``dim``.
-        dim: The softmax axis. Default 1, the class axis of (N, C) and (N, C, H, W).
+        dim: Softmax axis. Default 1, the class axis of (N, C) and (N, C, H, W).
         eps: Added to the standard deviation. Default 1e-7, as published.
 
     Returns:
@@ -29,7 +34,7 @@ def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
 
     Raises:
         ValueError: if ``dim`` has fewer than 3 entries. With two, z is always
-            +-1/sqrt(2), whatever the logits: nothing could be learnt.
+            +-1/sqrt(2), whatever the logits: there is nothing to learn.
 
     Reference:
         Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024,
@@ -43,38 +48,81 @@ def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
     return zscore(logits, dim, eps)
 
 
+def prepare_logits(
+    student: Tensor,
+    teacher: Tensor,
+    tau: float | Tensor = 1.0,
+    tau_teacher: float | None = None,
+    standardize: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Logits as a divergence at ``tau`` takes them.
+
+    Both in float32 or better and, on request, standardized along axis 1. The teacher's
+    are scaled by ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
+    ``tau_teacher``.
+
+    Args:
+        student: Logits, (N, C) or (N, C, ...).
+        teacher: Logits of the same shape.
+        tau: Temperature, > 0. Default 1.
+        tau_teacher: The teacher's own temperature. Default: ``tau``.
+        standardize: Apply :func:`standardize`. Default False.
+
+    Returns:
+        Logits of student and teacher.
+
+    Raises:
+        ValueError: for different shapes, a temperature <= 0 or, to standardize, fewer
+            than 3 classes.
+
+    Example:
+        >>> logits = torch.tensor([[1.0, 2.0, 3.0]])
+        >>> prepare_logits(logits, logits, tau=4.0, tau_teacher=2.0)
+        (tensor([[1., 2., 3.]]), tensor([[2., 4., 6.]]))
+    """
+    check_same_shape(student, teacher)
+    check_temperatures(tau=tau, tau_teacher=tau_teacher)
+    student, teacher = at_least_float32(student), at_least_float32(teacher)
+    if standardize:
+        check_classes(student)
+        student, teacher = zscore(student, dim=1), zscore(teacher, dim=1)
+    if tau_teacher is not None:
+        teacher = teacher * (tau / tau_teacher)
+    return student, teacher
+
+
 def zscore(
-    logits: Tensor, dim: int, eps: float = 1e-7, counted: Tensor | None = None
+    logits: Tensor, dim: int, eps: float = 1e-7, mask: Tensor | None = None
 ) -> Tensor:
-    """:func:`standardize` for any number of entries, over the ``counted`` ones alone.
+    """:func:`standardize` over valid entries only, for any number of them.
 
     Args:
         logits: Scores.
-        dim: The axis of mean and standard deviation.
+        dim: Axis of mean and standard deviation.
         eps: Added to the standard deviation.
-        counted: Boolean mask that broadcasts to ``logits``. Default: all count.
+        mask: Boolean, valid entries; broadcasts to ``logits``. Default: all.
 
     Returns:
-        The standardised scores, 0 where an entry does not count.
+        Standardized scores, 0 at invalid entries.
     """
     logits = at_least_float32(logits)
-    # Any common shift gives the same z. Taking off one counted entry first makes
-    # constant vectors exactly 0, where a mean would leave rounding to be blown up.
-    if counted is None:
-        number = max(logits.shape[dim], 2)
+    # z does not depend on a common shift. Subtracting one valid entry first makes
+    # constant vectors exactly 0; a mean would leave rounding errors to amplify.
+    if mask is None:
+        count = max(logits.shape[dim], 2)
         shift = logits.narrow(dim, 0, 1)
     else:
-        counted = counted.expand_as(logits)
-        number = counted.sum(dim, keepdim=True).clamp(min=2)  # one entry: 0 / 1
-        shift = logits.gather(dim, counted.int().argmax(dim, keepdim=True))
+        mask = mask.expand_as(logits)
+        count = mask.sum(dim, keepdim=True).clamp(min=2)  # one entry: 0 / 1
+        shift = logits.gather(dim, mask.int().argmax(dim, keepdim=True))
 
-    def keep(values: Tensor) -> Tensor:
-        return values if counted is None else torch.where(counted, values, 0)
+    def zero_invalid(values: Tensor) -> Tensor:
+        return values if mask is None else torch.where(mask, values, 0)
 
-    logits = keep(logits - shift.detach())
-    centred = keep(logits - logits.sum(dim, keepdim=True) / number)
-    variance = centred.square().sum(dim, keepdim=True) / (number - 1)
+    logits = zero_invalid(logits - shift.detach())
+    centered = zero_invalid(logits - logits.sum(dim, keepdim=True) / count)
+    variance = centered.square().sum(dim, keepdim=True) / (count - 1)
     # sqrt has an infinite slope at 0: keep constant vectors away from it.
     constant = variance == 0
     std = torch.where(constant, 1, variance).sqrt()
-    return torch.where(constant, 0, centred / (std + eps))
+    return torch.where(constant, 0, centered / (std + eps))

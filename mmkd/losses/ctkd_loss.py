@@ -5,44 +5,38 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmkd.functional import ctkd_loss, curriculum_temperature
 from mmkd.registry import MODELS
 
-from .logit_loss import LogitLoss, mean_over_counted
+from .logit_loss import LogitLoss
 from .schedule import Progress, check_duration, check_fits, elapsed
 
 
 @MODELS.register_module()
 class CTKDLoss(LogitLoss):
-    r"""KD whose temperature is learnt, against the student.
+    r""":func:`mmkd.functional.ctkd_loss` with theta as a parameter.
 
-    .. math:: \tau = t_{start} + t_{end} \, \mathrm{sigmoid}(\theta)
-
-    The loss is that of :class:`KDLoss` at this temperature, factor :math:`\tau^2`
-    included. Its gradient reaches the scalar theta times :math:`-\lambda`: the student
-    minimises what the temperature maximises. Lambda grows from 0 to 1 on a half cosine,
-    so that the task gets harder by and by:
+    Lambda, the strength of theta's reversed gradient, increases from 0 to 1 on a half
+    cosine:
 
     .. math:: \lambda(i) = \tfrac12 \left(1 - \cos(\pi \min(1, i / warmup))\right)
 
-    Theta is a parameter like the student's: any optimiser config trains it. Checkpoints
-    keep it beside the plain student. Logged: ``tau`` and ``lambda``.
+    Any optimizer config trains theta. Checkpoints store it next to the plain student.
+    Logged: ``tau`` and ``lambda``.
 
     Args:
         t_start: Lowest temperature, > 0. Default 1, the paper's.
-        t_end: What is above it at most, > t_start. Default 20, the paper's.
+        t_end: Range of the temperature above ``t_start``, > t_start. Default 20, the
+            paper's.
         warmup: Duration until lambda is 1, a fraction of the run (float) or a number
-            of epochs (int); 0: at once. Default 10, the paper's on CIFAR-100; 5 on
-            ImageNet.
+            of epochs (int); 0: lambda is 1 from the start. Default 10, the paper's on
+            CIFAR-100; 5 on ImageNet.
         by_epoch: An int ``warmup`` counts epochs, not iterations. Default True.
         kwargs: As of :class:`LogitLoss`, without ``tau`` and ``tau_teacher``.
 
     Raises:
-        ValueError: unless 0 < t_start < t_end, or for a negative ``warmup``.
+        ValueError: unless 0 < t_start < t_end, or for an invalid ``warmup``.
         TypeError: for a temperature.
-
-    Reference:
-        Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023,
-        sections 3.2 and 3.3.
 
     Example:
         >>> loss = CTKDLoss()  # theta starts at 1
@@ -83,13 +77,13 @@ class CTKDLoss(LogitLoss):
         return (1 - math.cos(math.pi * share)) / 2
 
     def temperature(self) -> Tensor:
-        """Tau; a gradient passes to theta reversed and weakened."""
-        strength = self.strength()
-        theta = (1 + strength) * self.theta.detach() - strength * self.theta
-        return self.t_start + self.t_end * theta.sigmoid()
+        """Return tau; its gradient for theta is reversed and scaled by lambda."""
+        return curriculum_temperature(
+            self.theta, self.strength(), self.t_start, self.t_end
+        )
 
     def logged(self) -> dict[str, Tensor]:
-        """What to log of it beside its value."""
+        """Return tau and lambda, to log beside the loss."""
         tau = self.temperature().detach()
         return {'tau': tau, 'lambda': tau.new_tensor(self.strength())}
 
@@ -98,8 +92,17 @@ class CTKDLoss(LogitLoss):
         student: Tensor,
         teacher: Tensor,
         target: Tensor | None,
-        counted: Tensor | None,
+        mask: Tensor | None,
     ) -> Tensor:
-        """The mean divergence at the present temperature."""
-        values = self.divergence(student, teacher, self.temperature())
-        return mean_over_counted(values, counted)
+        """Return the mean divergence at the current temperature."""
+        return ctkd_loss(
+            student,
+            teacher,
+            self.theta,
+            self.strength(),
+            self.t_start,
+            self.t_end,
+            self.standardize,
+            self.divergence,
+            mask,
+        )

@@ -7,59 +7,41 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd import ops
-from mmkd.functional.balance import class_balance
-from mmkd.losses.divergences import ForwardKL
+from mmkd.functional import class_balance, kd_loss, masked_mean
+from mmkd.functional.kd import check_compensation
+from mmkd.functional.resizing import resize_logits, resize_target
 from mmkd.registry import MODELS
 
-from . import fused_form
-from .logit_loss import LogitLoss, mean_over_counted, resize_target
+from .divergences import BalancedKL, ForwardKL
+from .logit_loss import LogitLoss
 
 
 @MODELS.register_module()
 class KDLoss(LogitLoss):
-    r"""Divergence between the softened class distributions of teacher and student.
-
-    With :math:`p = softmax(t / \tau)` and :math:`q = softmax(s / \tau)` over the
-    classes, the mean over the M samples (N, C) or counted pixels (N, C, H, W) of
-
-    .. math:: L = \frac{w}{M} \sum_m \tau^2 D(p_m, q_m)
-
-    * KD: the defaults, D = KL(p || q).
-    * LSKD: ``standardize=True``, s and t replaced by their Z-scores.
-    * BDD: ``divergence=dict(type='BalancedKL')``, D = a KL(p || q) + b KL(q || p).
-    * both at once: the main recipe of mmkd.
-
-    Standardising makes the loss blind to the scale of the student's logits, and its
-    gradient goes with 1/std of them: a useful ``loss_weight`` (about std/tau) needs a
-    warm-up, which the Distiller gives by default, or ``effective_tau``. For z at tau is
-    s at the temperature :math:`\tau \sigma`, sigma being the std of the student's
-    logits at a position, and it is the square of this one that levels the gradient:
-
-    .. math:: L = \frac{w}{M} \sum_m (\tau \sigma_m)^2 D(p_m, q_m)
+    """:func:`mmkd.functional.kd_loss`: KD, LSKD, BDD and their combination.
 
     Args:
-        tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
-            resolution, align_corners: As of :class:`LogitLoss`.
-        effective_tau: The factor tau^2 with the student's effective temperature at each
-            position, in which no gradient flows; with ``standardize`` only. Not in
-            LSKD. Default False.
-        balance_classes: Positions weigh so that all classes weigh the same in a batch,
-            by the teacher's probabilities: :func:`mmkd.functional.class_balance`, at
-            the teacher's own resolution. Default False, all positions weigh the same.
-        impl: ``'fused'``: of maps, value and gradient at once and strip by strip, with
-            the upsampling inside, see :func:`mmkd.ops.mean_divergence`; ``'eager'``:
-            step by step, by autograd; ``'auto'``, the default: fused where it applies.
-            The numbers are the same, but for rounding.
+        tau: As of :class:`LogitLoss`; likewise the arguments up to ``align_corners``.
+        tau_teacher: Default: ``tau``.
+        standardize: Default False.
+        divergence: Default :class:`ForwardKL`.
+        loss_weight: Default 1.
+        ignore_index: Default 255.
+        resolution: Default 'tap'.
+        align_corners: Default False.
+        scale_compensated: Replace the factor tau^2 by (tau std)^2, std of the student's
+            logits at each position; with ``standardize`` only. Default False.
+        class_balanced: Weight positions by :func:`mmkd.functional.class_balance` of the
+            teacher's logits, at the teacher's own resolution. Default False: all
+            positions have the same weight.
+        impl: ``'eager'``: the function, by autograd; ``'fused'``:
+            :func:`mmkd.ops.fused_kd_loss`, for maps, with the upsampling included;
+            ``'auto'``, the default: fused where it applies. The values are the same up
+            to rounding.
 
     Raises:
-        ValueError: as :class:`LogitLoss`; for another ``impl``, or where ``'fused'``
-            was asked for and does not apply; for ``effective_tau`` of logits that are
-            not standardised.
-
-    Reference:
-        Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2;
-        Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024;
-        Qi et al., Balance Divergence for Knowledge Distillation, arXiv 2501.07804.
+        ValueError: as :class:`LogitLoss`; for another ``impl``, or ``'fused'`` where it
+            does not apply; for ``scale_compensated`` without ``standardize``.
 
     Example:
         >>> import torch
@@ -79,8 +61,8 @@ class KDLoss(LogitLoss):
         ignore_index: int = 255,
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
-        effective_tau: bool = False,
-        balance_classes: bool = False,
+        scale_compensated: bool = False,
+        class_balanced: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
     ) -> None:
         super().__init__(
@@ -95,82 +77,84 @@ class KDLoss(LogitLoss):
         )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
-        if effective_tau and not standardize:
-            raise ValueError(
-                'effective_tau=True needs standardize=True: else it is tau'
-            )
-        self.effective_tau = effective_tau
-        self.balance_classes = balance_classes
+        check_compensation(scale_compensated, standardize)
+        self.scale_compensated = scale_compensated
+        self.class_balanced = class_balanced
         self.impl = impl
-        self.told = impl == 'eager'
+        self.impl_is_logged = impl == 'eager'
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
-        """Fused or eager, whichever ``impl`` and the input ask for."""
-        obstacle = fused_form.obstacle(self, student)
-        if type(self) is not KDLoss:
-            obstacle = f'{type(self).__name__} may do a step otherwise'
+        """Return the unweighted loss by the chosen implementation."""
+        obstacle = self.obstacle_to_fusion(student)
         if self.impl == 'fused' and obstacle:
-            raise ValueError(f"impl='fused' does not apply: {obstacle}")
-        if not self.told:
-            self.told = True
-            how = f'step by step ({obstacle})' if obstacle else 'fused'
-            print_log(f'KDLoss is computed {how}', logger='current')
-        if self.impl == 'eager' or obstacle:
-            return self.step_by_step(student, teacher, target)
-        size, resized = self.size_and_target(student, target)
-        counted = self.counted(resized)
-        if self.balance_classes:
-            counted = self.balanced(teacher, target, counted, size)
-        return ops.mean_divergence(
-            student,
-            teacher,
-            counted,
-            size,
-            self.align_corners,
-            fused_form.form_of(self),
-        )
-
-    def step_by_step(
-        self, student: Tensor, teacher: Tensor, target: Tensor | None
-    ) -> Tensor:
-        """The loss by autograd."""
-        if not (self.effective_tau or self.balance_classes):
-            return super().value(student, teacher, target)
-        raw = teacher, target
-        student, teacher, _, counted = self.aligned(student, teacher, target)
-        level = student.detach().var(1) if self.effective_tau else 1
-        if self.balance_classes:
-            counted = self.balanced(*raw, counted, student.shape[2:])
-        if self.standardize:
-            student = self.standardized(student, counted)
-            teacher = self.standardized(teacher, counted)
-        return mean_over_counted(level * self.diverge(student, teacher), counted)
-
-    def balanced(
-        self,
-        teacher: Tensor,
-        target: Tensor | None,
-        counted: Tensor | None,
-        size: torch.Size,
-    ) -> Tensor:
-        """What each position weighs, of mean 1 over those that count."""
-        if teacher.ndim == 2:
-            return class_balance(teacher)
-        own = self.counted(resize_target(target, teacher.shape[2:]))
-        weights = class_balance(teacher, own)
-        if teacher.shape[2:] == size:
-            return weights
-        weights = self.resize(weights[:, None], size)[:, 0]
-        counted = torch.ones_like(weights) if counted is None else counted
-        weights = weights * counted
-        return weights * (counted.sum() / weights.sum().clamp(min=1e-12))
+            raise ValueError(
+                f"impl='fused' does not apply: {obstacle}; use impl='auto'"
+            )
+        if not self.impl_is_logged:
+            self.impl_is_logged = True
+            chosen = f'eager ({obstacle})' if obstacle else 'fused'
+            print_log(f'KDLoss uses the {chosen} implementation', logger='current')
+        size, resized_target, mask = self.align_target(student, target)
+        weight = None
+        if self.class_balanced:
+            weight = self.class_weight(teacher, target, size, mask)
+        if self.impl != 'eager' and not obstacle:
+            options = ops.DivergenceOptions(
+                self.tau,
+                self.tau_teacher,
+                self.standardize,
+                self.scale_compensated,
+                **self.divergence.keywords,
+            )
+            return ops.fused_kd_loss(
+                student, teacher, size, options, self.align_corners, mask, weight
+            )
+        student = resize_logits(student, size, self.align_corners)
+        teacher = resize_logits(teacher, size, self.align_corners)
+        return self.compare(student, teacher, resized_target, mask, weight)
 
     def compare(
         self,
         student: Tensor,
         teacher: Tensor,
         target: Tensor | None,
-        counted: Tensor | None,
+        mask: Tensor | None,
+        weight: Tensor | None = None,
     ) -> Tensor:
-        """The mean divergence over the positions that count."""
-        return mean_over_counted(self.diverge(student, teacher), counted)
+        """Return the weighted mean divergence over the valid positions."""
+        return kd_loss(
+            student,
+            teacher,
+            **self.options,
+            scale_compensated=self.scale_compensated,
+            mask=mask,
+            weight=weight,
+        )
+
+    def obstacle_to_fusion(self, logits: Tensor) -> str | None:
+        """Return why the fused implementation does not apply, or None if it does."""
+        divergence = type(self.divergence)
+        if logits.ndim != 4:
+            return 'the logits are vectors'
+        if getattr(divergence, 'forward', None) is not BalancedKL.forward:
+            return f'the divergence is a {divergence.__name__}'
+        if isinstance(self.tau, Tensor) or isinstance(self.tau_teacher, Tensor):
+            return 'the temperature is a tensor'
+        if type(self) is not KDLoss:
+            return f'{type(self).__name__} may override a step'
+        return None
+
+    def class_weight(
+        self,
+        teacher: Tensor,
+        target: Tensor | None,
+        size: torch.Size,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Return class-balanced weights at ``size``, of mean 1 over the mask."""
+        if teacher.shape[2:] == size:
+            return class_balance(teacher, mask)
+        teacher_mask = self.valid_pixels(resize_target(target, teacher.shape[2:]))
+        weight = class_balance(teacher, teacher_mask)[:, None]
+        weight = resize_logits(weight, size, self.align_corners)[:, 0]
+        return weight / masked_mean(weight, mask).clamp(min=1e-12)

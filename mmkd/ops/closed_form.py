@@ -1,32 +1,38 @@
-"""The divergence of KDLoss and its gradient, written out: no graph, few passes."""
+"""Closed form of KDLoss's divergence and gradient: no graph, few passes."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-CLASSES = -2  # the axis of (..., C, P)
+CLASSES = -2  # axis of (..., C, P)
+EPS = 1e-7  # of mmkd.functional.standardize
 
 
 @dataclass(frozen=True)
-class Form:
-    """What of a loss the formula needs; see :class:`mmkd.losses.KDLoss`.
+class DivergenceOptions:
+    """Arguments of the fused loss; see :func:`mmkd.functional.kd_loss`.
 
-    ``ratio`` is tau_teacher / tau.
+    ``tau_reverse`` and the weights are those of
+    :func:`mmkd.functional.balanced_kl_divergence`.
     """
 
     tau: float = 1.0
-    ratio: float = 1.0
-    tau_reverse: float = 1.0
+    tau_teacher: float | None = None
+    standardize: bool = False
+    scale_compensated: bool = False
     forward_weight: float = 1.0
     reverse_weight: float = 0.0
-    standardize: bool = False
-    effective_tau: bool = False
-    eps: float = 1e-7
+    tau_reverse: float | None = None
 
-    def halves(self) -> list[tuple[float, float, float]]:
-        """Temperature, forward and reverse weight of what one softmax serves."""
-        if self.tau == self.tau_reverse:
+    @property
+    def tau_ratio(self) -> float:
+        """The teacher's temperature divided by the student's."""
+        return 1.0 if self.tau_teacher is None else self.tau_teacher / self.tau
+
+    def by_temperature(self) -> list[tuple[float, float, float]]:
+        """Each temperature, with its forward and reverse weight."""
+        if self.tau_reverse in (None, self.tau):
             return [(self.tau, self.forward_weight, self.reverse_weight)]
         halves = [
             (self.tau, self.forward_weight, 0.0),
@@ -35,91 +41,98 @@ class Form:
         return [half for half in halves if any(half[1:])]
 
 
-def divergence_(
+def divergence_and_gradient_(
     student: Tensor,
     teacher: Tensor,
-    form: Form,
-    share: Tensor | None = None,
+    options: DivergenceOptions,
+    factor: Tensor | None = None,
     bounded: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    r"""The divergence of each pixel and its gradient for the student's logits.
+    r"""Divergence of each pixel and its gradient for the student's logits.
 
     With x = z_s / tau, y = z_t / tau, d = x - y, M = sum_c q d, N = sum_c p d and D the
-    difference of the two logsumexps, of one temperature
+    difference of the two logsumexps, for one temperature
 
     .. math:: L = \tau^2 \left( a (D - N) + b (M - D) \right), \qquad
         g = dL / dz = \tau \left( a (q - p) + b q (d - M) \right)
 
-    and through standardising, z = s / (std + eps) of centred logits,
+    and through standardization, z = s / (std + eps) of centered logits,
 
     .. math:: dL / ds = \frac{g}{std + eps} - \frac{z}{(C - 1) std} \sum_c g z
 
-    With ``effective_tau`` a pixel's share is times std^2, which has no gradient.
+    With ``scale_compensated`` a pixel's factor includes std^2, without a gradient.
 
     Args:
-        student: (..., C, P), centred: the mean over the classes is 0. Overwritten.
-        teacher: The same, likewise.
-        form: Which loss.
-        share: (..., 1, P), what a pixel counts. Default: 1.
-        bounded: Whether exp(x) is sure to be neither infinite nor 0 for all classes.
+        student: (..., C, P), centered: the mean over the classes is 0. Overwritten.
+        teacher: Logits of the same shape, centered. Overwritten.
+        options: Arguments of the loss.
+        factor: (..., 1, P), factor of each pixel. Default: 1.
+        bounded: Whether exp(x) can neither overflow nor be 0 for all classes.
 
     Returns:
         (..., 1, P) and (..., C, P).
     """
-    factor = share
-    before = form.halves()[0][0]
-    if form.standardize:
-        std, factor = standardize_(student, form.eps, before)
-        standardize_(teacher, form.eps, before * form.ratio)
-        if form.effective_tau:
-            level = std.square().mul_(factor != 0)
-            share = level if share is None else level.mul_(share)
-        if share is not None:
-            factor.mul_(share)
+    temperatures = options.by_temperature()
+    current_tau = temperatures[0][0]
+    gradient_factor = factor
+    if options.standardize:
+        std, gradient_factor = standardize_(student, current_tau)
+        standardize_(teacher, current_tau * options.tau_ratio)
+        if options.scale_compensated:
+            variance = std.square().mul_(gradient_factor != 0)
+            factor = variance if factor is None else variance.mul_(factor)
+        if factor is not None:
+            gradient_factor.mul_(factor)
     else:
-        for logits, tau in ((student, before), (teacher, before * form.ratio)):
+        for logits, tau in (
+            (student, current_tau),
+            (teacher, current_tau * options.tau_ratio),
+        ):
             if tau != 1:
                 logits.mul_(1 / tau)
     value = gradient = None
-    for tau, forward_weight, reverse_weight in form.halves():
-        if tau != before:
-            student.mul_(before / tau)
-            teacher.mul_(before / tau)
-            before = tau
-        more, steeper = one_temperature(
+    for tau, forward_weight, reverse_weight in temperatures:
+        if tau != current_tau:
+            student.mul_(current_tau / tau)
+            teacher.mul_(current_tau / tau)
+            current_tau = tau
+        tau_value, tau_gradient = one_temperature(
             student,
             teacher,
             forward_weight * tau,
             reverse_weight * tau,
-            factor,
+            gradient_factor,
             bounded,
         )
-        more.mul_(tau)
-        value = more if value is None else value.add_(more)
-        gradient = steeper if gradient is None else gradient.add_(steeper)
-    if share is not None:
-        value.mul_(share)
-    if form.standardize:
-        along = torch.mul(gradient, student, out=teacher).sum(CLASSES, keepdim=True)
-        along.mul_(std.reciprocal_().mul_(form.eps).add_(1))
+        tau_value.mul_(tau)
+        value = tau_value if value is None else value.add_(tau_value)
+        gradient = tau_gradient if gradient is None else gradient.add_(tau_gradient)
+    if factor is not None:
+        value.mul_(factor)
+    if options.standardize:
+        # student is z / tau here, and gradient g / (std + eps).
+        projection = torch.mul(gradient, student, out=teacher).sum(
+            CLASSES, keepdim=True
+        )
+        projection.mul_(std.reciprocal_().mul_(EPS).add_(1))
         gradient.addcmul_(
-            student, along, value=before**2 / (1 - student.shape[CLASSES])
+            student, projection, value=current_tau**2 / (1 - student.shape[CLASSES])
         )
     return value, gradient
 
 
-def standardize_(logits: Tensor, eps: float, tau: float) -> tuple[Tensor, Tensor]:
-    """Divides centred logits by (std + eps) tau; returns std and 1 / (std + eps).
+def standardize_(logits: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+    """Divide centered logits by (std + eps) tau; return std and 1 / (std + eps).
 
-    Of a constant pixel, all of whose centred logits are 0, std is 1 and the factor 0.
+    For a constant pixel, all of whose centered logits are 0, these are 1 and 0.
     """
     variance = logits.square().sum(CLASSES, keepdim=True)
     variance.div_(logits.shape[CLASSES] - 1)
     constant = variance == 0
     std = variance.masked_fill_(constant, 1).sqrt_()
-    scale = (std + eps).reciprocal_().masked_fill_(constant, 0)
-    logits.mul_(scale / tau)
-    return std, scale
+    inverse_std = (std + EPS).reciprocal_().masked_fill_(constant, 0)
+    logits.mul_(inverse_std / tau)
+    return std, inverse_std
 
 
 def one_temperature(
@@ -127,40 +140,40 @@ def one_temperature(
     y: Tensor,
     forward_weight: float,
     reverse_weight: float,
-    factor: Tensor | None,
+    gradient_factor: Tensor | None,
     bounded: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value of a KL(p || q) + b KL(q || p), and ``factor`` times its gradient for x.
+    """Value of a KL(p || q) + b KL(q || p), and its scaled gradient for x.
 
-    The exponentials stay as they are: what would make them probabilities goes into the
-    factors of a pixel, which spares two passes.
+    The exponentials are not normalized to probabilities: the normalization is part of
+    each pixel's factors, which saves two passes.
     """
-    q, of_q, log_total = exponentials(x, bounded)
-    p, of_p, log_total_p = exponentials(y, bounded)
-    log_total.sub_(log_total_p)
+    exp_x, scale_q, logsumexp_x = exponentials(x, bounded)
+    exp_y, scale_p, logsumexp_y = exponentials(y, bounded)
+    logsumexp_difference = logsumexp_x.sub_(logsumexp_y)
     d = x - y
-    value, qd, slope = 0, None, forward_weight
+    value, exp_x_d, q_coefficient = 0, None, forward_weight
     if reverse_weight:
-        qd = q * d
-        mean = qd.sum(CLASSES, keepdim=True).mul_(of_q)
-        value = (mean - log_total).mul_(reverse_weight)
-        slope = mean.mul_(-reverse_weight).add_(forward_weight)
+        exp_x_d = exp_x * d
+        mean_q = exp_x_d.sum(CLASSES, keepdim=True).mul_(scale_q)
+        value = (mean_q - logsumexp_difference).mul_(reverse_weight)
+        q_coefficient = mean_q.mul_(-reverse_weight).add_(forward_weight)
     if forward_weight:
-        mean_p = d.mul_(p).sum(CLASSES, keepdim=True).mul_(of_p)
-        value = value + mean_p.neg_().add_(log_total).mul_(forward_weight)
-    if factor is not None:
-        of_q.mul_(factor)
-        of_p.mul_(factor)
-    gradient = q.mul_(of_q * slope)
+        mean_p = d.mul_(exp_y).sum(CLASSES, keepdim=True).mul_(scale_p)
+        value = value + mean_p.neg_().add_(logsumexp_difference).mul_(forward_weight)
+    if gradient_factor is not None:
+        scale_q.mul_(gradient_factor)
+        scale_p.mul_(gradient_factor)
+    gradient = exp_x.mul_(scale_q * q_coefficient)
     if reverse_weight:
-        gradient.addcmul_(qd, of_q, value=reverse_weight)
+        gradient.addcmul_(exp_x_d, scale_q, value=reverse_weight)
     if forward_weight:
-        gradient.addcmul_(p, of_p, value=-forward_weight)
+        gradient.addcmul_(exp_y, scale_p, value=-forward_weight)
     return value, gradient
 
 
 def exponentials(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What softmax divides, one over what it divides by, and the logsumexp."""
+    """Exponentials (shifted unless bounded), one over their sum, and the logsumexp."""
     if bounded:
         powers = logits.exp()
         total = powers.sum(CLASSES, keepdim=True)

@@ -1,58 +1,135 @@
-"""KDLoss from the logits as the networks give them, forward and backward at once."""
+"""KDLoss from the networks' raw maps, forward and backward at once."""
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
+from mmkd.functional import balanced_kl_divergence, kd_loss
 from mmkd.functional.checks import check_classes
+from mmkd.functional.resizing import resize_logits
 
-from . import chunked, eager
-from .closed_form import Form
+from . import chunked
+from .closed_form import DivergenceOptions
 
 
-class MeanDivergence(torch.autograd.Function):
-    """Mean divergence over the counted pixels; its forward finds the gradient too."""
+def fused_kd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    size: tuple[int, int],
+    options: DivergenceOptions,
+    align_corners: bool = False,
+    mask: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """:func:`mmkd.functional.kd_loss` of two maps after bilinear resizing.
+
+    No tensor of the resized maps' size is made. Second derivatives are taken of
+    :func:`eager_kd_loss`.
+
+    Args:
+        student: (N, C, h, w), in float32 or float64.
+        teacher: (N, C, h', w'), of the same type; gets no gradient.
+        size: H and W to which both are resized.
+        options: Temperatures, weights and standardization.
+        align_corners: Of the resizing. Default False.
+        mask: Boolean (N, H, W), valid pixels. Default: all.
+        weight: Factor of each pixel, (N, H, W). Default: 1.
+
+    Returns:
+        A scalar; 0 if no pixel is valid.
+
+    Raises:
+        ValueError: if fewer than 3 classes are to be standardized.
+
+    Example:
+        >>> student, teacher = torch.zeros(1, 3, 4, 4), torch.eye(4).expand(1, 3, 4, 4)
+        >>> fused_kd_loss(student, teacher, (32, 32), DivergenceOptions())
+        tensor(0.)
+    """
+    if options.standardize:
+        check_classes(student)
+    return FusedKDLoss.apply(
+        student, teacher, mask, weight, size, options, align_corners
+    )
+
+
+def eager_kd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    size: tuple[int, int],
+    options: DivergenceOptions,
+    align_corners: bool = False,
+    mask: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """:func:`fused_kd_loss` by :func:`mmkd.functional.kd_loss` and autograd."""
+    divergence = partial(
+        balanced_kl_divergence,
+        tau_reverse=options.tau_reverse,
+        forward_weight=options.forward_weight,
+        reverse_weight=options.reverse_weight,
+    )
+    return kd_loss(
+        resize_logits(student, size, align_corners),
+        resize_logits(teacher, size, align_corners),
+        options.tau,
+        options.tau_teacher,
+        options.standardize,
+        divergence,
+        options.scale_compensated,
+        mask,
+        weight,
+    )
+
+
+class FusedKDLoss(torch.autograd.Function):
+    """Autograd function of :func:`fused_kd_loss`; its forward computes the gradient."""
 
     @staticmethod
     def forward(
         ctx: torch.autograd.function.FunctionCtx,
         student: Tensor,
         teacher: Tensor,
-        counted: Tensor | None,
+        mask: Tensor | None,
+        weight: Tensor | None,
         size: tuple[int, int],
+        options: DivergenceOptions,
         align_corners: bool,
-        form: Form,
     ) -> Tensor:
-        """Finds the value, and the gradient to keep for later."""
+        """Compute the value, and the gradient to save for backward."""
         total, gradient = implementation(student)(
-            student, teacher, counted, size, align_corners, form
+            student, teacher, size, options, align_corners, mask, weight
         )
-        if counted is None:
-            number = student.shape[0] * size[0] * size[1]
+        if mask is None:
+            count = student.shape[0] * size[0] * size[1]
         else:
-            number = counted.sum().clamp(min=1)
-        ctx.save_for_backward(gradient.div_(number), student, teacher, counted)
-        ctx.options = size, align_corners, form
-        return total / number
+            count = mask.sum().clamp(min=1)
+        ctx.save_for_backward(gradient.div_(count), student, teacher, mask, weight)
+        ctx.options = size, options, align_corners
+        return total / count
 
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_output: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """The kept gradient times that of the output."""
-        gradient, *inputs = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody wants to differentiate again
-            value = eager.mean_divergence(*inputs, *ctx.options)
-            (gradient,) = torch.autograd.grad(value, inputs[0], create_graph=True)
-        return gradient * grad_output, None, None, None, None, None
+        """Scale the saved gradient, or make it differentiable if asked for."""
+        gradient, student, teacher, mask, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True
+            value = eager_kd_loss(student, teacher, *ctx.options, mask, weight)
+            (gradient,) = torch.autograd.grad(value, student, create_graph=True)
+        return gradient * grad_output, *(None,) * 6
 
 
 def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
-    """One Triton kernel for float32 on CUDA, plain PyTorch for everything else."""
-    if student.is_cuda and student.dtype == torch.float32 and runs(student.device):
+    """Return the Triton kernel for float32 on CUDA, plain PyTorch otherwise."""
+    if (
+        student.is_cuda
+        and student.dtype == torch.float32
+        and triton_works(student.device)
+    ):
         from . import triton_kernel
 
         return triton_kernel.total_and_gradient
@@ -60,52 +137,16 @@ def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 @lru_cache
-def runs(device: torch.device) -> bool:
-    """Whether Triton is there and can make the kernel for a device."""
+def triton_works(device: torch.device) -> bool:
+    """Return whether Triton is installed and can compile the kernel for a device."""
     try:
         from . import triton_kernel
 
         logits = torch.zeros(1, 3, 2, 2, device=device)
-        triton_kernel.total_and_gradient(
-            logits, logits, None, (4, 4), False, Form(standardize=True)
-        )
+        options = DivergenceOptions(standardize=True)
+        triton_kernel.total_and_gradient(logits, logits, (4, 4), options)
     except Exception as error:  # no Triton, no compiler, an old GPU
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         warnings.warn(f'no Triton kernel on {device} ({reason})', stacklevel=2)
         return False
     return True
-
-
-def mean_divergence(
-    student: Tensor,
-    teacher: Tensor,
-    counted: Tensor | None,
-    size: tuple[int, int],
-    align_corners: bool,
-    form: Form,
-) -> Tensor:
-    """The mean over the counted pixels of two maps' divergence, both resized first.
-
-    Args:
-        student: (N, C, h, w), in float32 or float64.
-        teacher: (N, C, h', w'), of the same type; gets no gradient.
-        counted: Boolean (N, H, W), or what each pixel weighs; None where every pixel
-            counts the same.
-        size: H and W, of the resized maps (bilinear).
-        align_corners: Of the resizing.
-        form: Temperatures, weights and whether to standardise.
-
-    Returns:
-        A scalar; 0 where nothing counts.
-
-    Raises:
-        ValueError: to standardise fewer than 3 classes.
-
-    Example:
-        >>> student, teacher = torch.zeros(1, 3, 4, 4), torch.eye(4).expand(1, 3, 4, 4)
-        >>> mean_divergence(student, teacher, None, (32, 32), False, Form())
-        tensor(0.)
-    """
-    if form.standardize:
-        check_classes(student)
-    return MeanDivergence.apply(student, teacher, counted, size, align_corners, form)

@@ -1,7 +1,7 @@
-"""The mean divergence of two maps and its gradient, as one Triton kernel.
+"""Sum of the divergence of two maps and its gradient, as one Triton kernel.
 
-A program takes the resized pixels that lie between the same four of the student's
-pixels: it reads these four once, and gives each of them one sum of gradients.
+A program processes the resized pixels that lie between the same four of the student's
+pixels: it reads these four once and writes one sum of gradients for each.
 """
 
 from contextlib import nullcontext
@@ -12,43 +12,46 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .chunked import centred
-from .closed_form import Form
-from .upsampling import neighbours
+from .chunked import centered
+from .closed_form import EPS, DivergenceOptions
+from .upsampling import neighbors
 
-TILE = 2048  # numbers a program works on at a time: classes times pixels
+TILE = 2048  # classes times pixels that a program processes at a time
 
 
 def total_and_gradient(
     student: Tensor,
     teacher: Tensor,
-    counted: Tensor | None,
     size: tuple[int, int],
-    align_corners: bool,
-    form: Form,
+    options: DivergenceOptions,
+    align_corners: bool = False,
+    mask: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """As :func:`mmkd.ops.chunked.total_and_gradient`."""
-    if form.standardize:
-        student, teacher = centred(student), centred(teacher)
+    """Same as :func:`mmkd.ops.chunked.total_and_gradient`."""
+    if options.standardize:
+        student, teacher = centered(student), centered(teacher)
     student, teacher = student.contiguous(), teacher.contiguous()
     number, classes, height, width = student.shape
     kind = align_corners, student.dtype, student.device
-    row_starts, *row_tables = tables_of(height, size[0], *kind)
-    column_starts, *column_tables = tables_of(width, size[1], *kind)
+    row_starts, *row_tables = resizing_tables(height, size[0], *kind)
+    column_starts, *column_tables = resizing_tables(width, size[1], *kind)
     teacher_tables = [
         table
         for length, resized in zip(teacher.shape[2:], size, strict=True)
-        for table in tables_of(length, resized, *kind)[1:]
+        for table in resizing_tables(length, resized, *kind)[1:]
     ]
     totals = student.new_empty(number, height, width)
     corners = student.new_empty(4, *student.shape)
+    temperatures = options.by_temperature()
     block = triton.next_power_of_2(classes)
     on_device = torch.cuda.device(student.device) if student.is_cuda else nullcontext()
     with on_device:
         _cell[(width, height, number)](
             student,
             teacher,
-            totals if counted is None else counted.contiguous(),
+            totals if mask is None else mask.contiguous(),
+            totals if weight is None else weight.contiguous(),
             totals,
             corners,
             row_starts,
@@ -61,52 +64,53 @@ def total_and_gradient(
             width,
             *teacher.shape[2:],
             *size,
-            form.tau,
-            1 / form.ratio,
-            form.tau_reverse,
-            form.forward_weight,
-            form.reverse_weight,
-            form.eps,
-            HAS_COUNTED=counted is not None,
-            STANDARDIZE=form.standardize,
-            EFFECTIVE_TAU=form.effective_tau,
-            ONE_TAU=form.tau == form.tau_reverse,
+            temperatures[0][0],
+            1 / options.tau_ratio,
+            temperatures[-1][0],
+            options.forward_weight,
+            options.reverse_weight,
+            EPS,
+            HAS_MASK=mask is not None,
+            HAS_WEIGHT=weight is not None,
+            STANDARDIZE=options.standardize,
+            SCALE_COMPENSATED=options.scale_compensated,
+            ONE_TAU=len(temperatures) == 1,
             CLASSES=block,
             PIXELS=max(1, TILE // block),
         )
-    return totals.sum(), gather(corners)
+    return totals.sum(), sum_corners(corners)
 
 
 @lru_cache(maxsize=32)
-def tables_of(
+def resizing_tables(
     length: int,
     resized: int,
     align_corners: bool,
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Where each original's resized ones begin, and :func:`neighbours`, on a device."""
-    first, second, weight = neighbours(length, resized, align_corners)
+    """First resized pixel of each original one, and :func:`neighbors`, on a device."""
+    first, second, weight = neighbors(length, resized, align_corners)
     starts = torch.searchsorted(first, torch.arange(length + 1))
     integers = (table.to(device, torch.int32) for table in (starts, first, second))
     return *integers, weight.to(device, dtype)
 
 
-def gather(corners: Tensor) -> Tensor:
-    """Adds to each pixel what the cells around it give it.
+def sum_corners(corners: Tensor) -> Tensor:
+    """Sum of the gradients that the cells around each pixel contribute to it.
 
     Args:
         corners: (4, N, C, h, w): of the cell that begins at a pixel, the gradient of
-            that pixel, its right, its lower and its lower right neighbour; at the
-            border a neighbour is the pixel itself.
+            that pixel, its right, its lower and its lower right neighbor; at the
+            border a neighbor is the pixel itself.
     """
-    gradient, right, lower, both = corners.unbind()
-    lower = lower + _moved(both, 3)
-    return gradient + _moved(right, 3) + _moved(lower, 2)
+    gradient, right, lower, lower_right = corners.unbind()
+    lower = lower + _shifted(lower_right, 3)
+    return gradient + _shifted(right, 3) + _shifted(lower, 2)
 
 
-def _moved(values: Tensor, dim: int) -> Tensor:
-    """Moves values on to the next pixel; what would leave stays at the border."""
+def _shifted(values: Tensor, dim: int) -> Tensor:
+    """Shift values to the next pixel; those of the last stay there."""
     last = values.shape[dim] - 1
     result = torch.zeros_like(values)
     result.narrow(dim, 1, last).copy_(values.narrow(dim, 0, last))
@@ -116,16 +120,17 @@ def _moved(values: Tensor, dim: int) -> Tensor:
 
 @triton.jit
 def _cell(
-    student, teacher, counted, totals, corners,
+    student, teacher, mask, weight, totals, corners,
     row_starts, column_starts,
     student_y0, student_y1, student_wy, student_x0, student_x1, student_wx,
     teacher_y0, teacher_y1, teacher_wy, teacher_x0, teacher_x1, teacher_wx,
     classes, height, width, teacher_height, teacher_width, rows, columns,
     tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    HAS_COUNTED: tl.constexpr, STANDARDIZE: tl.constexpr, EFFECTIVE_TAU: tl.constexpr,
-    ONE_TAU: tl.constexpr, CLASSES: tl.constexpr, PIXELS: tl.constexpr,
+    HAS_MASK: tl.constexpr, HAS_WEIGHT: tl.constexpr, STANDARDIZE: tl.constexpr,
+    SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr, CLASSES: tl.constexpr,
+    PIXELS: tl.constexpr,
 ):  # fmt: skip
-    """The pixels between four of the student's: their sum, and the four's gradients."""
+    """Pixels between four of the student's: their sum, and the four's gradients."""
     column, row, image = (
         tl.program_id(0),
         tl.program_id(1),
@@ -170,17 +175,18 @@ def _cell(
         t11 = tl.load(teacher_plane + y1 + x1, every, 0)
         upper = t00 + (t01 - t00) * vx
         t = upper + (t10 + (t11 - t10) * vx - upper) * vy
-        if HAS_COUNTED:
-            place = (image * rows + y) * columns + x
-            share = tl.load(counted + place, inside, 0).to(s.dtype)
-            inside &= share != 0
+        place = (image * rows + y) * columns + x
+        if HAS_MASK:
+            inside &= tl.load(mask + place, inside, 0).to(tl.int1)
         value, gradient = _divergence(
             s, t, real[:, None], classes, tau, ratio, tau_reverse,
-            forward_weight, reverse_weight, eps, STANDARDIZE, EFFECTIVE_TAU, ONE_TAU,
+            forward_weight, reverse_weight, eps, STANDARDIZE, SCALE_COMPENSATED,
+            ONE_TAU,
         )  # fmt: skip
-        if HAS_COUNTED:
-            value = value * share
-            gradient = gradient * share[None]
+        if HAS_WEIGHT:
+            pixel_weight = tl.load(weight + place, inside, 0).to(s.dtype)
+            value = value * pixel_weight
+            gradient = gradient * pixel_weight[None]
         total += tl.sum(tl.where(inside, value, 0), 0)
         gradient = tl.where(real[:, None] & inside[None], gradient, 0)
         g11 += tl.sum(gradient * (wy * wx), 1)
@@ -199,49 +205,51 @@ def _cell(
 @triton.jit
 def _divergence(
     s, t, real, classes, tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    STANDARDIZE: tl.constexpr, EFFECTIVE_TAU: tl.constexpr, ONE_TAU: tl.constexpr,
+    STANDARDIZE: tl.constexpr, SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr,
 ):  # fmt: skip
-    """Value and gradient of each column, see :func:`mmkd.ops.closed_form`."""
+    """Value and gradient of each column, see :mod:`mmkd.ops.closed_form`."""
     if STANDARDIZE:
-        s, std, scale = _standardized(s, classes, eps)
+        s, std, inverse_std = _standardized(s, classes, eps)
         t, _, _ = _standardized(t, classes, eps)
     t = t * ratio
     if ONE_TAU:
         value, gradient = _one_tau(s, t, real, tau, forward_weight, reverse_weight)
     else:
         value, gradient = _one_tau(s, t, real, tau, forward_weight, 0.0)
-        more, steeper = _one_tau(s, t, real, tau_reverse, 0.0, reverse_weight)
-        value += more
-        gradient += steeper
+        reverse_value, reverse_gradient = _one_tau(
+            s, t, real, tau_reverse, 0.0, reverse_weight
+        )
+        value += reverse_value
+        gradient += reverse_gradient
     if STANDARDIZE:
-        along = tl.sum(gradient * s, 0) / (std * (classes - 1))
-        gradient = gradient * scale[None] - s * along[None]
-    if EFFECTIVE_TAU:
-        level = tl.where(scale == 0, 0, std * std)
-        value = value * level
-        gradient = gradient * level[None]
+        projection = tl.sum(gradient * s, 0) / (std * (classes - 1))
+        gradient = gradient * inverse_std[None] - s * projection[None]
+    if SCALE_COMPENSATED:
+        variance = tl.where(inverse_std == 0, 0, std * std)
+        value = value * variance
+        gradient = gradient * variance[None]
     return value, gradient
 
 
 @triton.jit
 def _standardized(x, classes, eps):
-    """Centred logits over their std + eps, the std, and 1 / (std + eps)."""
+    """Centered logits divided by std + eps, the std, and 1 / (std + eps)."""
     variance = tl.sum(x * x, 0) / (classes - 1)
     constant = variance == 0
     std = tl.sqrt(tl.where(constant, 1, variance))
-    scale = tl.where(constant, 0, 1 / (std + eps))
-    return x * scale[None], std, scale
+    inverse_std = tl.where(constant, 0, 1 / (std + eps))
+    return x * inverse_std[None], std, inverse_std
 
 
 @triton.jit
 def _one_tau(s, t, real, tau, forward_weight, reverse_weight):
-    """Value and gradient for one temperature of both halves."""
+    """Value and gradient at one temperature."""
     q, log_q = _softmax(s / tau, real)
     p, log_p = _softmax(t / tau, real)
-    ratio = log_q - log_p
-    mean = tl.sum(q * ratio, 0)
-    value = tau * tau * (reverse_weight * mean - forward_weight * tl.sum(p * ratio, 0))
-    gradient = forward_weight * (q - p) + reverse_weight * q * (ratio - mean[None])
+    r = log_q - log_p
+    mean_q = tl.sum(q * r, 0)
+    value = tau * tau * (reverse_weight * mean_q - forward_weight * tl.sum(p * r, 0))
+    gradient = forward_weight * (q - p) + reverse_weight * q * (r - mean_q[None])
     return value, tau * gradient
 
 

@@ -11,11 +11,11 @@ BLOCK = 64
 
 
 class Upsampling:
-    """A batch of maps whose resized rows are made when asked for.
+    """A batch of maps whose resized rows are computed on demand.
 
-    Columns are resized at once, which gives maps of the original height; a strip of
-    rows is then a few weighted sums of theirs. Rows ``first`` to ``last`` of the result
-    are those of ``interpolate(maps, size, mode='bilinear')``.
+    Columns are resized at once, to maps of the original height; a strip of rows is then
+    a few weighted sums of theirs, equal to rows ``first`` to ``last`` of
+    ``interpolate(maps, size, mode='bilinear')``.
 
     Args:
         maps: (N, C, h, w).
@@ -37,12 +37,12 @@ class Upsampling:
         if width != columns:
             self.columns_of = Resizing.of(width, columns, *kind)
             self.wide = maps.new_empty(*self.maps.shape[:3], columns)
-            for made, used, weights in self.columns_of.blocks():
-                self.wide[..., made] = self.maps[..., used] @ weights.mT
+            for block, used, weights in self.columns_of.blocks():
+                self.wide[..., block] = self.maps[..., used] @ weights.mT
         self.gradient_wide: Tensor | None = None
 
     def rows(self, first: int, last: int) -> Tensor:
-        """A new tensor of these rows, (N, last - first, C, W)."""
+        """Return a new tensor of these rows, (N, last - first, C, W)."""
         if self.rows_of is None:
             return self.wide[:, first:last].clone()
         used, weights = self.rows_of.part(first, last)
@@ -50,28 +50,28 @@ class Upsampling:
         return strip.unflatten(2, self.wide.shape[2:])
 
     def add_gradient(self, gradient: Tensor, first: int, last: int) -> None:
-        """Takes in the gradient of these rows."""
+        """Add the gradient of these rows."""
         if self.gradient_wide is None:
             self.gradient_wide = torch.zeros_like(self.wide)
         if self.rows_of is None:
             self.gradient_wide[:, first:last] = gradient
             return
         used, weights = self.rows_of.part(first, last)
-        share = weights.mT @ gradient.flatten(2)
-        self.gradient_wide[:, used] += share.unflatten(2, gradient.shape[2:])
+        contribution = weights.mT @ gradient.flatten(2)
+        self.gradient_wide[:, used] += contribution.unflatten(2, gradient.shape[2:])
 
     def gradient(self) -> Tensor:
-        """The gradient of the maps, once all rows have given theirs."""
+        """Return the gradient of the maps, once those of all rows are added."""
         gradient = self.gradient_wide
         if self.columns_of is not None:
             gradient = torch.zeros_like(self.maps)
-            for made, used, weights in self.columns_of.blocks():
-                gradient[..., used] += self.gradient_wide[..., made] @ weights
+            for block, used, weights in self.columns_of.blocks():
+                gradient[..., used] += self.gradient_wide[..., block] @ weights
         return gradient.transpose(1, 2)
 
 
 class Resizing:
-    """Of one axis: a matrix of which each row has at most two entries, side by side."""
+    """Resizing of one axis: a matrix with at most two adjacent entries per row."""
 
     def __init__(self, matrix: Tensor, used: list[tuple[int, int]]) -> None:
         self.matrix = matrix
@@ -87,18 +87,18 @@ class Resizing:
         dtype: torch.dtype,
         device: torch.device,
     ) -> 'Resizing':
-        """That of ``interpolate``."""
+        """Return the resizing of ``interpolate``."""
         matrix, used = weights_of(length, resized, align_corners)
         return cls(matrix.to(device, dtype), used)
 
     def part(self, first: int, last: int) -> tuple[slice, Tensor]:
-        """What some of the results are made of, and how."""
+        """Sources of some of the results, and their weights."""
         ends = self.used[first:last]
         low, high = min(a for a, _ in ends), max(b for _, b in ends)
         return slice(low, high), self.matrix[first:last, low:high]
 
     def blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        """The whole, in parts: the results, what they are made of, and how."""
+        """Yield blocks of results, their sources and weights."""
         for first in range(0, len(self.used), BLOCK):
             last = min(first + BLOCK, len(self.used))
             yield slice(first, last), *self.part(first, last)
@@ -108,9 +108,9 @@ class Resizing:
 def weights_of(
     length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """The (resized, length) matrix of a resizing, and the part of it that each row has.
+    """The (resized, length) matrix of a resizing, and the range of entries of each row.
 
-    Of what ``interpolate`` makes of the unit vectors, in float64.
+    Found by resizing unit vectors with ``interpolate`` in float64.
     """
     unit = torch.eye(length, dtype=torch.float64)[None, None]
     matrix = interpolate(
@@ -120,17 +120,17 @@ def weights_of(
     return matrix, [(sources[0], sources[-1] + 1) for sources in used]
 
 
-def neighbours(
+def neighbors(
     length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Between which two a resized row lies, and how far from the first to the second.
+    """The two original rows between which each resized row lies, and its position.
 
     Returns:
-        (resized,) indices of the first, likewise of the second, which at the border is
-        the first again, and the second's weights, in float64.
+        (resized,) indices of the first row, of the second, which at the border is the
+        first again, and the second's weights, in float64.
 
     Example:
-        >>> neighbours(2, 4, align_corners=False)[2]
+        >>> neighbors(2, 4, align_corners=False)[2]
         tensor([0.0000, 0.2500, 0.7500, 0.0000], dtype=torch.float64)
     """
     matrix, used = weights_of(length, resized, align_corners)

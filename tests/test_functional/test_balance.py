@@ -6,32 +6,32 @@ from mmkd.functional import class_balance
 from tests.reference import pair
 
 
-def naive(logits, counted):
+def naive(logits, mask):
     """One position and one class at a time."""
     rows = logits.movedim(1, -1).flatten(0, -2)
-    flat = counted.flatten().tolist()
+    flat = mask.flatten().tolist()
     p = [(row.exp() / row.exp().sum()).tolist() for row in rows]
-    there = [q for q, counts in zip(p, flat, strict=True) if counts]
+    there = [q for q, valid in zip(p, flat, strict=True) if valid]
     classes = range(logits.shape[1])
     mass = [sum(q[c] for q in there) for c in classes]
     return [
-        len(there) / len(classes) * sum(q[c] / mass[c] for c in classes) * counts
-        for q, counts in zip(p, flat, strict=True)
+        len(there) / len(classes) * sum(q[c] / mass[c] for c in classes) * valid
+        for q, valid in zip(p, flat, strict=True)
     ]
 
 
 @pytest.mark.parametrize('shape', [(6, 4), (2, 5, 3, 4)])
 def test_equals_the_formula(shape):
     logits, _ = pair(*shape)
-    counted = torch.rand(shape[0], *shape[2:]) > 0.3
-    counted.view(-1)[0] = True
-    expected = torch.tensor(naive(logits, counted), dtype=torch.float64)
-    assert_close(class_balance(logits, counted).flatten(), expected)
-    everywhere = class_balance(logits, torch.ones_like(counted))
+    mask = torch.rand(shape[0], *shape[2:]) > 0.3
+    mask.view(-1)[0] = True
+    expected = torch.tensor(naive(logits, mask), dtype=torch.float64)
+    assert_close(class_balance(logits, mask).flatten(), expected)
+    everywhere = class_balance(logits, torch.ones_like(mask))
     assert_close(class_balance(logits), everywhere)
 
 
-def test_classes_weigh_the_same_and_positions_1_in_the_mean():
+def test_classes_have_the_same_weight_and_positions_mean_1():
     logits, _ = pair(2, 5, 3, 4)
     weights = class_balance(logits)
     assert_close(weights.mean(), torch.tensor(1.0, dtype=torch.float64))
@@ -40,7 +40,7 @@ def test_classes_weigh_the_same_and_positions_1_in_the_mean():
     assert_close(class_balance(certain), torch.tensor([5 / 9] * 9 + [5.0]))
 
 
-def test_nothing_counts():
+def test_no_valid_position():
     logits, _ = pair(2, 5, 3, 4)
     nothing = torch.zeros(2, 3, 4, dtype=torch.bool)
     assert (class_balance(logits, nothing) == 0).all()

@@ -22,23 +22,23 @@ def test_gram_distance():
 
 def test_gram_distance_of_some_rows():
     a, b = pair(2, 4, 3)
-    kept = torch.tensor([[True, False, True, True], [False] * 4])
-    expected = gram_distance(a[:1, kept[0]], b[:1, kept[0]])
-    assert_close(gram_distance(a, b, kept), torch.cat([expected, torch.zeros(1)]))
-    assert_close(gram_distance(a, b, kept[0])[:1], expected)
+    mask = torch.tensor([[True, False, True, True], [False] * 4])
+    expected = gram_distance(a[:1, mask[0]], b[:1, mask[0]])
+    assert_close(gram_distance(a, b, mask), torch.cat([expected, torch.zeros(1)]))
+    assert_close(gram_distance(a, b, mask[0])[:1], expected)
 
 
 def test_grid_means():
-    """Each cell's mean, of its counted pixels, is what a loop finds."""
+    """Each cell's mean, of its valid pixels, is what a loop finds."""
     values, _ = pair(1, 2, 6, 4)
-    counted = torch.rand(1, 6, 4, generator=torch.Generator().manual_seed(1)) > 0.5
-    counted[0, :2, :2] = False
-    means, any_counted = grid_means(values, counted, side=2)
+    mask = torch.rand(1, 6, 4, generator=torch.Generator().manual_seed(1)) > 0.5
+    mask[0, :2, :2] = False
+    means, any_valid = grid_means(values, mask, side=2)
     for cell in range(4):
         y, x = 3 * (cell // 2), 2 * (cell % 2)
-        inside = counted[0, y : y + 3, x : x + 2]
+        inside = mask[0, y : y + 3, x : x + 2]
         found = values[0, :, y : y + 3, x : x + 2][:, inside]
-        assert bool(any_counted[0, cell]) == bool(inside.any())
+        assert bool(any_valid[0, cell]) == bool(inside.any())
         expected = found.mean(1) if inside.any() else torch.zeros(2)
         assert_close(means[0, cell], expected, check_dtype=False)
 
@@ -46,16 +46,16 @@ def test_grid_means():
 def test_grid_of_a_small_map():
     """A map smaller than the grid has a cell a pixel."""
     values, _ = pair(2, 3, 2, 5)
-    means, any_counted = grid_means(values, None, side=8)
+    means, any_valid = grid_means(values, None, side=8)
     assert_close(means, values.flatten(2).mT)
-    assert any_counted.all()
+    assert any_valid.all()
 
 
 def test_gradient():
-    (values, other), counted = pair(1, 2, 3, 3), torch.eye(3, dtype=torch.bool)[None]
-    other, _ = grid_means(other, counted, 2)
+    (values, other), mask = pair(1, 2, 3, 3), torch.eye(3, dtype=torch.bool)[None]
+    other, _ = grid_means(other, mask, 2)
 
     def distance(x):
-        return gram_distance(grid_means(x, counted, 2)[0], other)
+        return gram_distance(grid_means(x, mask, 2)[0], other)
 
     assert gradcheck(distance, values.requires_grad_())

@@ -52,7 +52,7 @@ def test_four_properties(classes):
 
 
 @pytest.mark.parametrize(('scale', 'shift'), [(1, 7), (0.1, 0), (30, -200)])
-def test_blind_to_scale_and_shift(scale, shift):
+def test_independent_of_scale_and_shift(scale, shift):
     x = logits(4, 19)
     assert_close(standardize(scale * x + shift), standardize(x), rtol=1e-5, atol=0)
 
@@ -117,35 +117,35 @@ def test_gradient(dim):
     assert gradcheck(lambda x: standardize(x, dim), x)
 
 
-def test_zscore_over_the_counted_entries():
+def test_zscore_over_valid_entries():
     x = logits(4, 19)
-    counted = half_of(4, 19)
-    z = zscore(x, 1, eps=0, counted=counted)
-    for row, mask, values in zip(z, counted, x, strict=True):
-        assert_close(row[mask].numpy(), scipy_zscore(values[mask].numpy(), ddof=1))
-        assert (row[~mask] == 0).all()
+    mask = half_of(4, 19)
+    z = zscore(x, 1, eps=0, mask=mask)
+    for row, valid, values in zip(z, mask, x, strict=True):
+        assert_close(row[valid].numpy(), scipy_zscore(values[valid].numpy(), ddof=1))
+        assert (row[~valid] == 0).all()
 
 
 def test_zscore_of_a_broadcast_mask():
     x = logits(2, 3, 10)
-    counted = half_of(2, 1, 10)
-    expected = zscore(x, 2, counted=counted.repeat(1, 3, 1))
-    assert_close(zscore(x, 2, counted=counted), expected, rtol=0, atol=0)
+    mask = half_of(2, 1, 10)
+    expected = zscore(x, 2, mask=mask.repeat(1, 3, 1))
+    assert_close(zscore(x, 2, mask=mask), expected, rtol=0, atol=0)
     assert expected.abs().sum() > 0
 
 
-def test_gradient_of_zscore_over_the_counted_entries():
+def test_gradient_of_zscore_over_valid_entries():
     x = logits(3, 6).requires_grad_()
-    counted = torch.tensor([[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0] * 6]).bool()
-    assert gradcheck(lambda x: zscore(x, 1, counted=counted), x)
-    zscore(x, 1, counted=counted).square().sum().backward()
-    assert (x.grad[~counted] == 0).all()
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0] * 6]).bool()
+    assert gradcheck(lambda x: zscore(x, 1, mask=mask), x)
+    zscore(x, 1, mask=mask).square().sum().backward()
+    assert (x.grad[~mask] == 0).all()
 
 
-@pytest.mark.parametrize('counted', [0, 1])
-def test_zscore_of_none_or_one_is_zero(counted):
+@pytest.mark.parametrize('number', [0, 1])
+def test_zscore_of_none_or_one_is_zero(number):
     x = logits(2, 6).requires_grad_()
-    z = zscore(x, 1, counted=torch.arange(6) < counted)
+    z = zscore(x, 1, mask=torch.arange(6) < number)
     assert (z == 0).all()
     z.sum().backward()
     assert (x.grad == 0).all()

@@ -2,10 +2,9 @@ import math
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from torch.testing import assert_close
 
-from mmkd.losses import CTKDLoss
+from mmkd.losses import CTKDLoss, Progress
 from tests import reference
 from tests.reference import pair, value_and_gradient
 
@@ -22,24 +21,10 @@ DIVERGENCES = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def at():
-    """Sets the epoch and the iteration, as the Runner does."""
-    hub = MessageHub.get_current_instance()
-
-    def at(**position):
-        for name, value in position.items():
-            hub.update_info(name, value)
-
-    at(epoch=0, iter=0)
-    yield at
-    at(epoch=0, iter=0)
-
-
 @pytest.mark.parametrize('shape', [(4, 100), (2, 19, 2, 3)])
 @pytest.mark.parametrize('standardize', [False, True])
 @DIVERGENCES
-def test_equals_kd_at_its_temperature(at, shape, standardize, divergence):
+def test_equals_kd_at_its_temperature(shape, standardize, divergence):
     config = dict(type='BalancedKL', **divergence)
     loss = CTKDLoss(standardize=standardize, divergence=config, loss_weight=0.7)
     target = torch.zeros(shape[0], *shape[2:]).long()
@@ -54,10 +39,10 @@ def test_equals_kd_at_its_temperature(at, shape, standardize, divergence):
 @pytest.mark.parametrize(
     ('epoch', 'strength'), [(0, 0.0), (5, 0.5), (10, 1.0), (200, 1.0)]
 )
-def test_gradient_of_theta_is_reversed(at, epoch, strength):
+def test_gradient_of_theta_is_reversed(epoch, strength):
     student, teacher = pair(4, 10)
     loss = CTKDLoss().double()
-    at(epoch=epoch)
+    loss.progress = Progress(epoch=epoch)
     assert loss.strength() == pytest.approx(strength, abs=1e-12)
     loss(student, teacher).backward()
 
@@ -75,11 +60,11 @@ def test_gradient_of_theta_is_reversed(at, epoch, strength):
     assert_close(loss.theta.grad, -strength * slope, rtol=1e-9, atol=1e-12)
 
 
-def test_a_step_makes_it_harder_for_the_student(at):
+def test_a_step_makes_it_harder_for_the_student():
     """The loss at the temperature that theta's own step gives is higher."""
-    at(epoch=10)
     student, teacher = pair(4, 10)
     loss = CTKDLoss().double()
+    loss.progress = Progress(epoch=10)
     optimizer = torch.optim.SGD(loss.parameters(), lr=0.1)
     before = loss(student, teacher)
     before.backward()
@@ -87,7 +72,7 @@ def test_a_step_makes_it_harder_for_the_student(at):
     assert loss(student, teacher) > before
 
 
-def test_a_frozen_temperature_teaches(at):
+def test_a_frozen_temperature_teaches():
     """At epoch 0 only the student moves, towards the teacher."""
     student, teacher = pair(8, 10)
     student.requires_grad_()
@@ -105,16 +90,51 @@ def test_a_frozen_temperature_teaches(at):
     assert values[-1] < 0.9 * values[0]
 
 
-def test_by_iteration(at):
-    loss = CTKDLoss(warmup=100, by_epoch=False)
-    at(epoch=3, iter=50)
-    assert loss.strength() == pytest.approx(0.5)
-    assert CTKDLoss(warmup=0).strength() == 1
+@pytest.mark.parametrize(
+    ('options', 'strength'),
+    [
+        (dict(warmup=100, by_epoch=False), 0.5),
+        (dict(warmup=0.1), 0.5),  # of 1000 iterations
+        (dict(warmup=0.05), 1.0),
+        (dict(warmup=6), 0.5),
+        (dict(warmup=0), 1.0),
+    ],
+)
+def test_duration_of_the_warmup(options, strength):
+    loss = CTKDLoss(**options)
+    loss.progress = Progress(iteration=50, epoch=3, max_iterations=1000, max_epochs=60)
+    assert loss.strength() == pytest.approx(strength)
 
 
-def test_logged(at):
-    at(epoch=5)
-    logged = CTKDLoss().logged()
+def test_two_losses_have_their_own_progress():
+    early, late = CTKDLoss(), CTKDLoss()
+    late.progress = Progress(epoch=10)
+    assert (early.strength(), late.strength()) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(), 'warmup: 10 epochs are more than the 5 of the run'),
+        (dict(warmup=2000, by_epoch=False), 'warmup: 2000 iterations are more'),
+    ],
+)
+def test_refuses_a_warmup_longer_than_the_run(options, message):
+    with pytest.raises(ValueError, match=message):
+        CTKDLoss(**options).check_run(Progress(max_iterations=1000, max_epochs=5))
+
+
+def test_refuses_epochs_in_a_run_of_iterations():
+    loss, run = CTKDLoss(), Progress(max_iterations=1000)
+    with pytest.raises(ValueError, match='warmup: by_epoch=True, but this run counts'):
+        loss.check_run(run)
+    CTKDLoss(warmup=0.5).check_run(run)
+
+
+def test_logged():
+    loss = CTKDLoss()
+    loss.progress = Progress(epoch=5)
+    logged = loss.logged()
     assert logged['tau'].item() == pytest.approx(TAU)
     assert logged['lambda'].item() == pytest.approx(0.5)
     assert not any(value.requires_grad for value in logged.values())
@@ -128,9 +148,13 @@ def test_bounds_out_of_order(bounds):
         CTKDLoss(*bounds)
 
 
-def test_refuses_a_negative_warmup():
-    with pytest.raises(ValueError, match='warmup must be >= 0'):
-        CTKDLoss(warmup=-1)
+@pytest.mark.parametrize(
+    ('warmup', 'message'),
+    [(-1, 'warmup must be >= 0'), (1.5, 'warmup: 1.5 is a float, a fraction')],
+)
+def test_refuses_a_bad_warmup(warmup, message):
+    with pytest.raises(ValueError, match=message):
+        CTKDLoss(warmup=warmup)
 
 
 @pytest.mark.parametrize('name', ['tau', 'tau_teacher'])

@@ -123,8 +123,8 @@ def test_logits_of_10000(divergence):
 
 
 @pytest.mark.parametrize('shift', [1e6, -1e6])
-def test_blind_to_a_shift(shift):
-    """Ignored pixels stay out of the softmax however low the counted ones are."""
+def test_independent_of_a_shift(shift):
+    """Ignored pixels stay out of the softmax however low the valid ones are."""
     student, teacher = pair(2, 3, 3, 4)
     args = teacher - shift, TARGETS['some']
     expected = CWDLoss(tau=4.0)(student, teacher, TARGETS['some'])

@@ -43,7 +43,7 @@ def test_equals_scipy():
     assert_close(DISTLoss(gamma=3.0)(student, teacher).item(), expected)
 
 
-def test_blind_to_what_correlation_does_not_see():
+def test_independent_of_affine_changes():
     """The same ranking and spacing is enough: any q = a p + b gives 0."""
     p = pair(4, 5)[1].softmax(1)
     student = (0.5 * p + 0.1).log()

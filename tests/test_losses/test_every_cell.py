@@ -1,4 +1,4 @@
-"""Every loss, plain and standardised, with every divergence, on vectors and maps."""
+"""Every loss, plain and standardized, with every divergence, on vectors and maps."""
 
 import itertools
 import math
@@ -108,7 +108,7 @@ def test_decreases_on_a_fixed_batch(name, standardize, divergence, where):
 @pytest.mark.parametrize('where', SHAPES)
 @pytest.mark.parametrize('standardize', [False, True])
 @pytest.mark.parametrize('divergence', DIVERGENCES)
-def test_theta_goes_against_the_loss(where, standardize, divergence):
+def test_theta_increases_the_loss(where, standardize, divergence):
     """Descent along the gradient that theta gets makes the loss grow."""
     loss, _ = build('CTKD', standardize, divergence)
     args = batch(where)

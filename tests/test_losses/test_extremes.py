@@ -1,4 +1,4 @@
-"""Every loss on whatever a network may give: finite, value and gradient."""
+"""Every loss on extreme logits: value and gradient are finite."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ CLASSES = 5
 
 
 def logits(kind, shape, seed):
-    """A network's output of a kind."""
+    """Logits of a kind."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     if kind == 'huge':
@@ -20,7 +20,7 @@ def logits(kind, shape, seed):
         return x * 1e-4
     if kind == 'constant':
         return torch.full(shape, 3.0, dtype=x.dtype)
-    if kind == 'one-hot':  # of which a teacher is wholly sure
+    if kind == 'one-hot':  # a fully confident teacher
         hot = x.argmax(1, keepdim=True)
         return torch.zeros_like(x).scatter_(1, hot, 1e4)
     return x
@@ -34,8 +34,8 @@ CASES = {
     'constant student': ('constant', 'any', torch.float32, 2, (3, 4), False),
     'constant teacher': ('any', 'constant', torch.float32, 2, (3, 4), False),
     'constant both': ('constant', 'constant', torch.float32, 2, (3, 4), False),
-    'sure teacher': ('any', 'one-hot', torch.float32, 2, (3, 4), False),
-    'sure both': ('one-hot', 'one-hot', torch.float32, 2, (3, 4), False),
+    'confident teacher': ('any', 'one-hot', torch.float32, 2, (3, 4), False),
+    'confident both': ('one-hot', 'one-hot', torch.float32, 2, (3, 4), False),
     'fp16': ('any', 'any', torch.float16, 2, (3, 4), False),
     'bf16': ('any', 'any', torch.bfloat16, 2, (3, 4), False),
     'all ignored': ('any', 'any', torch.float32, 2, (3, 4), True),
@@ -46,7 +46,7 @@ CASES = {
 
 
 def inputs(case, where):
-    """Student, teacher and target of a case, and whether nothing counts."""
+    """Student, teacher and target of a case, and whether all is ignored."""
     ours, theirs, dtype, images, size, ignored = CASES[case]
     shape = (images, CLASSES, *(size if where == 'maps' else ()))
     student = logits(ours, shape, 0).to(dtype).requires_grad_()
@@ -87,13 +87,13 @@ def test_finite(name, standardize, divergence, where, case):
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('where', ['maps', 'vectors'])
 @pytest.mark.parametrize('impl', ['auto', 'eager'])
-def test_levelled_kd_is_finite(where, impl, case):
+def test_scale_compensated_class_balanced_kd_is_finite(where, impl, case):
     loss = KDLoss(
         tau=0.25,
         standardize=True,
         divergence='BalancedKL',
-        effective_tau=True,
-        balance_classes=True,
+        scale_compensated=True,
+        class_balanced=True,
         impl=impl,
     )
     student, teacher, target, ignored = inputs(case, where)

@@ -70,10 +70,10 @@ def test_temperature_of_the_teacher(standardize, divergence, tau_teacher):
 
 
 @pytest.mark.parametrize('shape', [(3, 19), (2, 5, 3, 4)])
-def test_effective_tau(shape):
+def test_scale_compensated(shape):
     """The factor is the variance of the student's logits, seen as a constant."""
     student, teacher = pair(*shape)
-    options = dict(tau=0.5, standardize=True, effective_tau=True)
+    options = dict(tau=0.5, standardize=True, scale_compensated=True)
     value, gradient = value_and_gradient(KDLoss(**options), student, teacher)
     rows = [x.movedim(1, -1).flatten(0, -2) for x in (student, teacher)]
     rows[0].requires_grad_()
@@ -87,45 +87,47 @@ def test_effective_tau(shape):
 
 
 @pytest.mark.parametrize('impl', ['fused', 'eager'])
-def test_effective_tau_levels_the_gradient(impl):
-    """Of a fresh head, whose logits hardly differ, it is no larger than of others."""
+def test_scale_compensation_equalizes_the_gradient(impl):
+    """For nearly equal logits of a fresh head it is no larger than for others."""
     student, teacher = pair(2, 5, 3, 4)
     options = dict(standardize=True, impl=impl)
     sizes = {
-        effective: [
+        compensated: [
             value_and_gradient(
-                KDLoss(effective_tau=effective, **options), c * student, teacher
+                KDLoss(scale_compensated=compensated, **options), c * student, teacher
             )[1].norm()
             for c in (0.01, 1.0)
         ]
-        for effective in (False, True)
+        for compensated in (False, True)
     }
     assert_close(sizes[False][0], 100 * sizes[False][1], rtol=1e-3, atol=0)
     assert_close(sizes[True][0], 0.01 * sizes[True][1], rtol=1e-3, atol=0)
 
 
-def test_effective_tau_is_for_standardised_logits():
-    with pytest.raises(ValueError, match='effective_tau=True needs standardize=True'):
-        KDLoss(effective_tau=True)
+def test_scale_compensation_needs_standardization():
+    with pytest.raises(
+        ValueError, match='scale_compensated=True needs standardize=True'
+    ):
+        KDLoss(scale_compensated=True)
 
 
-def test_balanced_classes_of_vectors():
+def test_class_balanced_vectors():
     student, teacher = pair(6, 5)
     p = (teacher - teacher.logsumexp(1, keepdim=True)).exp()
     weights = (p / p.sum(0)).sum(1)
     rows = zip(student, teacher, strict=True)
     values = torch.stack([reference.divergence(s, t) for s, t in rows])
     expected = (weights * values).sum() / 5
-    assert_close(KDLoss(balance_classes=True)(student, teacher), expected)
+    assert_close(KDLoss(class_balanced=True)(student, teacher), expected)
 
 
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
-def test_ignored_pixels_do_not_move_the_balance(resolution):
-    """Not in value and gradient, whatever the teacher says of them."""
+def test_ignored_pixels_do_not_affect_the_balance(resolution):
+    """Not in value and gradient, whatever the teacher predicts there."""
     student, teacher = pair(2, 5, 3, 4)
     target = torch.zeros(2, 3, 4).long()
     target[0, :2] = 255
-    loss = KDLoss(balance_classes=True, resolution=resolution)
+    loss = KDLoss(class_balanced=True, resolution=resolution)
     found = value_and_gradient(loss, student, teacher, target)
     teacher[0, :, :2] *= -7
     assert_close(value_and_gradient(loss, student, teacher, target), found)
@@ -198,7 +200,7 @@ def test_logits_of_100(classes, standardize, divergence):
 @DIVERGENCES
 @pytest.mark.parametrize('classes', [3, 150])
 def test_logits_of_10000(classes, divergence):
-    """Standardised as the reference says; plain, finite and the gap of the peaks."""
+    """Standardized as the reference says; plain, finite and the gap of the peaks."""
     student, teacher = torch.full((2, 1, classes, 2, 2), -1e4)
     student[:, 0] = teacher[:, 1] = 1e4
     options = dict(tau=2.0, standardize=True)
@@ -218,7 +220,7 @@ def test_logits_of_10000(classes, divergence):
 @pytest.mark.parametrize('constant', [0.1, 1e4])
 @pytest.mark.parametrize('of', ['student', 'teacher', 'both'])
 def test_constant_pixel(divergence, constant, of):
-    """Its z is 0: an even distribution, and no gradient where the student's is."""
+    """Its z is 0: a uniform distribution, and no gradient where the student's is."""
     student, teacher = pair(1, 19, 2, 2, dtype=torch.float32)
     if of != 'teacher':
         student[0, :, 0, 0] = constant
@@ -236,7 +238,7 @@ def test_constant_pixel(divergence, constant, of):
 
 
 @pytest.mark.parametrize('scale', [0.2, 5.0])
-def test_standardized_is_blind_to_the_scale_of_the_student(scale):
+def test_standardized_is_independent_of_the_scale_of_the_student(scale):
     student, teacher = pair(2, 19, 3, 3)
     loss = KDLoss(tau=2.0, standardize=True, divergence='BalancedKL')
     expected = loss(student, teacher)
@@ -250,6 +252,6 @@ def test_refuses_to_standardize_two_classes():
 
 
 @pytest.mark.parametrize('target', [(3,), (2, 1)])
-def test_refuses_a_target_that_does_not_go_with_vectors(target):
+def test_refuses_a_target_that_does_not_match_vectors(target):
     with pytest.raises(ValueError, match='target'):
         KDLoss()(*pair(2, 5), torch.zeros(target).long())

@@ -1,4 +1,4 @@
-"""What every loss on logits promises, tried on maps with each of them."""
+"""Properties of every loss on logits, on maps."""
 
 import math
 
@@ -25,7 +25,7 @@ HOLD_KL = [KDLoss, CWDLoss, DKDLoss, MLKDLoss]
 LOSSES = pytest.mark.parametrize('kind', [*HOLD_KL, DISTLoss])
 LOSSES_WITH_KL = pytest.mark.parametrize('kind', HOLD_KL)
 STANDARDIZE = pytest.mark.parametrize('standardize', [False, True])
-# The main recipe, with everything that may differ differing.
+# All options different from their defaults.
 OPTIONS = dict(
     tau=2.0,
     tau_teacher=3.0,
@@ -56,16 +56,16 @@ def labels(*shape):
 class Seen(LogitLoss):
     """Keeps what a loss is given to compare."""
 
-    def compare(self, student, teacher, target, counted):
+    def compare(self, student, teacher, target, mask):
         self.student, self.teacher = student, teacher
-        self.target, self.counted = target, counted
+        self.target, self.seen_mask = target, mask
         return student.sum()
 
 
 @LOSSES
 @STANDARDIZE
 def test_ignored_pixels(kind, standardize):
-    """They get no gradient, and nothing in them matters."""
+    """They get no gradient and do not affect the value."""
     loss = build(kind, standardize=standardize, **OPTIONS)
     student, teacher = pair(2, 5, 4, 6)
     target = labels(2, 4, 6)
@@ -298,7 +298,7 @@ def test_at_the_taps_resolution(align_corners):
     )
     assert torch.equal(loss.teacher, expected)
     assert (loss.target == target[:, ::8, ::8]).all()
-    assert torch.equal(loss.counted, target[:, ::8, ::8] != 255)
+    assert torch.equal(loss.seen_mask, target[:, ::8, ::8] != 255)
 
 
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
@@ -314,5 +314,5 @@ def test_nothing_is_resized_without_need(resolution):
 def test_vectors_have_no_pixels_to_ignore():
     loss, target = Seen(resolution='label'), torch.tensor([255, 3])
     loss(*pair(2, 5), target)
-    assert loss.counted is None
+    assert loss.seen_mask is None
     assert loss.target is target

@@ -12,13 +12,13 @@ STANDARDIZE = pytest.mark.parametrize('standardize', [False, True])
 @pytest.mark.parametrize(('standardize', 'tau'), [(False, 4.0), (True, 2.0)])
 def test_defaults_are_the_papers(standardize, tau):
     loss = MLKDLoss(standardize=standardize)
-    assert loss.taus == (tau, 3.0, 5.0, 2.0, 6.0)
+    assert (loss.tau, loss.taus) == (tau, (3.0, 5.0, 2.0, 6.0))
     args = pair(6, 10)
     expected = reference.mlkd(*args, tau=tau, standardized=standardize)
     assert_close(loss(*args), expected)
 
 
-def test_only_single_predictions_are_standardised():
+def test_only_the_instance_level_is_standardized():
     """A student of another scale then differs in the relations alone."""
     _, teacher = pair(6, 10)
     alone = MLKDLoss(standardize=True, beta=0.0, gamma=0.0)
@@ -40,7 +40,7 @@ def test_samples_of_a_map_are_cells(size):
     assert torch.equal(moved, student) == (size == (8, 8))
 
 
-def test_images_without_a_counted_pixel_do_not_count():
+def test_images_without_a_valid_pixel_are_ignored():
     student, teacher = pair(2, 5, 4, 4)
     target = torch.ones(2, 4, 4).long()
     target[1] = 255
@@ -50,16 +50,18 @@ def test_images_without_a_counted_pixel_do_not_count():
 
 @STANDARDIZE
 def test_two_views(standardize):
-    """The strong view is a batch of its own; the weak one counts its unsure half."""
+    """Half of the weak view's samples and classes are compared, all of the strong's."""
     student, teacher = pair(8, 6)
     (weak, strong), (t_weak, t_strong) = student.chunk(2), teacher.chunk(2)
     options = dict(tau=1.5, taus=(), standardize=standardize)
-    sure = t_weak.softmax(1)
-    kept = sure.max(1).values.argsort()[:2]
-    classes = sure.sum(0).argsort()[:3]
-    alone = MLKDLoss(beta=0.0, gamma=0.0, **options)(weak[kept], t_weak[kept])
+    confidence = t_weak.softmax(1)
+    samples_kept = confidence.max(1).values.argsort()[:2]
+    classes = confidence.sum(0).argsort()[:3]
+    alone = MLKDLoss(beta=0.0, gamma=0.0, **options)(
+        weak[samples_kept], t_weak[samples_kept]
+    )
     q, p = ((x / 1.5).softmax(1) for x in (weak, t_weak))
-    samples = ((q @ q.T - p @ p.T)[kept][:, kept] ** 2).sum() / 2
+    samples = ((q @ q.T - p @ p.T)[samples_kept][:, samples_kept] ** 2).sum() / 2
     between = ((q.T @ q - p.T @ p)[classes][:, classes] ** 2).sum() / 3
     expected = alone + samples + between + MLKDLoss(**options)(strong, t_strong)
     target = torch.arange(4).repeat(2)

@@ -1,31 +1,85 @@
 import pytest
-from mmengine.logging import MessageHub
 
-from mmkd.losses.schedule import WeightSchedule
-
-
-def test_linear_warmup():
-    schedule = WeightSchedule(warmup=4)
-    assert [schedule.factor(step) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+from mmkd.losses import Progress, WeightSchedule
 
 
-def test_stop():
-    schedule = WeightSchedule(stop=2)
-    assert [schedule.factor(step) for step in range(4)] == [1, 1, 0, 0]
+def factors(schedule, steps, **run):
+    """Factors at the first iterations, of which two are an epoch."""
+    return [schedule.factor(Progress(i, i // 2, **run)) for i in range(steps)]
 
 
-@pytest.mark.parametrize('by_epoch', [False, True])
-def test_current_reads_the_runs_position(by_epoch):
-    hub = MessageHub.get_instance(f'test_schedule_{by_epoch}')
-    hub.update_info('iter', 2)
-    hub.update_info('epoch', 0)
-    assert WeightSchedule(4, by_epoch=by_epoch).current() == (
-        0.25 if by_epoch else 0.75
-    )
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(), [1, 1, 1, 1, 1, 1]),
+        (dict(warmup=4), [0.25, 0.5, 0.75, 1, 1, 1]),
+        (dict(warmup=0.5), [0.25, 0.5, 0.75, 1, 1, 1]),
+        (dict(warmup=1), [1, 1, 1, 1, 1, 1]),
+        (dict(warmup=1.0), [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]),
+        (dict(warmup=4, by_epoch=True), [0.25, 0.25, 0.5, 0.5, 0.75, 0.75]),
+        (dict(warmup=0.5, by_epoch=True), [0.25, 0.5, 0.75, 1, 1, 1]),
+        (dict(stop=2), [1, 1, 0, 0, 0, 0]),
+        (dict(stop=0.5), [1, 1, 1, 1, 0, 0]),
+        (dict(stop=2, by_epoch=True), [1, 1, 1, 1, 0, 0]),
+        (dict(warmup=2, stop=0.5), [0.5, 1, 1, 1, 0, 0]),
+    ],
+)
+def test_factor(options, expected):
+    schedule = WeightSchedule(**options)
+    run = dict(max_iterations=8, max_epochs=4)
+    assert factors(schedule, 6, **run) == expected
+    schedule.check(Progress(**run))
 
 
-@pytest.mark.parametrize('arguments', [dict(warmup=-1), dict(stop=0)])
-def test_refuses(arguments):
-    (name,) = arguments
-    with pytest.raises(ValueError, match=rf'schedule\.{name}'):
-        WeightSchedule(**arguments)
+def test_numbers_of_iterations_need_no_length():
+    assert factors(WeightSchedule(warmup=4, stop=5), 6) == [0.25, 0.5, 0.75, 1, 1, 0]
+
+
+@pytest.mark.parametrize('options', [dict(warmup=0.5), dict(stop=0.5)])
+def test_a_fraction_needs_the_length(options):
+    with pytest.raises(ValueError, match=r'0\.5 is a fraction .* not known'):
+        WeightSchedule(**options).factor(Progress())
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(warmup=-1), r'^schedule\.warmup must be >= 0, but is -1'),
+        (dict(warmup=1.5), r'^schedule\.warmup: 1\.5 is a float, a fraction'),
+        (dict(stop=-0.5), r'^schedule\.stop must be >= 0'),
+        (dict(stop=2.0), r'^schedule\.stop: 2\.0 is a float, a fraction'),
+        (dict(stop=0), r'^schedule\.stop must be > 0'),
+    ],
+)
+def test_refuses_bad_durations(options, message):
+    with pytest.raises(ValueError, match=message):
+        WeightSchedule(**options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(warmup=9), r'^schedule\.warmup: 9 iterations are more than the 8'),
+        (dict(warmup=5, by_epoch=True), r'^schedule\.warmup: 5 epochs .* than the 4'),
+    ],
+)
+def test_refuses_a_warmup_longer_than_the_run(options, message):
+    with pytest.raises(ValueError, match=message):
+        WeightSchedule(**options).check(Progress(max_iterations=8, max_epochs=4))
+
+
+@pytest.mark.parametrize('name', ['warmup', 'stop'])
+def test_refuses_epochs_in_a_run_of_iterations(name):
+    run = Progress(max_iterations=8)
+    message = rf'^schedule\.{name}: by_epoch=True, but this run counts iterations'
+    with pytest.raises(ValueError, match=message):
+        WeightSchedule(**{name: 2}, by_epoch=True).check(run)
+    WeightSchedule(**{name: 0.5}, by_epoch=True).check(run)
+
+
+def test_a_stop_after_the_end_of_the_run_is_allowed():
+    WeightSchedule(stop=9).check(Progress(max_iterations=8))
+
+
+def test_any_duration_suits_a_run_of_unknown_length():
+    WeightSchedule(warmup=1000).check(Progress())

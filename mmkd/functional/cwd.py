@@ -1,0 +1,71 @@
+"""Channel-wise distillation (CWD)."""
+
+import torch
+from torch import Tensor
+
+from .checks import check_same_shape
+from .divergence import Divergence, kl_divergence
+from .masking import EXCLUDED
+from .standardize import prepare_logits, zscore
+
+
+def cwd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    tau: float = 1.0,
+    tau_teacher: float | None = None,
+    standardize: bool = False,
+    divergence: Divergence = kl_divergence,
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Divergence between the spatial distributions of each channel.
+
+    With :math:`p_{nc} = softmax(t_{nc} / \tau)` over the valid positions of channel c
+    of image n, and q likewise of the student,
+
+    .. math:: L = \frac{\tau^2}{N C} \sum_{n,c} D(p_{nc}, q_{nc})
+
+    A 1x1 map has one distribution only: the loss is 0.
+
+    Args:
+        student: Maps, (N, C, H, W).
+        teacher: Maps of the same shape.
+        tau: Temperature, > 0. Default 1.
+        tau_teacher: The teacher's own temperature. Default: ``tau``.
+        standardize: Z-score each channel along its valid positions. Default False.
+        divergence: D, called with the position axis as ``dim``. Default
+            :func:`kl_divergence`.
+        mask: Boolean (N, H, W), valid positions. Default: all.
+
+    Returns:
+        A scalar; 0 if no position is valid.
+
+    Raises:
+        ValueError: for logits that are not maps, or of different shapes.
+
+    Reference:
+        Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+        section 3.2, equations 3 and 4.
+
+    Example:
+        >>> maps = torch.arange(24.0).view(1, 2, 3, 4)
+        >>> cwd_loss(maps, maps.flip(3), tau=4.0)
+        tensor(2.4568)
+    """
+    if student.ndim != 4:
+        raise ValueError(
+            f'CWD compares maps (N, C, H, W), but got {tuple(student.shape)}; '
+            'use KDLoss for vectors'
+        )
+    check_same_shape(student, teacher)
+    student, teacher = student.flatten(2), teacher.flatten(2)
+    if mask is not None:
+        mask = mask.flatten(1)[:, None]
+    if standardize:
+        student = zscore(student, dim=2, mask=mask)
+        teacher = zscore(teacher, dim=2, mask=mask)
+    student, teacher = prepare_logits(student, teacher, tau, tau_teacher)
+    if mask is not None:
+        student = torch.where(mask, student, EXCLUDED)
+        teacher = torch.where(mask, teacher, EXCLUDED)
+    return divergence(student, teacher, tau, dim=2).mean()
