@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from .checks import at_least_float32, check_temperatures, check_weights
@@ -77,7 +78,6 @@ def mlkd_loss(
         Jin et al., Multi-Level Logit Distillation, CVPR 2023, section 3.
 
     Example:
-        >>> import torch
         >>> teacher = torch.tensor([[1.0, 4.0, 3.0], [2.0, 1.0, 0.0]])
         >>> mlkd_loss(teacher.flip(1), teacher)
         tensor(5.9181)
@@ -91,9 +91,12 @@ def mlkd_loss(
         raise ValueError(NOT_TWO_VIEWS)
     (weak, strong), (weak_teacher, strong_teacher) = student.chunk(2), teacher.chunk(2)
     confidence = at_least_float32(weak_teacher).softmax(1)
-    samples, classes = map(_lower_half, (confidence.amax(1), confidence.sum(0)))
+    low_confidence = {
+        'sample_mask': _lower_half(confidence.amax(1)),
+        'class_mask': _lower_half(confidence.sum(0)),
+    }
     return _three_levels(
-        weak, weak_teacher, *options, samples, classes
+        weak, weak_teacher, *options, **low_confidence
     ) + _three_levels(strong, strong_teacher, *options)
 
 
@@ -121,31 +124,38 @@ def _three_levels(
     beta: float,
     gamma: float,
     mask: Tensor | None = None,
+    sample_mask: Tensor | None = None,
     class_mask: Tensor | None = None,
 ) -> Tensor:
-    """Sum over temperatures of the terms of instances, samples and classes."""
+    """Sum over temperatures of the terms of instances, samples and classes.
+
+    ``mask`` marks valid positions; the others, samples and classes to compare.
+    """
+    instance_mask = mask if sample_mask is None else sample_mask
     instances = prepare_logits(student, teacher, taus[0], tau_teacher, standardize)
     student, teacher = prepare_logits(student, teacher, taus[0], tau_teacher)
     total = student.new_zeros(())
     for tau in taus:
-        q, sample_mask = _samples((student / tau).softmax(1), mask)
+        q, valid = _samples((student / tau).softmax(1), mask)
         p, _ = _samples((teacher / tau).softmax(1), mask)
-        group_mask = None
-        if sample_mask is not None:
-            group_mask = sample_mask.view(len(q), -1).any(1)
-        between_samples = gram_distance(q, p, sample_mask)
+        group_mask = None if valid is None else valid.any(1)
+        between_samples = gram_distance(
+            q, p, valid if sample_mask is None else sample_mask
+        )
         between_classes = gram_distance(q.mT, p.mT, class_mask)
-        total = total + masked_mean(divergence(*instances, tau), mask)
+        total = total + masked_mean(divergence(*instances, tau), instance_mask)
         total = total + beta * masked_mean(between_samples, group_mask)
         total = total + gamma * masked_mean(between_classes, group_mask)
     return total
 
 
 def _samples(predictions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """A (G, B, C) matrix of each group of samples, and which samples are valid."""
-    if predictions.ndim == 2:  # the batch is the only group
-        return predictions[None], mask
-    return grid_means(predictions, mask, GRID)
+    """A (G, B, C) matrix per group of samples, 0 if invalid, and the valid samples."""
+    if predictions.ndim == 4:
+        return grid_means(predictions, mask, GRID)
+    if mask is None:
+        return predictions[None], None  # the batch is the only group
+    return torch.where(mask[:, None], predictions, 0)[None], mask[None]
 
 
 def _lower_half(values: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class KDLoss(LogitLoss):
         self.scale_compensated = scale_compensated
         self.class_balanced = class_balanced
         self.impl = impl
-        self.impl_is_logged = impl == 'eager'
+        self.impl_is_logged = False
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the unweighted loss by the chosen implementation."""
@@ -98,20 +98,20 @@ class KDLoss(LogitLoss):
         weight = None
         if self.class_balanced:
             weight = self.class_weight(teacher, target, size, mask)
-        if self.impl != 'eager' and not obstacle:
-            options = ops.DivergenceOptions(
-                self.tau,
-                self.tau_teacher,
-                self.standardize,
-                self.scale_compensated,
-                **self.divergence.keywords,
-            )
-            return ops.fused_kd_loss(
-                student, teacher, size, options, self.align_corners, mask, weight
-            )
-        student = resize_logits(student, size, self.align_corners)
-        teacher = resize_logits(teacher, size, self.align_corners)
-        return self.compare(student, teacher, resized_target, mask, weight)
+        if obstacle:
+            student = resize_logits(student, size, self.align_corners)
+            teacher = resize_logits(teacher, size, self.align_corners)
+            return self.compare(student, teacher, resized_target, mask, weight)
+        options = ops.DivergenceOptions(
+            self.tau,
+            self.tau_teacher,
+            self.standardize,
+            self.scale_compensated,
+            **self.divergence.keywords,
+        )
+        return ops.fused_kd_loss(
+            student, teacher, size, options, self.align_corners, mask, weight
+        )
 
     def compare(
         self,
@@ -134,6 +134,8 @@ class KDLoss(LogitLoss):
     def obstacle_to_fusion(self, logits: Tensor) -> str | None:
         """Return why the fused implementation does not apply, or None if it does."""
         divergence = type(self.divergence)
+        if self.impl == 'eager':
+            return "impl='eager'"
         if logits.ndim != 4:
             return 'the logits are vectors'
         if getattr(divergence, 'forward', None) is not BalancedKL.forward:

@@ -1,0 +1,191 @@
+"""The losses as functions; their values are also tested through the modules."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from mmkd import functional, losses
+from mmkd.functional import balanced_kl_divergence, class_balance, masked_mean
+from mmkd.losses import BalancedKL
+from tests import reference
+from tests.reference import pair, value_and_gradient
+
+WEIGHTS = dict(forward_weight=0.7, reverse_weight=2.0, tau_reverse=1.5)
+TAUS = dict(tau=2.0, tau_teacher=3.0)
+OPTIONS = {
+    'KD': TAUS,
+    'CTKD': dict(t_start=0.5, t_end=4.0),
+    'CWD': TAUS,
+    'DKD': dict(alpha=0.5, beta=3.0, **TAUS),
+    'MLKD': dict(taus=(3.0,), beta=0.5, gamma=2.0, **TAUS),
+    'DIST': dict(beta=2.0, gamma=0.5, **TAUS),
+}
+# CWD compares maps only.
+CELLS = [
+    (name, standardize, shape)
+    for name in OPTIONS
+    for standardize in (False, True)
+    for shape in ((6, 5), (2, 5, 3, 4))
+    if name != 'CWD' or len(shape) == 4
+]
+EVERY_CELL = pytest.mark.parametrize(('name', 'standardize', 'shape'), CELLS)
+
+
+def batch(shape):
+    """Logits of both, and a target; a quarter of a map's pixels is ignored."""
+    student, teacher = pair(*shape)
+    target = (torch.arange(student[:, 0].numel()) % shape[1]).view_as(student[:, 0])
+    if len(shape) == 4:
+        target.view(-1)[::4] = 255
+    return student, teacher, target
+
+
+def function_of(name, standardize, target, mask):
+    """A loss of student and teacher, as a function."""
+    function = getattr(functional, f'{name.lower()}_loss')
+    options = dict(OPTIONS[name], standardize=standardize, mask=mask)
+    if name != 'DIST':
+        options['divergence'] = partial(balanced_kl_divergence, **WEIGHTS)
+    if name == 'CTKD':
+        options['theta'] = torch.tensor(1.0, dtype=torch.float64)
+    if name == 'DKD':
+        options['target'] = target
+    return partial(function, **options)
+
+
+def module_of(name, standardize):
+    """The same loss as a module."""
+    options = dict(OPTIONS[name], standardize=standardize)
+    if name != 'DIST':
+        options['divergence'] = dict(type='BalancedKL', **WEIGHTS)
+    if name == 'CTKD':
+        options['warmup'] = 0
+    return getattr(losses, f'{name}Loss')(**options).double()
+
+
+@EVERY_CELL
+def test_module_equals_function(name, standardize, shape):
+    student, teacher, target = batch(shape)
+    mask = target != 255 if len(shape) == 4 else None
+    function = function_of(name, standardize, target, mask)
+    expected = value_and_gradient(function, student, teacher)
+    found = value_and_gradient(
+        lambda *args: module_of(name, standardize)(*args, target), student, teacher
+    )
+    assert expected[0] > 0
+    assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@EVERY_CELL
+def test_invalid_positions_do_not_matter(name, standardize, shape):
+    """Vectors: the value is that of the valid ones; maps: of any logits there."""
+    student, teacher, target = batch(shape)
+    mask = (torch.arange(target.numel()) % 4 > 0).view_as(target)
+    value = function_of(name, standardize, target, mask)(student, teacher)
+    if len(shape) == 2:
+        alone = function_of(name, standardize, target[mask], None)
+        assert_close(value, alone(student[mask], teacher[mask]))
+    else:
+        student[:, 0][~mask] += 7.0
+        teacher[:, 1][~mask] -= 7.0
+        again = function_of(name, standardize, target, mask)(student, teacher)
+        assert_close(again, value)
+
+
+@EVERY_CELL
+def test_no_valid_position(name, standardize, shape):
+    student, teacher, target = batch(shape)
+    mask = torch.zeros_like(target).bool()
+    function = function_of(name, standardize, target, mask)
+    value, gradient = value_and_gradient(function, student, teacher)
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@EVERY_CELL
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_and_autocast(name, standardize, shape, dtype):
+    student, teacher, target = batch(shape)
+    student, teacher = student.to(dtype), teacher.to(dtype)
+    function = function_of(name, standardize, target.clamp(max=4), None)
+    expected = function(student.float(), teacher.float())
+    assert expected.dtype == torch.float32
+    with torch.autocast('cpu', torch.bfloat16):
+        assert function(student, teacher) == expected
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_refuses_different_shapes(name):
+    student, teacher, target = batch((2, 5, 3, 4))
+    with pytest.raises(ValueError, match=r'same shape.*\(2, 5, 3, 4\).*\(2, 5, 4, 3\)'):
+        function_of(name, False, target, None)(student, teacher.mT)
+
+
+@pytest.mark.parametrize(
+    ('name', 'option', 'value'),
+    [
+        ('KD', 'tau', 0.0),
+        ('CWD', 'tau_teacher', -1.0),
+        ('DIST', 'tau', float('nan')),
+        ('DKD', 'alpha', -1.0),
+        ('DIST', 'gamma', float('inf')),
+        ('MLKD', 'taus', (3.0, 0.0)),
+        ('MLKD', 'views', 3),
+    ],
+)
+def test_refuses_options_out_of_range(name, option, value):
+    student, teacher, target = batch((2, 5, 3, 4))
+    with pytest.raises(ValueError, match=f'^{option} must be'):
+        function_of(name, False, target, None)(student, teacher, **{option: value})
+
+
+def test_scale_compensation_needs_standardization():
+    with pytest.raises(ValueError, match='scale_compensated=True needs standardize'):
+        functional.kd_loss(*pair(2, 5), scale_compensated=True)
+
+
+def test_weight_and_mask_of_kd():
+    """The mean over valid positions of weight times divergence, one by one."""
+    student, teacher = pair(6, 5)
+    mask = torch.tensor([True, True, False, True, False, True])
+    weight = class_balance(teacher, mask)
+    found = functional.kd_loss(student, teacher, 2.0, mask=mask, weight=weight)
+    values = [
+        w * reference.divergence(s, t, tau=2.0)
+        for s, t, w, valid in zip(student, teacher, weight, mask, strict=True)
+        if valid
+    ]
+    assert_close(found, sum(values) / 4)
+
+
+def test_masked_mean():
+    values, weight = torch.tensor([[1.0, 3.0, 4.0], [2.0, 2.0, 0.5]])
+    mask = torch.tensor([True, False, True])
+    assert_close(masked_mean(values), torch.tensor(8 / 3))
+    assert masked_mean(values, mask) == 2.5
+    assert masked_mean(values, mask, weight) == 2.0
+    assert_close(masked_mean(values, weight=weight), torch.tensor(10 / 3))
+
+
+def test_dkd_splits_a_module_and_a_partial_alike():
+    student, teacher, target = batch((6, 5))
+    values = [
+        functional.dkd_loss(student, teacher, target, divergence=divergence)
+        for divergence in (
+            BalancedKL(**WEIGHTS),
+            partial(balanced_kl_divergence, **WEIGHTS),
+        )
+    ]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize('strength', [0.0, 0.5, 1.0])
+def test_curriculum_temperature(strength):
+    theta = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    tau = functional.curriculum_temperature(theta, strength, 2.0, 10.0)
+    assert_close(tau, 2.0 + 10.0 * theta.sigmoid())
+    (gradient,) = torch.autograd.grad(tau, theta)
+    slope = 10.0 * theta.sigmoid() * (1 - theta.sigmoid())
+    assert_close(gradient, -strength * slope)
