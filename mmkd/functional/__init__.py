@@ -1,25 +1,30 @@
 """Losses and divergences as pure functions of tensors; needs torch only.
 
-Each loss takes the student's and the teacher's logits at one resolution, (N, C) or
-(N, C, H, W), and returns a scalar. Shared arguments:
+Each loss returns a scalar. Arguments that the losses share:
 
-* ``tau``, ``tau_teacher``: temperature, and the teacher's own (default: ``tau``).
-* ``standardize``: Z-score the logits along the softmax axis first (LSKD).
-* ``divergence``: callable ``(student, teacher, tau, dim)`` that returns a value per
-  position, such as :func:`kl_divergence` or
+* ``student``, ``teacher``: logits of the same shape, (N, C) or (N, C, H, W), called s
+  and t in the formulas.
+* ``tau``, ``tau_teacher``: temperature, > 0, and the teacher's own (default: ``tau``).
+* ``standardize``: Z-score the logits along the softmax axis first (LSKD). Default
+  False.
+* ``divergence``: D, a callable ``(student, teacher, tau, dim)`` that returns a value
+  per position, factor tau^2 included, such as :func:`kl_divergence`, the default, or
   ``functools.partial(balanced_kl_divergence, reverse_weight=7.0)``.
-* ``mask``: boolean, True where a position is valid: (N,) or (N, H, W). Default: all
-  are. If none is valid, a loss is 0.
-* ``weight``: floating point, same shape: factor of each position, of mean 1.
+* ``mask``: boolean (N,) or (N, H, W), True at the M valid positions. Default: all are.
+  If none is valid, a loss is 0, with a graph.
+* ``weight``: w, (N,) or (N, H, W), factor of each position, such as
+  :func:`class_balance`. Default: 1.
+
+All raise a ValueError for different shapes, an argument out of range or, to
+standardize, fewer than 3 classes.
 """
 
 from .balance import class_balance
-from .ctkd import ctkd_loss, curriculum_temperature
 from .cwd import cwd_loss
 from .dist import dist_loss
 from .divergence import balanced_kl_divergence, kl_divergence
 from .dkd import dkd_loss
-from .kd import kd_loss
+from .kd import ctkd_loss, curriculum_temperature, kd_loss
 from .masking import masked_mean
 from .mlkd import mlkd_loss
 from .standardize import prepare_logits, standardize

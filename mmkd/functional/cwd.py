@@ -28,20 +28,10 @@ def cwd_loss(
     A 1x1 map has one distribution only: the loss is 0.
 
     Args:
-        student: Maps, (N, C, H, W).
-        teacher: Maps of the same shape.
-        tau: Temperature, > 0. Default 1.
-        tau_teacher: The teacher's own temperature. Default: ``tau``.
+        student, teacher: Maps, (N, C, H, W).
+        tau, tau_teacher, divergence, mask: See :mod:`mmkd.functional`; the softmax axis
+            are the valid positions.
         standardize: Z-score each channel along its valid positions. Default False.
-        divergence: D, called with the position axis as ``dim``. Default
-            :func:`kl_divergence`.
-        mask: Boolean (N, H, W), valid positions. Default: all.
-
-    Returns:
-        A scalar; 0 if no position is valid.
-
-    Raises:
-        ValueError: for logits that are not maps, or of different shapes.
 
     Reference:
         Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,

@@ -30,21 +30,11 @@ def dist_loss(
     correlation 0: its term is 1, without a gradient.
 
     Args:
-        student: Logits, (N, C) or (N, C, H, W).
-        teacher: Logits of the same shape.
+        student, teacher, tau, tau_teacher, standardize, mask: See
+            :mod:`mmkd.functional`.
         beta: Weight of the relation between classes, >= 0. Default 1.
         gamma: Weight of the relation within classes, >= 0. Default 1. The paper uses
             beta = gamma = 1 and tau 1 on Cityscapes, 2, 2 and 4 on CIFAR-100.
-        tau: Temperature, > 0. Default 1.
-        tau_teacher: The teacher's own temperature. Default: ``tau``.
-        standardize: Z-score the logits first. Default False.
-        mask: Boolean (N,) or (N, H, W), valid positions. Default: all.
-
-    Returns:
-        A scalar; 0 if no position is valid.
-
-    Raises:
-        ValueError: for a negative weight, and as :func:`kd_loss`.
 
     Reference:
         Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,

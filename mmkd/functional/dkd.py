@@ -37,27 +37,13 @@ def dkd_loss(
     gradients.
 
     Args:
-        student: Logits, (N, C) or (N, C, H, W).
-        teacher: Logits of the same shape.
-        target: Class indices, (N,) or (N, H, W).
+        student, teacher, tau, tau_teacher, standardize, mask, weight: See
+            :mod:`mmkd.functional`; tau is 4 by default.
+        target: Class indices, (N,) or (N, H, W); any value at invalid positions.
         alpha: Weight of the first term (TCKD), >= 0. Default 1.
         beta: Weight of the second (NCKD), >= 0. Default 8, the paper's for ResNet-32x4
             to ResNet-8x4; it uses 2 to 8.
-        tau: Temperature, > 0. Default 4.
-        tau_teacher: The teacher's own temperature. Default: ``tau``.
-        standardize: Z-score the logits first. Default False.
         divergence: D; a ``tau_reverse`` among its keywords applies to both terms.
-            Default :func:`kl_divergence`.
-        mask: Boolean (N,) or (N, H, W), valid positions; others may have any label.
-            Default: all.
-        weight: w, (N,) or (N, H, W). Default: 1.
-
-    Returns:
-        A scalar; 0 if no position is valid.
-
-    Raises:
-        ValueError: for a negative weight, without a hard target, and as
-            :func:`kd_loss`.
 
     Reference:
         Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, section 3.2,

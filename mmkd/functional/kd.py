@@ -1,4 +1,4 @@
-"""Knowledge distillation (KD), per sample or per pixel."""
+"""Knowledge distillation (KD), and with a curriculum temperature (CTKD)."""
 
 from torch import Tensor
 
@@ -39,24 +39,10 @@ def kd_loss(
     .. math:: L = \frac{1}{M} \sum_m w_m (\tau \sigma_m)^2 D(p_m, q_m)
 
     Args:
-        student: Logits, (N, C) or (N, C, H, W).
-        teacher: Logits of the same shape.
-        tau: Temperature, > 0. Default 1.
-        tau_teacher: The teacher's own temperature (LSKD, section 4.1). Default:
-            ``tau``.
-        standardize: Z-score the logits first, see :func:`standardize`. Default False.
-        divergence: D; :func:`kl_divergence` by default.
-        scale_compensated: The factor :math:`\sigma_m^2`, without a gradient; with
-            ``standardize`` only. Not in LSKD. Default False.
-        mask: Boolean (N,) or (N, H, W), valid positions. Default: all.
-        weight: w, (N,) or (N, H, W), such as :func:`class_balance`. Default: 1.
-
-    Returns:
-        A scalar; 0 if no position is valid.
-
-    Raises:
-        ValueError: for different shapes, a temperature <= 0, fewer than 3 classes to
-            standardize, or ``scale_compensated`` without ``standardize``.
+        student, teacher, tau, tau_teacher, standardize, divergence, mask, weight: See
+            :mod:`mmkd.functional`.
+        scale_compensated: Include the factor :math:`\sigma_m^2`, without a gradient;
+            with ``standardize`` only. Not in LSKD. Default False.
 
     Reference:
         Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2;
@@ -80,10 +66,81 @@ def kd_loss(
     return masked_mean(values, mask, weight)
 
 
+def curriculum_temperature(
+    theta: Tensor, strength: float = 1.0, t_start: float = 1.0, t_end: float = 20.0
+) -> Tensor:
+    r"""Learnable temperature, trained against the student.
+
+    .. math:: \tau = t_{start} + t_{end} \, \mathrm{sigmoid}(\theta)
+
+    The gradient that reaches theta is multiplied by :math:`-\lambda`: theta maximizes
+    the loss that the student minimizes.
+
+    Args:
+        theta: Scalar.
+        strength: :math:`\lambda`, >= 0. Default 1.
+        t_start: Lowest temperature. Default 1, the paper's.
+        t_end: Range of the temperature above ``t_start``. Default 20, the paper's.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> import torch
+        >>> curriculum_temperature(torch.tensor(1.0))
+        tensor(15.6212)
+    """
+    reversed_theta = (1 + strength) * theta.detach() - strength * theta
+    return t_start + t_end * reversed_theta.sigmoid()
+
+
+def ctkd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    theta: Tensor,
+    strength: float = 1.0,
+    t_start: float = 1.0,
+    t_end: float = 20.0,
+    standardize: bool = False,
+    divergence: Divergence = kl_divergence,
+    mask: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """:func:`kd_loss` at the :func:`curriculum_temperature`, factor tau^2 included.
+
+    Args:
+        student, teacher, standardize, divergence, mask, weight: See
+            :mod:`mmkd.functional`.
+        theta, strength, t_start, t_end: See :func:`curriculum_temperature`. The paper
+            starts with theta = 1, and increases ``strength`` from 0 to 1 on a half
+            cosine over the first epochs.
+
+    Reference:
+        Li et al., Curriculum Temperature for Knowledge Distillation, AAAI 2023,
+        sections 3.2 and 3.3.
+
+    Example:
+        >>> import torch
+        >>> teacher = torch.tensor([[1.0, 4.0, 3.0, 2.0]])
+        >>> ctkd_loss(teacher.flip(1), teacher, theta=torch.tensor(1.0))
+        tensor(0.4998)
+    """
+    tau = curriculum_temperature(theta, strength, t_start, t_end)
+    return kd_loss(
+        student,
+        teacher,
+        tau,
+        standardize=standardize,
+        divergence=divergence,
+        mask=mask,
+        weight=weight,
+    )
+
+
 def check_compensation(scale_compensated: bool, standardize: bool) -> None:
     """Raise a ValueError for scale compensation of logits that keep their scale."""
     if scale_compensated and not standardize:
         raise ValueError(
-            'scale_compensated=True needs standardize=True: other logits keep their '
-            'scale'
+            'scale_compensated=True needs standardize=True: plain logits keep their '
+            'scale, and there is nothing to compensate'
         )

@@ -53,8 +53,7 @@ def mlkd_loss(
     computes three terms of the strong view from the weak one, or never uses them.
 
     Args:
-        student: Logits, (N, C) or (N, C, H, W).
-        teacher: Logits of the same shape.
+        student, teacher, standardize, mask: See :mod:`mmkd.functional`.
         tau: First temperature, > 0. Default 4, or 2 if standardized, the papers'.
         taus: Other temperatures. Default 3, 5, 2 and 6, the paper's.
         beta: Weight of the relation between samples, >= 0. Default 1.
@@ -63,16 +62,7 @@ def mlkd_loss(
             Default 1: an ordinary batch.
         tau_teacher: The teacher's temperature where the student's is ``tau``; their
             quotient holds at each temperature. Default: ``tau``.
-        standardize: Z-score the logits of the first term. Default False.
         divergence: D; its ``tau_reverse``, if any, is the same at each temperature.
-            Default :func:`kl_divergence`.
-        mask: Boolean (N,) or (N, H, W), valid positions. Default: all.
-
-    Returns:
-        A scalar; 0 if no position is valid.
-
-    Raises:
-        ValueError: for an argument out of range, or a batch that is not of two views.
 
     Reference:
         Jin et al., Multi-Level Logit Distillation, CVPR 2023, section 3.

@@ -55,25 +55,11 @@ def prepare_logits(
     tau_teacher: float | None = None,
     standardize: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Logits as a divergence at ``tau`` takes them.
+    """Logits as a divergence at ``tau`` takes them; see :mod:`mmkd.functional`.
 
-    Both in float32 or better and, on request, standardized along axis 1. The teacher's
-    are scaled by ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
+    In float32 or better, standardized on request. The teacher's are scaled by
+    ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
     ``tau_teacher``.
-
-    Args:
-        student: Logits, (N, C) or (N, C, ...).
-        teacher: Logits of the same shape.
-        tau: Temperature, > 0. Default 1.
-        tau_teacher: The teacher's own temperature. Default: ``tau``.
-        standardize: Apply :func:`standardize`. Default False.
-
-    Returns:
-        Logits of student and teacher.
-
-    Raises:
-        ValueError: for different shapes, a temperature <= 0 or, to standardize, fewer
-            than 3 classes.
 
     Example:
         >>> logits = torch.tensor([[1.0, 2.0, 3.0]])

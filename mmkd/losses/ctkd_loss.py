@@ -25,18 +25,12 @@ class CTKDLoss(LogitLoss):
     Logged: ``tau`` and ``lambda``.
 
     Args:
-        t_start: Lowest temperature, > 0. Default 1, the paper's.
-        t_end: Range of the temperature above ``t_start``, > t_start. Default 20, the
-            paper's.
+        t_start, t_end: As of the function, 0 < t_start < t_end. Default 1 and 20.
         warmup: Duration until lambda is 1, a fraction of the run (float) or a number
             of epochs (int); 0: lambda is 1 from the start. Default 10, the paper's on
             CIFAR-100; 5 on ImageNet.
         by_epoch: An int ``warmup`` counts epochs, not iterations. Default True.
         kwargs: As of :class:`LogitLoss`, without ``tau`` and ``tau_teacher``.
-
-    Raises:
-        ValueError: unless 0 < t_start < t_end, or for an invalid ``warmup``.
-        TypeError: for a temperature.
 
     Example:
         >>> loss = CTKDLoss()  # theta starts at 1

@@ -12,14 +12,7 @@ from .logit_loss import LogitLoss
 class CWDLoss(LogitLoss):
     """:func:`mmkd.functional.cwd_loss`: spatial distributions of channels; maps only.
 
-    Arguments and defaults are those of :class:`LogitLoss`; ``standardize`` acts along
-    the valid positions of each channel.
-
-    Example:
-        >>> import torch
-        >>> maps = torch.arange(24.0).view(1, 2, 3, 4)
-        >>> CWDLoss(tau=4.0)(maps, maps.flip(3))
-        tensor(2.4568)
+    Arguments and defaults are those of :class:`LogitLoss`.
     """
 
     def compare(

@@ -14,19 +14,8 @@ class DISTLoss(LogitLoss):
     """:func:`mmkd.functional.dist_loss`: correlations instead of a divergence.
 
     Args:
-        beta: Weight of the relation between classes, >= 0. Default 1.
-        gamma: Weight of the relation within classes, >= 0. Default 1.
-        tau: Temperature, > 0. Default 1.
+        beta, gamma, tau: As of the function. Default 1.
         kwargs: As of :class:`LogitLoss`, without ``divergence``.
-
-    Raises:
-        TypeError: for a ``divergence``.
-
-    Example:
-        >>> import torch
-        >>> logits = torch.eye(3, 4)
-        >>> DISTLoss()(logits, logits.flip(1))
-        tensor(2.5833)
     """
 
     def __init__(
@@ -47,13 +36,6 @@ class DISTLoss(LogitLoss):
         mask: Tensor | None,
     ) -> Tensor:
         """Return the weighted sum of the two relations."""
-        return dist_loss(
-            student,
-            teacher,
-            self.beta,
-            self.gamma,
-            self.tau,
-            self.tau_teacher,
-            self.standardize,
-            mask,
-        )
+        options = dict(self.options, beta=self.beta, gamma=self.gamma)
+        del options['divergence']
+        return dist_loss(student, teacher, **options, mask=mask)

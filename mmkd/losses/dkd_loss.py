@@ -17,17 +17,8 @@ class DKDLoss(LogitLoss):
     ``schedule=dict(warmup=20, by_epoch=True)``.
 
     Args:
-        alpha: Weight of the target class against the rest, >= 0. Default 1.
-        beta: Weight of the other classes among themselves, >= 0. Default 8.
-        tau: Temperature, > 0. Default 4.
+        alpha, beta, tau: As of the function. Default 1, 8 and 4.
         kwargs: As of :class:`LogitLoss`.
-
-    Example:
-        >>> import torch
-        >>> loss = DKDLoss(beta=2.0)
-        >>> teacher = torch.tensor([[1.0, 4.0, 3.0, 2.0]])
-        >>> loss(teacher.flip(1), teacher, torch.tensor([1]))
-        tensor(1.0535)
     """
 
     def __init__(

@@ -21,14 +21,8 @@ class KDLoss(LogitLoss):
     """:func:`mmkd.functional.kd_loss`: KD, LSKD, BDD and their combination.
 
     Args:
-        tau: As of :class:`LogitLoss`; likewise the arguments up to ``align_corners``.
-        tau_teacher: Default: ``tau``.
-        standardize: Default False.
-        divergence: Default :class:`ForwardKL`.
-        loss_weight: Default 1.
-        ignore_index: Default 255.
-        resolution: Default 'tap'.
-        align_corners: Default False.
+        tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
+            resolution, align_corners: As of :class:`LogitLoss`.
         scale_compensated: Replace the factor tau^2 by (tau std)^2, std of the student's
             logits at each position; with ``standardize`` only. Default False.
         class_balanced: Weight positions by :func:`mmkd.functional.class_balance` of the
@@ -38,10 +32,6 @@ class KDLoss(LogitLoss):
             :func:`mmkd.ops.fused_kd_loss`, for maps, with the upsampling included;
             ``'auto'``, the default: fused where it applies. The values are the same up
             to rounding.
-
-    Raises:
-        ValueError: as :class:`LogitLoss`; for another ``impl``, or ``'fused'`` where it
-            does not apply; for ``scale_compensated`` without ``standardize``.
 
     Example:
         >>> import torch
@@ -94,14 +84,14 @@ class KDLoss(LogitLoss):
             self.impl_is_logged = True
             chosen = f'eager ({obstacle})' if obstacle else 'fused'
             print_log(f'KDLoss uses the {chosen} implementation', logger='current')
-        size, resized_target, mask = self.align_target(student, target)
+        size, aligned_target, mask = self.align_target(student, target)
         weight = None
         if self.class_balanced:
             weight = self.class_weight(teacher, target, size, mask)
         if obstacle:
             student = resize_logits(student, size, self.align_corners)
             teacher = resize_logits(teacher, size, self.align_corners)
-            return self.compare(student, teacher, resized_target, mask, weight)
+            return self.compare(student, teacher, aligned_target, mask, weight)
         options = ops.DivergenceOptions(
             self.tau,
             self.tau_teacher,

@@ -120,7 +120,7 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         return size, target, self.valid_pixels(target)
 
     def valid_pixels(self, target: Tensor | None) -> Tensor | None:
-        """Return the mask of a label; None without a label: all pixels are valid."""
+        """Return the mask of a target; None without a target: all pixels are valid."""
         return None if target is None else target != self.ignore_index
 
     @abstractmethod

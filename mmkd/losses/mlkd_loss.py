@@ -17,22 +17,9 @@ class MLKDLoss(LogitLoss):
     """:func:`mmkd.functional.mlkd_loss`: instances, samples and classes.
 
     Args:
-        tau: First temperature, > 0. Default 4, or 2 if standardized.
-        taus: Other temperatures. Default 3, 5, 2 and 6.
-        beta: Weight of the relation between samples, >= 0. Default 1.
-        gamma: Weight of the relation between classes, >= 0. Default 1.
-        views: 2 for batches of :func:`mmkd.datasets.collate_views`: a weak view of each
-            image and then the strong ones; vectors only. Default 1.
-        standardize: Z-score the logits of the instance level. Default False.
+        tau, taus, beta, gamma, standardize: As of the function.
+        views: 2 for batches of :func:`mmkd.datasets.collate_views`. Default 1.
         kwargs: As of :class:`LogitLoss`.
-
-    Raises:
-        ValueError: for an argument out of range, or a batch that is not of ``views``.
-
-    Example:
-        >>> teacher = torch.tensor([[1.0, 4.0, 3.0], [2.0, 1.0, 0.0]])
-        >>> MLKDLoss()(teacher.flip(1), teacher)
-        tensor(5.9181)
     """
 
     def __init__(

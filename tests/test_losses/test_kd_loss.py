@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
+from mmkd.functional import class_balance, kd_loss
 from mmkd.losses import KDLoss
 from tests import reference
 from tests.reference import pair, value_and_gradient
@@ -119,6 +121,22 @@ def test_class_balanced_vectors():
     values = torch.stack([reference.divergence(s, t) for s, t in rows])
     expected = (weights * values).sum() / 5
     assert_close(KDLoss(class_balanced=True)(student, teacher), expected)
+
+
+@pytest.mark.parametrize('impl', ['fused', 'eager'])
+def test_class_balanced_at_the_teachers_resolution(impl):
+    """Weights are computed there, of valid pixels, then resized to mean 1."""
+    (student, _), (_, teacher) = pair(1, 5, 2, 2), pair(1, 5, 4, 4)
+    target = torch.zeros(1, 8, 8).long()
+    target[0, :3, 2:7] = target[0, 4, 4] = 255
+    teacher_mask, mask = target[:, ::2, ::2] != 255, target[:, ::4, ::4] != 255
+    weight = class_balance(teacher, teacher_mask)[:, None]
+    weight = interpolate(weight, (2, 2), mode='bilinear')[:, 0]
+    weight = weight / weight[mask].mean()
+    small = interpolate(teacher, (2, 2), mode='bilinear')
+    expected = kd_loss(student, small, mask=mask, weight=weight)
+    loss = KDLoss(class_balanced=True, impl=impl)
+    assert_close(loss(student, teacher, target), expected)
 
 
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
