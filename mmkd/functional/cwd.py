@@ -44,7 +44,7 @@ def cwd_loss(
     """
     if student.ndim != 4:
         raise ValueError(
-            f'CWD compares maps (N, C, H, W), but got {tuple(student.shape)}; '
+            f'CWDLoss compares maps (N, C, H, W), but got {tuple(student.shape)}; '
             'use KDLoss for vectors'
         )
     check_same_shape(student, teacher)
