@@ -1,4 +1,4 @@
-"""What a network weighs and computes, from its config alone."""
+"""Size and arithmetic of a network, from its config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmkd.distillation.teacher import inline_teacher
-from mmkd.engine.student_config import student_config
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one forward pass.
+    """Cost of one forward pass.
 
     Args:
-        parameters: How many, auxiliary heads included.
+        parameters: Number of parameters, auxiliary heads included.
         flops: Floating-point operations for one image, a multiplication and an addition
             being two, as PyTorch's ``FlopCounterMode`` counts convolutions and matrix
             products; without auxiliary heads. None if the image's size is not known.
@@ -34,14 +33,14 @@ class Cost:
 
 
 def student_cost(config: Config) -> Cost:
-    """The cost of a config's network, of a distillation's student."""
-    return _cost(student_config(config).model, config)
+    """Return the cost of a config's network, a distillation's student."""
+    return _cost(config.model, config)
 
 
 def teacher_cost(config: Config) -> Cost | None:
-    """The cost of a distillation's teacher; None if its own config is gone."""
+    """Return the cost of a distillation's teacher; None if its config is gone."""
     try:
-        model = inline_teacher(config.model.teacher)['model']
+        model = inline_teacher(config.teacher)['model']
     except UserError:
         return None
     return _cost(model, config)
@@ -49,7 +48,7 @@ def teacher_cost(config: Config) -> Cost | None:
 
 def _cost(model: dict, config: Config) -> Cost:
     model = dict(model)
-    if 'data_preprocessor' in config:  # the Runner hands on a top-level one
+    if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
         network = revert_sync_batchnorm(MODELS.build(model)).to('meta').eval()
@@ -60,7 +59,7 @@ def _cost(model: dict, config: Config) -> Cost:
 
 @torch.no_grad()
 def count_flops(network: nn.Module, size: tuple[int, int]) -> int:
-    """Counts the operations for an image of a size; on meta tensors none is done."""
+    """Count the operations for an image of a size; on meta tensors none is done."""
     image = torch.empty(1, 3, *size, device=next(network.parameters()).device)
     counter = FlopCounterMode(display=False)
     with counter:
@@ -69,10 +68,10 @@ def count_flops(network: nn.Module, size: tuple[int, int]) -> int:
 
 
 def input_size(model: Mapping, config: Config) -> tuple[int, int] | None:
-    """Height and width of the images that a network is trained on.
+    """Return height and width of the images that a network is trained on.
 
-    A segmentor's data preprocessor says it; for a classifier it is what the last crop
-    or resizing of its training pipeline leaves.
+    From a segmentor's data preprocessor, or from the last crop or resizing of a
+    classifier's training pipeline.
     """
     if size := (model.get('data_preprocessor') or {}).get('size'):
         return tuple(size)

@@ -1,4 +1,4 @@
-"""Figures of a study."""
+"""Figures of a comparison."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
@@ -8,10 +8,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .study import Study
+from .comparison import Comparison
 
 WIDTH = 9.6  # inches
-FIDELITY = {  # what is measured, and what a copy of the teacher would have
+FIDELITY = {  # title, and the value of a copy of the teacher
     'agreement': ('agreement with the teacher', 1),
     'forward_kl': ('forward KL', 0),
     'reverse_kl': ('reverse KL', 0),
@@ -22,49 +22,49 @@ FIDELITY = {  # what is measured, and what a copy of the teacher would have
 }
 
 
-def colours(study: Study) -> dict[str, object]:
-    """A colour for each method: grey for the baseline, black for the teacher."""
+def method_colors(comparison: Comparison) -> dict[str, object]:
+    """Return a color for each method: gray for the baseline, black for the teacher."""
     palette = iter(colormaps['tab10'].colors * 9)
-    special = {study.baseline: '0.55', study.teacher_method: '0.1'}
+    special = {comparison.baseline: '0.55', comparison.teacher_method: '0.1'}
     return {
-        name: special[name] if name in special else next(palette) for name in study.runs
+        name: special[name] if name in special else next(palette)
+        for name in comparison.runs
     }
 
 
-def results(study: Study) -> Figure:
-    """Each run's metric as a dot, the mean as a line, method by method."""
-    methods, names, palette = study.compared, study.names, colours(study)
-    values = study.values(study.metric)
+def draw_results(comparison: Comparison) -> Figure:
+    """Draw each run's metric as a dot, the mean as a line, method by method."""
+    methods, names = comparison.compared, comparison.names
+    values, colors = comparison.values(comparison.metric), method_colors(comparison)
     figure = Figure((WIDTH, 1.3 + 0.42 * len(methods)), layout='constrained')
     axes = figure.subplots()
-    for place, method in enumerate(methods):
-        draw_runs(axes, place, values[method].values(), palette[method])
-    for what, level in (
-        ('alone', mean(values[study.baseline].values()) if study.baseline else None),
-        ('teacher', study.teacher_level),
-    ):
+    for row, method in enumerate(methods):
+        draw_runs(axes, row, values[method].values(), colors[method])
+    levels = dict(teacher=comparison.teacher_level)
+    if comparison.baseline:
+        levels['baseline'] = mean(values[comparison.baseline].values())
+    for name, level in levels.items():
         if level is not None:
             axes.axvline(level, color='0.6', lw=1, ls='--', zorder=1)
             top = axes.get_xaxis_transform()
-            axes.text(level, 1.01, what, transform=top, ha='center', color='0.4')
-    axes.set(xlabel=f'{study.metric} at the last validation', ylim=(len(methods), -0.8))
+            axes.text(level, 1.01, name, transform=top, ha='center', color='0.4')
+    label = f'{comparison.metric} at the last validation'
+    axes.set(xlabel=label, ylim=(len(methods), -0.8))
     axes.set_yticks(range(len(methods)), [names[method] for method in methods])
-    plain(axes)
+    _style(axes, grid='x')
     return figure
 
 
-def draw_runs(
-    axes: Axes, place: float, values: Iterable[float], colour: object
-) -> None:
-    """Each run of a method as a dot in its row, the mean as a line with its value."""
+def draw_runs(axes: Axes, row: float, values: Iterable[float], color: object) -> None:
+    """Draw a method's runs as dots in a row, their mean as a line with a label."""
     dots = sorted(values)
-    apart = np.linspace(-0.14, 0.14, len(dots)) if len(dots) > 1 else [0]
-    axes.scatter(dots, place + np.array(apart), s=34, color=colour, zorder=3)
+    offsets = np.linspace(-0.14, 0.14, len(dots)) if len(dots) > 1 else np.zeros(1)
+    axes.scatter(dots, row + offsets, s=34, color=color, zorder=3)
     level = mean(dots)
-    axes.plot([level] * 2, [place - 0.32, place + 0.32], color=colour, lw=3)
+    axes.plot([level] * 2, [row - 0.32, row + 0.32], color=color, lw=3)
     axes.annotate(
         f'{level:.2f}',
-        (level, place - 0.36),
+        (level, row - 0.36),
         ha='center',
         va='bottom',
         fontsize=9,
@@ -72,22 +72,19 @@ def draw_runs(
     )
 
 
-def class_differences(study: Study) -> Figure | None:
-    """How much each method moves the IoU of each class, against the baseline."""
-    if study.baseline is None:
-        return None
-    differences = study.class_differences()
+def draw_class_differences(comparison: Comparison) -> Figure | None:
+    """Draw how each method changes the IoU of each class, against the baseline."""
+    differences = comparison.class_differences()
     if not differences:
         return None
-    methods, names = list(differences), study.names
-    classes = list(differences[methods[0]])
-    table = np.array([[differences[m][c] for m in methods] for c in classes])
-    limit = max(1.0, np.nanmax(np.abs(table)))
-    labels = [names[m] for m in methods]
+    classes = list(next(iter(differences.values())))
+    table = np.array([list(column.values()) for column in differences.values()]).T
+    limit = max(1.0, np.nanmax(np.abs(table), initial=0))
+    labels = [comparison.names[method] for method in differences]
     longest = max(map(len, labels))
     slanted = longest > 13  # wider than a column
     above = 0.7 + (0.045 * longest if slanted else 0)
-    size = 2.2 + 0.9 * len(methods), above + 0.26 * len(classes)
+    size = 2.2 + 0.9 * len(labels), above + 0.26 * len(classes)
     figure = Figure(size, layout='constrained')
     axes = figure.subplots()
     axes.imshow(table, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
@@ -102,8 +99,8 @@ def class_differences(study: Study) -> Figure | None:
             color='w' if abs(value) > 0.6 * limit else '0.15',
         )
     axes.set_yticks(range(len(classes)), classes)
-    look = dict(rotation=35, ha='left') if slanted else {}
-    axes.set_xticks(range(len(methods)), labels, **look)
+    style = dict(rotation=35, ha='left') if slanted else {}
+    axes.set_xticks(range(len(labels)), labels, **style)
     axes.tick_params(
         length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False
     )
@@ -111,126 +108,112 @@ def class_differences(study: Study) -> Figure | None:
     return figure
 
 
-def curves(study: Study) -> Figure:
-    """The metric at each validation: the mean over the seeds, and their range."""
+def draw_validations(comparison: Comparison) -> Figure:
+    """Draw the metric at each validation: mean over the seeds, and their range."""
     figure = Figure((WIDTH, 3.6), layout='constrained')
-    axes, palette = figure.subplots(), colours(study)
-    for method in study.compared:
-        runs = study.runs[method].values()
-        by_step = align(
-            [{s: v[study.metric] for s, v in r.validations.items()} for r in runs]
-        )
-        band(axes, by_step, study.names[method], palette[method])
-    if study.teacher_level is not None:
-        axes.axhline(study.teacher_level, color='0.1', lw=1, ls='--', label='teacher')
-    axes.set(xlabel=study.unit, ylabel=study.metric)
-    finish(axes)
+    axes, metric = figure.subplots(), comparison.metric
+    colors = method_colors(comparison)
+    for method in comparison.compared:
+        runs = [
+            {step: metrics[metric] for step, metrics in run.validations.items()}
+            for run in comparison.runs[method].values()
+        ]
+        _draw_range(axes, runs, comparison.names[method], colors[method])
+    if comparison.teacher_level is not None:
+        level = comparison.teacher_level
+        axes.axhline(level, color='0.1', lw=1, ls='--', label='teacher')
+    axes.set(xlabel=comparison.unit, ylabel=metric)
+    _style(axes, legend=True)
     return figure
 
 
-def losses(study: Study) -> Figure:
-    """The student's own losses, and what the distillation adds to them."""
+def draw_losses(comparison: Comparison) -> Figure:
+    """Draw the student's own losses, and what the distillation adds to them."""
     figure = Figure((WIDTH, 3.6), layout='constrained')
-    own, added = figure.subplots(1, 2)
-    palette = colours(study)
-    for method in study.compared:
-        runs, look = study.runs[method].values(), (study.names[method], palette[method])
-        band(own, align([task_loss(run.training) for run in runs]), *look)
-        distilled = align([distillation_loss(run.training) for run in runs])
-        if distilled:
-            band(added, distilled, *look)
-    own.set(xlabel='iteration', title='task loss')
+    task, added = figure.subplots(1, 2)
+    colors = method_colors(comparison)
+    for method in comparison.compared:
+        runs = [run.training for run in comparison.runs[method].values()]
+        losses = [distillation_losses(run) for run in runs]
+        tasks = [
+            {step: record['loss'] - loss.get(step, 0) for step, record in run.items()}
+            for run, loss in zip(runs, losses, strict=True)
+        ]
+        name, color = comparison.names[method], colors[method]
+        _draw_range(task, tasks, name, color)
+        _draw_range(added, losses, name, color)
+    task.set(xlabel='iteration', title='task loss')
     added.set(xlabel='iteration', title='distillation losses, weighted')
-    finish(own)
-    finish(added)
+    _style(task, legend=True)
+    _style(added, legend=True)
+    added.set_visible(added.has_data())
     return figure
 
 
-def fidelity(study: Study) -> Figure | None:
-    """What :class:`mmkd.FidelityMetric` has measured at the last validation."""
-    measured = study.fidelity()
+def draw_fidelity(comparison: Comparison) -> Figure | None:
+    """Draw what :class:`mmkd.FidelityMetric` has measured at the last validation."""
+    measured = comparison.fidelity()
     if not measured:
         return None
     kinds = [k for k in FIDELITY if any(k in found for found in measured.values())]
-    rows, palette = -(-len(kinds) // 4), colours(study)
+    rows, colors = -(-len(kinds) // 4), method_colors(comparison)
     height = rows * (1.3 + 0.28 * len(measured))
     figure = Figure((WIDTH, height), layout='constrained')
     grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
+    for axes in grid.flat[len(kinds) :]:
+        axes.set_visible(False)
     for axes, kind in zip(grid.flat, kinds, strict=False):
         title, copy = FIDELITY[kind]
-        for place, (method, found) in enumerate(measured.items()):
+        for row, (method, found) in enumerate(measured.items()):
             values = found.get(kind, [])
-            axes.scatter(values, [place] * len(values), s=26, color=palette[method])
+            axes.scatter(values, [row] * len(values), s=26, color=colors[method])
         if kind == 'ece':
-            copy = teacher_ece(measured)
+            levels = [v for m in measured.values() for v in m.get('teacher_ece', [])]
+            copy = mean(levels) if levels else None
         if copy is not None:
             axes.axvline(copy, color='0.6', lw=1, ls='--')
         axes.set_title(title, fontsize=9)
-        axes.set_yticks(range(len(measured)), [study.names[m] for m in measured])
+        axes.set_yticks(range(len(measured)), [comparison.names[m] for m in measured])
         axes.set_ylim(len(measured) - 0.5, -0.5)
         axes.tick_params(labelsize=8)
         axes.locator_params(axis='x', nbins=4)
-        plain(axes)
-    for axes in list(grid.flat)[len(kinds) :]:
-        axes.set_visible(False)
+        _style(axes, grid='x')
     return figure
 
 
-def teacher_ece(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> float | None:
-    """The calibration error that a copy of the teacher would have."""
-    levels = [v for found in measured.values() for v in found.get('teacher_ece', [])]
-    return mean(levels) if levels else None
+def distillation_losses(
+    training: Mapping[int, Mapping[str, float]],
+) -> dict[int, float]:
+    """Return the sum of the distillation's losses, where there are any."""
+    names = {
+        step: [k for k in record if k.startswith('distill.') and 'loss' in k]
+        for step, record in training.items()
+    }
+    return {
+        step: sum(training[step][name] for name in found)
+        for step, found in names.items()
+        if found
+    }
 
 
-def task_loss(training: Mapping[int, Mapping[str, float]]) -> dict[int, float]:
-    """The loss of the student's own heads: all but what the distillation adds."""
-    added = distillation_loss(training)
-    return {step: r['loss'] - added.get(step, 0.0) for step, r in training.items()}
-
-
-def distillation_loss(training: Mapping[int, Mapping[str, float]]) -> dict[int, float]:
-    """The sum of the distillation's losses, empty where there is none."""
-    found = {}
-    for step, record in training.items():
-        terms = [
-            v for k, v in record.items() if k.startswith('distill.') and 'loss' in k
-        ]
-        if terms:
-            found[step] = sum(terms)
-    return found
-
-
-def align(runs: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
-    """The values of several runs at the steps that all of them have."""
-    steps = sorted(set.intersection(*(set(run) for run in runs)))
-    return {step: [run[step] for run in runs] for step in steps}
-
-
-def band(
-    axes: Axes, values: Mapping[int, Sequence[float]], name: str, colour: object
+def _draw_range(
+    axes: Axes, runs: Sequence[Mapping[int, float]], name: str, color: object
 ) -> None:
-    """Draws the mean of several runs, and between which values they lie."""
-    steps, columns = list(values), list(values.values())
+    """Draw the mean of several runs and their range, at the steps that all have."""
+    steps = sorted(set.intersection(*map(set, runs)))
+    if not steps:
+        return
+    values = np.array([[run[step] for step in steps] for run in runs])
     marker = 'o' if len(steps) < 12 else None
-    axes.plot(
-        steps, [mean(c) for c in columns], label=name, color=colour, marker=marker
-    )
-    low, high = [min(c) for c in columns], [max(c) for c in columns]
-    axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    axes.plot(steps, values.mean(0), label=name, color=color, marker=marker)
+    low, high = values.min(0), values.max(0)
+    axes.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
 
 
-def plain(axes: Axes) -> None:
-    """Takes away what carries no data."""
+def _style(axes: Axes, grid: str = 'both', legend: bool = False) -> None:
+    """Remove what carries no data; add a light grid, and a legend of what is drawn."""
     axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(axis='x', color='0.93')
+    axes.grid(axis=grid, color='0.93')
     axes.set_axisbelow(True)
-
-
-def finish(axes: Axes) -> None:
-    """The looks of a figure of curves."""
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(color='0.93')
-    if axes.has_data():
+    if legend and axes.has_data():
         axes.legend(frameon=False, fontsize=8)
-    else:
-        axes.set_visible(False)

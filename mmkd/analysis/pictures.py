@@ -1,58 +1,61 @@
-"""Pictures of what a study's networks predict."""
+"""Pictures of the predictions of a comparison's networks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.device import get_device
-from torch import nn
 
 from mmkd.datasets.build_dataset import build_dataset
-from mmkd.deployment.network import load_student, load_teacher
+from mmkd.deployment.network import load_network, load_teacher
+from mmkd.engine.run_directory import RunDirectory
 from mmkd.errors import UserError
-from mmkd.visualization import comparison, draw_panel, panel_rows, spread
+from mmkd.visualization import comparison as panel_columns
+from mmkd.visualization import draw_panel, evenly_spaced, panel_rows
 
-from .history import History
-from .page import Picture
-from .study import Study
+from .comparison import Comparison
+from .html_page import Picture
 
 
 def draw_pictures(
-    study: Study, folder: Path, images: int
+    comparison: Comparison, folder: Path, images: int
 ) -> tuple[list[Picture], list[str]]:
-    """Draws validation images for each distillation: its first seed's last student.
+    """Draw validation images for each distillation: its first seed's last student.
 
     Args:
-        study: The runs, with their checkpoints.
-        folder: Where the pictures are written.
-        images: How many, at even distances through the validation images.
+        comparison: Runs with their checkpoints.
+        folder: Folder to write the pictures to.
+        images: Number of images, evenly spaced among the validation images.
 
     Returns:
-        The pictures, and for each that there cannot be the reason.
+        The pictures, and a reason for each that is missing.
     """
     pictures, reasons = [], []
-    for method in study.distillations:
-        run = study.first(method)
-        if 'decode_head' not in run.config.model.student:
+    for method in comparison.distillations:
+        run = comparison.first(method)
+        if 'decode_head' not in run.config.model:
             continue  # a classifier
         try:
-            pictures += _draw(study, run, folder, images)
+            pictures.append(_draw(comparison, run, folder, images))
         except UserError as error:
-            reasons.append(f'No picture of {study.names[method]}: {error}.')
+            reasons.append(f'No picture of {comparison.names[method]}: {error}.')
     return pictures, reasons
 
 
-def _draw(study: Study, run: History, folder: Path, images: int) -> Iterator[Picture]:
-    name = study.names[run.method]
-    lone = study.runs.get(study.baseline, {}).get(run.seed)
-    networks: dict[str, nn.Module] = {'teacher': load_teacher(run.config, needed=True)}
-    if lone is not None:
-        networks['alone'], _ = load_student(lone.config, str(lone.checkpoint))
-    networks[name], _ = load_student(run.config, str(run.checkpoint))
+def _draw(
+    comparison: Comparison, run: RunDirectory, folder: Path, images: int
+) -> Picture:
+    name = comparison.names[run.method]
+    baseline = comparison.runs.get(comparison.baseline, {}).get(run.seed)
+    networks = dict(teacher=load_teacher(run.config))
+    if baseline is not None:
+        networks['baseline'], _ = load_network(
+            baseline.config, str(baseline.checkpoint)
+        )
+    networks[name], _ = load_network(run.config, str(run.checkpoint))
     for network in networks.values():
         network.to(get_device())
     dataset = build_dataset(run.config, 'val')
-    rows = list(panel_rows(networks, dataset, spread(len(dataset), images)))
-    alone = 'alone' if lone is not None else None
+    rows = list(panel_rows(networks, dataset, evenly_spaced(len(dataset), images)))
+    alone = 'baseline' if baseline is not None else None
     path = folder / f'pictures_{name}.png'
-    draw_panel(rows, path, comparison(dataset.metainfo, name, 'teacher', alone))
-    yield Picture(path, f'{name}, seed {run.seed}, after the last {run.unit}.')
+    draw_panel(rows, path, panel_columns(dataset.metainfo, name, 'teacher', alone))
+    return Picture(path, f'{name}, seed {run.seed}, after the last {run.unit}.')

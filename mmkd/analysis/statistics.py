@@ -1,15 +1,17 @@
-"""Several runs of several methods, compared in pairs of equal seeds."""
+"""Statistics of methods, compared in pairs of equal seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 import numpy as np
+
+NONE = '-'  # a cell without a value
 
 
 def summarize(
     values: Mapping[str, Mapping[int, float]], baseline: str | None
 ) -> list[dict[str, object]]:
-    r"""One row a method: mean and spread, and the paired difference to the baseline.
+    r"""Return, for each method, mean, deviation and paired difference to the baseline.
 
     For the differences :math:`d_i` of n pairs of equal seeds, ``p`` is two-sided, from
     the paired t-test: :math:`t = \bar d \sqrt n / sd(d)` with n - 1 degrees of freedom;
@@ -17,13 +19,13 @@ def summarize(
     are None with fewer than two pairs, or where all differences are equal.
 
     Args:
-        values: The metric of each method's runs, by seed.
-        baseline: The method that the others are compared with; None for no comparison.
+        values: Metric of each method's runs, by seed.
+        baseline: Method that the others are compared with; None for no comparison.
 
     Returns:
         Rows with ``config``, ``runs``, ``mean``, ``sd``, ``pairs``, ``difference``,
         ``difference sd``, ``above`` (pairs above the baseline), ``p``, ``p holm``; None
-        for what there is not.
+        for what is not known.
 
     Example:
         >>> rows = summarize({'alone': {0: 20.0, 1: 21.0}, 'kd': {0: 22.0, 1: 22.5}},
@@ -36,15 +38,18 @@ def summarize(
         compared = baseline is not None and name != baseline
         shared = sorted(set(runs) & set(values[baseline])) if compared else []
         pairs = [runs[seed] - values[baseline][seed] for seed in shared]
+        (level, sd), (difference, difference_sd) = map(
+            mean_and_sd, (runs.values(), pairs)
+        )
         rows.append(
             {
                 'config': name,
                 'runs': len(runs),
-                'mean': mean(runs.values()) if runs else None,
-                'sd': stdev(list(runs.values())) if len(runs) > 1 else None,
+                'mean': level,
+                'sd': sd,
                 'pairs': len(pairs) if compared else None,
-                'difference': mean(pairs) if pairs else None,
-                'difference sd': stdev(pairs) if len(pairs) > 1 else None,
+                'difference': difference,
+                'difference sd': difference_sd,
                 'above': sum(pair > 0 for pair in pairs) if compared else None,
                 'p': paired_test(pairs),
             }
@@ -54,14 +59,37 @@ def summarize(
     return rows
 
 
-def stdev(values: Sequence[float]) -> float:
-    """The sample standard deviation; NaN where a value is."""
-    return float(np.std(values, ddof=1))
+def mean_and_sd(values: Iterable[float]) -> tuple[float | None, float | None]:
+    """Return mean and sample standard deviation; None for too few values."""
+    values = list(values)
+    return (
+        mean(values) if values else None,
+        float(np.std(values, ddof=1)) if len(values) > 1 else None,
+    )
+
+
+def format_mean(
+    value: float | None, sd: float | None, sign: str = '', digits: int = 2
+) -> str:
+    """Format a mean with its standard deviation."""
+    if value is None:
+        return NONE
+    text = f'{value:{sign}.{digits}f}'
+    return text if sd is None else f'{text} ± {sd:.{digits}f}'
+
+
+def format_number(value: float | None, digits: int) -> str:
+    """Format a number; one that rounds to 0 as an upper bound."""
+    if value is None:
+        return NONE
+    if digits and 0 < value < 0.5 * 10**-digits:
+        return f'< {10**-digits:.{digits}f}'
+    return f'{value:.{digits}f}'
 
 
 def paired_test(differences: Sequence[float]) -> float | None:
-    """The two-sided p of a t-test that the differences are 0 on average."""
-    if len(differences) < 2 or stdev(differences) == 0:
+    """Return the two-sided p of a t-test that the differences are 0 on average."""
+    if len(differences) < 2 or np.ptp(differences) == 0:
         return None
     from scipy.stats import ttest_1samp
 
@@ -69,7 +97,7 @@ def paired_test(differences: Sequence[float]) -> float | None:
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Corrects p values for their number; None stays None and does not count.
+    """Correct p values for their number; None stays None and does not count.
 
     The k-th smallest of m, counted from 0, is multiplied by m - k; none is below those
     before it, or above 1.

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmkd.engine.run_directory import RunDirectory
 from mmkd.engine.run_queue import RunQueue
-from mmkd.engine.runs import Run
+from mmkd.engine.training import Training
 from mmkd.errors import UserError
-
-from .history import History
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class Trial:
         """What to call it on a screen."""
         return ' '.join(map(str, self.key))
 
-    def run(self, folder: Path) -> Run:
+    def run(self, folder: Path) -> Training:
         """The training in its place below a folder."""
         place = folder / self.group / self.method / f'seed_{self.seed}'
         options = {'randomness.seed': self.seed, **self.options}
-        return Run(self.config, place, options, self.name)
+        return Training(self.config, place, options, self.name)
 
 
 class Trials:
@@ -123,8 +122,8 @@ class Trials:
     def add(self, trials: Sequence[Trial]) -> None:
         """Writes down those of some trials that have come to their end."""
         for trial in trials:
-            run = trial.run(self.folder)
-            if trial.key not in self.records and run.state().finished:
+            run = trial.run(self.folder).directory
+            if trial.key not in self.records and run.finished:
                 self.records[trial.key] = record_of(trial, run)
         self.records = dict(sorted(self.records.items()))  # as they will be read
         lines = map(json.dumps, self.records.values())
@@ -134,21 +133,20 @@ class Trials:
         new.replace(self.path)
 
 
-def record_of(trial: Trial, run: Run) -> dict:
+def record_of(trial: Trial, run: RunDirectory) -> dict:
     """What is kept of a finished training."""
-    history = History(run.work_dir)
-    last = next(reversed(history.training.values()))
+    last = next(reversed(run.training.values()))
     return dict(
         group=trial.group,
         method=trial.method,
         seed=trial.seed,
         options=_plain(trial.options),
-        length=history.total,
-        metrics=_numbers(history.last),
-        classes=_numbers(history.classes),
+        length=run.total,
+        metrics=_numbers(run.last_metrics),
+        classes=_numbers(run.class_iou),
         losses=_numbers({k: v for k, v in last.items() if 'loss' in k}),
-        seconds=round(run.state().seconds),
-        environment=history.environment,
+        seconds=round(run.seconds),
+        environment=run.environment,
         commit=commit(),
     )
 

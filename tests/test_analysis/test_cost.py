@@ -21,19 +21,14 @@ def test_flops_of_a_convolution():
 
 
 def distillation(**teacher):
-    model = dict(
-        type='mmkd.Distiller',
-        student=network(width=8),
-        teacher=dict(checkpoint='absent.pth', **teacher),
-    )
-    return Config(dict(model=model))
+    teacher = dict(checkpoint='absent.pth', **teacher)
+    return Config(dict(model=network(width=8), teacher=teacher))
 
 
 def test_student_and_teacher():
     config = distillation(model=network(width=16))
     student, teacher = student_cost(config), teacher_cost(config)
-    alone = student_cost(Config(dict(model=network(width=8))))
-    assert student == alone
+    assert student == student_cost(Config(dict(model=network(width=8))))
     assert student.size == (32, 32)
     # Nearly all is in convolutions from width to width.
     assert 3.5 < teacher.parameters / student.parameters < 4

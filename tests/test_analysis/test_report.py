@@ -1,4 +1,4 @@
-"""The page of a study: what it says, and that it needs no other file."""
+"""The page of a comparison: what it says, and that it needs no other file."""
 
 import base64
 import io
@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from mmkd.analysis import figures, report
+from mmkd.analysis.comparison import load_comparison
 from mmkd.analysis.cost import Cost
-from mmkd.analysis.page import Picture
-from mmkd.analysis.study import gather
+from mmkd.analysis.html_page import Picture
 
-from .runs import BIG, SAME, distiller, step, table, validation, write_run
+from .runs import BIG, STUDENT, step, teacher_at, validation, write_run
 
 FIDELITY = {f'fidelity/{name}': 0.25 for name in ('agreement', 'std_ratio', 'ece')}
 
@@ -42,49 +42,50 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def comparison(tmp_path, monkeypatch):
     cost = Cost(parameters=2_500_000, flops=3 * 10**9, size=(48, 96))
     monkeypatch.setattr(report, 'student_cost', lambda config: cost)
     weights = tmp_path / 'runs' / 'teacher' / 'seed_0' / 'iter_4.pth'
     for seed in (0, 1, 2):
-        for name, miou, model in (
-            ('kd', 22 + seed**2, distiller(weights)),
-            ('alone', 20 + seed, SAME),
-            ('teacher', 40, BIG),
+        for name, miou, settings in (
+            ('kd', 22 + seed**2, dict(teacher=teacher_at(weights))),
+            ('alone', 20 + seed, dict(model=STUDENT)),
+            ('teacher', 40, dict(model=BIG)),
         ):
             kd = name == 'kd'
+            classes = dict(road=50.0 + miou, sky=20.0)
             losses = {'distill.loss_kd': 0.5, 'distill.weight_kd': 9.0} if kd else {}
             write_run(
                 tmp_path / 'runs' / name / f'seed_{seed}',
                 step(2, 3.0, **losses), validation(2, 1.0), step(4, 2.5, **losses),
-                validation(4, miou, **(FIDELITY if kd else {})),
-                seed=seed, model=model, text=table(road=50.0 + miou, sky=20.0),
+                validation(4, miou, classes, **(FIDELITY if kd else {})),
+                seed=seed, **settings,
             )  # fmt: skip
-    return gather([tmp_path / 'runs'])
+    return load_comparison([tmp_path / 'runs'])
 
 
-def render(study, folder, panels=()):
-    page = report.build(study, 'Street <scenes>', folder, panels)
+def render(comparison, folder, panels=()):
+    page = report.build_report(comparison, 'Street <scenes>', folder, panels)
     return page, Reader(page.render())
 
 
-def test_finding(study, tmp_path):
-    page, _ = render(study, tmp_path)
+def test_finding(comparison, tmp_path):
+    page, _ = render(comparison, tmp_path)
     # Differences 2, 2 and 4: t = (8 / 3) / (2 / 3), p = 0.0572 with two degrees.
     assert page.finding == (
-        'kd reaches 23.67 ± 2.08 mIoU, 2.67 ± 1.15 above the student alone, and is '
+        'kd reaches 23.67 ± 2.08 mIoU, 2.67 ± 1.15 above the baseline, and is '
         'above it in 3 of 3 pairs (paired t-test, p = 0.057).'
     )
     assert page.warnings == []
 
 
-def test_tables(study, tmp_path):
-    _, read = render(study, tmp_path)
+def test_tables(comparison, tmp_path):
+    _, read = render(comparison, tmp_path)
     kd = ['kd', '3', '23.67 ± 2.08', '23.67 ± 2.08', '+2.67 ± 1.15', '3 of 3']
     assert [*kd, '0.057', '0.057'] in read.rows
-    alone = ['alone (the student alone)', '3', '21.00 ± 1.00', '21.00 ± 1.00']
+    alone = ['alone (baseline)', '3', '21.00 ± 1.00', '21.00 ± 1.00']
     assert [*alone, '-', '-', '-', '-'] in read.rows
-    cost = ['teacher (the teacher)', '2.5', '3', '48x96', '500', '-']
+    cost = ['teacher (teacher)', '2.5', '3', '48x96', '500', '-']
     assert cost in read.rows
     assert ['method', 'agreement', 'std ratio', 'ECE'] in read.rows
     assert ['kd', '0.250 ± 0.000', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
@@ -92,10 +93,10 @@ def test_tables(study, tmp_path):
     assert run[1:] == ['kd', '2', '4 iterations', '26.00']
 
 
-def test_needs_no_other_file(study, tmp_path):
+def test_needs_no_other_file(comparison, tmp_path):
     panel = tmp_path / 'panel.png'
     Image.new('RGB', (300, 150)).save(panel)
-    page, read = render(study, tmp_path, [Picture(panel, 'A panel & more.')])
+    page, read = render(comparison, tmp_path, [Picture(panel, 'A panel & more.')])
     names = ['results', 'classes', 'curves', 'losses', 'fidelity', 'panel']
     assert len(read.images) == len(names)
     for image, name in zip(read.images, names, strict=True):
@@ -112,50 +113,50 @@ def test_needs_no_other_file(study, tmp_path):
     assert 'Street &lt;scenes&gt;' in page.render()
 
 
-def test_every_link_of_the_menu_has_its_section(study, tmp_path):
-    text = render(study, tmp_path)[0].render()
+def test_every_link_of_the_menu_has_its_section(comparison, tmp_path):
+    text = render(comparison, tmp_path)[0].render()
     menu = re.findall(r'href="#(\d+)">\s*(\w+)', text)
     sections = re.findall(r'<section id="(\d+)">\s*<h2>(\w+)', text)
     assert menu == sections
     assert len(menu) == 6
 
 
-def test_one_run_without_a_student_alone(study, tmp_path):
-    few = gather([tmp_path / 'runs' / 'kd' / 'seed_0'])
+def test_one_run_without_a_baseline(comparison, tmp_path):
+    few = load_comparison([tmp_path / 'runs' / 'kd' / 'seed_0'])
     page, read = render(few, tmp_path)
     assert page.finding == 'kd reaches 22.00 mIoU.'
     assert len(page.warnings) == 2
     assert not any('class' in image['alt'] for image in read.images)
 
 
-def test_only_two_networks_alone(study, tmp_path):
+def test_no_distillation(comparison, tmp_path):
     page, _ = render(
-        gather([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
+        load_comparison([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
     )
     assert page.finding.startswith('2 methods, no distillation')
 
 
-def test_what_could_not_be_measured(study, tmp_path):
+def test_what_could_not_be_measured(comparison, tmp_path):
     for seed in (0, 1, 2):
-        study.runs['kd'][seed].last['fidelity/agreement'] = math.nan
-    _, read = render(study, tmp_path)
+        comparison.runs['kd'][seed].last_metrics['fidelity/agreement'] = math.nan
+    _, read = render(comparison, tmp_path)
     assert ['kd', 'nan ± nan', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
 
 
 @pytest.mark.parametrize(('name', 'slant'), [('kd', 0), ('kd_wider_than_a_column', 35)])
-def test_names_above_the_classes(study, name, slant):
-    study.runs[name] = study.runs.pop('kd')
-    (axes,) = figures.class_differences(study).axes
+def test_names_above_the_classes(comparison, name, slant):
+    comparison.runs[name] = comparison.runs.pop('kd')
+    (axes,) = figures.draw_class_differences(comparison).axes
     (label,) = axes.get_xticklabels()
     assert (label.get_text(), label.get_rotation()) == (name, slant)
 
 
 @pytest.mark.parametrize('level', [0.125, math.nan, None])
-def test_the_calibration_of_a_copy_of_the_teacher(study, level):
+def test_the_calibration_of_a_copy_of_the_teacher(comparison, level):
     for seed in (0, 1, 2):
-        last = study.runs['kd'][seed].last
+        last = comparison.runs['kd'][seed].last_metrics
         last |= {} if level is None else {'fidelity/teacher_ece': level}
-    figure = figures.fidelity(study)
+    figure = figures.draw_fidelity(comparison)
     (axes,) = (a for a in figure.axes if a.get_title() == 'calibration error')
     lines = [line.get_xdata()[0] for line in axes.lines]
     assert lines == ([] if level is None else [pytest.approx(level, nan_ok=True)])
@@ -167,4 +168,16 @@ def test_the_calibration_of_a_copy_of_the_teacher(study, level):
     [(0.0571, 3, '0.057'), (0.0001, 3, '< 0.001'), (12.6, 0, '13'), (None, 2, '-')],
 )
 def test_number(value, digits, text):
-    assert report.number(value, digits) == text
+    assert report.format_number(value, digits) == text
+
+
+def test_without_the_iou_of_each_class(tmp_path, comparison):
+    for seed in (0, 1, 2):
+        logs = (tmp_path / 'runs' / 'alone' / f'seed_{seed}').glob('*/*/scalars.json')
+        for log in logs:
+            log.write_text(log.read_text().replace('IoU/', 'no/'))
+    comparison = load_comparison([tmp_path / 'runs'])
+    page, read = render(comparison, tmp_path)
+    (section,) = (s for s in page.sections if s.title == 'Classes')
+    assert 'no IoU of each class' in section.texts[0]
+    assert not any('class' in image['alt'] for image in read.images)

@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from mmkd.analysis.trials import Trial, Trials
-from mmkd.engine.runs import Run
+from mmkd.engine.training import Training
 from mmkd.errors import UserError
 
-from .runs import CONFIG, SAME, step, table, validation, write_run
+from .runs import CONFIG, STUDENT, step, validation, write_run
 
 GROUP = 'main', 'kd'
 
@@ -16,7 +16,9 @@ GROUP = 'main', 'kd'
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / 'config.py'
-    path.write_text(CONFIG.format(model=SAME, length='max_iters=4', seed=0))
+    path.write_text(
+        CONFIG.format(model=STUDENT, teacher='', length='max_iters=4', seed=0)
+    )
     return str(path)
 
 
@@ -27,12 +29,12 @@ def train(tmp_path, monkeypatch):
 
     def start(run, environment=None):
         trained.append(run.name)
-        text = table(road=50.0, sky=math.nan)
-        records = step(4, loss=1.5), validation(4, 30.0)
-        write_run(run.work_dir, *records, text=text)
-        (run.work_dir / 'last_checkpoint').write_text(str(run.checkpoint))
+        classes = dict(road=50.0, sky=math.nan)
+        records = step(4, loss=1.5), validation(4, 30.0, classes)
+        write_run(run.work_dir, *records)
+        (run.work_dir / 'last_checkpoint').write_text(str(run.directory.checkpoint))
 
-    monkeypatch.setattr(Run, 'start', start)
+    monkeypatch.setattr(Training, 'start', start)
     return trained
 
 
@@ -89,14 +91,14 @@ def test_what_has_finished_is_kept_when_another_fails(
     tmp_path, config, train, monkeypatch
 ):
     fine, wrong = (Trial('main', name, 0, config) for name in ('kd', 'wrong'))
-    start = Run.start
+    start = Training.start
 
     def fail(run, environment=None):
         if 'wrong' in run.name:
             raise UserError('no')
         return start(run)
 
-    monkeypatch.setattr(Run, 'start', fail)
+    monkeypatch.setattr(Training, 'start', fail)
     with pytest.raises(UserError):
         trials_in(tmp_path).complete([fine, wrong])
     assert list(trials_in(tmp_path).of('main')) == ['kd']

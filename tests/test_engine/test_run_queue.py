@@ -9,9 +9,9 @@ import time
 import pytest
 from rich.console import Console
 
-from mmkd.engine import run_queue, runs
-from mmkd.engine.run_queue import RunQueue
-from mmkd.engine.runs import Run
+from mmkd.engine import run_queue, training
+from mmkd.engine.run_queue import RunQueue, clock, slot_environments
+from mmkd.engine.training import Training
 from mmkd.errors import UserError
 
 CONFIG = "model = dict(type='EncoderDecoder')\ntrain_cfg = dict(max_iters=8)\n"
@@ -20,7 +20,7 @@ import json, sys, time
 from pathlib import Path
 folder = Path(sys.argv[3])
 options = dict(option.split('=', 1) for option in sys.argv[6:])
-teacher = options.get('model.teacher.checkpoint')
+teacher = options.get('teacher.checkpoint')
 if teacher and not Path(teacher).exists():
     sys.exit(f'error: {teacher} does not exist')
 print('begun', flush=True)
@@ -34,27 +34,28 @@ logs.mkdir(parents=True)
 QUEUE = """
 import sys
 from pathlib import Path
-from mmkd.engine import run_queue, runs
+from mmkd.engine import run_queue, training
 folder = Path(sys.argv[1])
-runs.TRAIN = folder / 'train.py'
-run = runs.Run(str(folder / 'config.py'), folder / 'run', {'seconds': 60})
+training.TRAIN = folder / 'train.py'
+config, options = str(folder / 'config.py'), {'seconds': 60}
+run = training.Training(config, folder / 'run', options)
 run_queue.RunQueue([run]).execute()
 """
 
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
-    """Makes runs whose training is a script."""
+    """Returns trainings whose program is a script."""
     (tmp_path / 'config.py').write_text(CONFIG)
     (tmp_path / 'train.py').write_text(TRAIN)
-    monkeypatch.setattr(runs, 'TRAIN', tmp_path / 'train.py')
+    monkeypatch.setattr(training, 'TRAIN', tmp_path / 'train.py')
     monkeypatch.setattr(run_queue, 'POLL', 0.05)
 
     def make(name, script=None, **options):
         if script:
             (tmp_path / 'train.py').write_text(script)
         options = {key.replace('__', '.'): value for key, value in options.items()}
-        return Run(str(tmp_path / 'config.py'), tmp_path / name, options)
+        return Training(str(tmp_path / 'config.py'), tmp_path / name, options)
 
     return make
 
@@ -70,7 +71,7 @@ def test_a_distillation_waits_for_its_teacher(make, orphan):
     """Even if another process trains that, and slots are free."""
     teacher = make('teacher')
     checkpoint = str(teacher.work_dir / 'iter_8.pth')
-    student = make('student', model__teacher__checkpoint=checkpoint)
+    student = make('student', teacher__checkpoint=checkpoint)
     process = teacher.start() if orphan else None
     failed, screen = execute(teacher, student, jobs=2)
     if process:
@@ -86,7 +87,7 @@ def test_a_distillation_of_a_failed_teacher_fails(make):
     )
     teacher = make('teach', script)
     checkpoint = str(teacher.work_dir / 'iter_8.pth')
-    student = make('student', model__teacher__checkpoint=checkpoint)
+    student = make('student', teacher__checkpoint=checkpoint)
     failed, screen = execute(teacher, student)
     assert failed == [teacher, student]
     assert 'student: failed: error: ' in screen
@@ -96,10 +97,10 @@ def test_a_finished_run_is_not_started(make):
     """Another process may have finished it while it waited here."""
     run = make('run')
     assert run.start().wait() == 0
-    assert run.state().finished
+    assert run.directory.finished
     assert run.start() is None
     queue = RunQueue([make('run')], console=Console(file=io.StringIO()))
-    assert queue.queue[0].state.finished
+    assert queue.queue[0].directory.finished
 
 
 def test_reasons_are_printed_as_they_are(make):
@@ -151,3 +152,35 @@ def test_signals_end_it_in_silence(make, tmp_path, number):
     assert process.returncode == 128 + number
     assert 'Traceback' not in output
     assert make('run').start() is not None  # the training is gone, and its lock
+
+
+def test_shares_of_the_cores(monkeypatch):
+    monkeypatch.setattr('os.cpu_count', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    assert slot_environments(1) == [{}]
+    assert slot_environments(2) == [{'OMP_NUM_THREADS': '4'}] * 2
+    assert slot_environments(20) == [{'OMP_NUM_THREADS': '1'}] * 20
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert slot_environments(2) == [{'OMP_NUM_THREADS': '3'}] * 2
+
+
+def test_shares_of_the_gpus(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    assert [share['CUDA_VISIBLE_DEVICES'] for share in slot_environments(3)] == [
+        '0',
+        '1',
+        '0',
+    ]
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '5,7')
+    assert [share['CUDA_VISIBLE_DEVICES'] for share in slot_environments(2)] == [
+        '5',
+        '7',
+    ]
+
+
+def test_clock():
+    assert clock(None) == '?'
+    assert clock(3725.4) == '1:02:05'

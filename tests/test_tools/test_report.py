@@ -22,7 +22,7 @@ def test_numbers_are_those_of_the_logs(bench, page):
         name: bench.scalars(f'work_dirs/{name}')[-1]['mIoU']
         for name in ('kd', 'student', 'teacher')
     }
-    for name, role in (('student', 'the student alone'), ('teacher', 'the teacher')):
+    for name, role in (('student', 'baseline'), ('teacher', 'teacher')):
         assert f'<td>{name} ({role})</td><td>1</td><td>{last[name]:.2f}</td>' in text
     assert f'<td>{last["kd"] - last["student"]:+.2f}</td>' in text
     assert f'kd reaches {last["kd"]:.2f} mIoU' in result.output

@@ -66,7 +66,7 @@ def sweep(bench, kd):
         checkpoint = bench.folder / 'work_dirs/teacher/iter_4.pth'
         (bench.folder / f'teacher_{seed}.pth').write_bytes(checkpoint.read_bytes())
     arguments = (SWEEP, 'student.py', 'kd.py', '--seeds', 0, 1, '--jobs', 2)
-    option = f'model.teacher.checkpoint={bench.folder}/teacher_{{seed}}.pth'
+    option = f'teacher.checkpoint={bench.folder}/teacher_{{seed}}.pth'
     arguments = (*arguments, '--work-dir', 'sweep', '--cfg-options', option)
     return arguments, bench.run(*arguments)
 
@@ -78,7 +78,7 @@ def test_runs(bench, sweep):
             settings = json.loads((folder / 'settings.json').read_text())
             assert settings['randomness']['seed'] == seed
             if name == 'kd':
-                teacher = settings['model']['teacher']['checkpoint']
+                teacher = settings['teacher']['checkpoint']
                 assert teacher == str(bench.folder / f'teacher_{seed}.pth')
             assert iterations(folder) == [[1, 2, 3, 4]]
             assert (folder / 'iter_4.pth').exists()
@@ -191,8 +191,8 @@ def test_one_failure(bench, kd):
         (('student.py', '--jobs', 0), '--jobs must be at least 1'),
         (('gone.py',), "config: 'gone.py' does not exist"),
         (
-            ('student.py', '--cfg-options', 'model.teacher.checkpoint=a.pth'),
-            'model.teacher.checkpoint: none of the configs has a teacher',
+            ('student.py', '--cfg-options', 'teacher.checkpoint=a.pth'),
+            'teacher.checkpoint: none of the configs has a teacher',
         ),
     ],
 )

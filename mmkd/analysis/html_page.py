@@ -1,4 +1,4 @@
-"""One page of HTML that needs no other file."""
+"""Page of HTML that needs no other file."""
 
 import base64
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ DPI = 150  # of the pictures
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file, and what it shows."""
+    """PNG file with a caption."""
 
     path: Path
     caption: str
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file."""
         return self.path.name
 
     @property
     def width(self) -> int:
-        """In the pixels of a page, of which an inch has 96."""
+        """Width in pixels of a page, of which an inch has 96."""
         return int.from_bytes(self.path.read_bytes()[16:20], 'big') * 96 // DPI
 
     @property
     def data(self) -> str:
-        """The file as text."""
+        """Contents of the file, in base64."""
         return base64.b64encode(self.path.read_bytes()).decode()
 
 
@@ -38,9 +38,9 @@ class Table:
     """Cells of text.
 
     Args:
-        columns: Their heads.
+        columns: Headings.
         rows: One cell for each column.
-        best: The number of a row to print in bold.
+        best: Number of a row to print in bold.
     """
 
     columns: Sequence[str]
@@ -50,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: explanations, pictures, then a table."""
+    """Part of the page: explanations, pictures, then a table."""
 
     title: str
     texts: Sequence[str] = ()
@@ -59,14 +59,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a report says.
+class HtmlPage:
+    """Page with sections of texts, pictures and tables.
 
     Args:
-        title: Of the page.
-        finding: Its one sentence.
-        warnings: What a reader must know before believing it.
-        sections: The parts.
+        title: Title of the page.
+        finding: Result, in one sentence.
+        warnings: Limitations of the result.
+        sections: Parts of the page.
     """
 
     title: str
@@ -75,7 +75,7 @@ class Page:
     sections: list[Section] = field(default_factory=list)
 
     def render(self) -> str:
-        """The page as HTML, pictures included."""
+        """Return the page as HTML, pictures included."""
         folder = Path(__file__).parent
         environment = Environment(
             loader=FileSystemLoader(folder),

@@ -1,0 +1,238 @@
+"""Runs of several methods and seeds, by their roles in a comparison."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+from mmkd.engine.run_directory import RunDirectory, common_metric, find_runs
+from mmkd.errors import UserError
+
+from .statistics import summarize
+
+FIDELITY = 'fidelity/'  # prefix of its metrics
+INITIALIZATION = ('pretrained', 'init_cfg')
+
+
+@dataclass
+class Comparison:
+    """Finished runs, by method and seed.
+
+    Args:
+        runs: Runs of each method, by seed; first the baseline, then the distillations,
+            then others, such as the teacher's training.
+        baseline: Method that the others are compared with, if one is known.
+        metric: Metric to compare by.
+        unfinished: Runs that are left out.
+    """
+
+    runs: dict[str, dict[int, RunDirectory]]
+    baseline: str | None
+    metric: str
+    unfinished: list[RunDirectory] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name of each method in a figure."""
+        special = {self.baseline: 'baseline', self.teacher_method: 'teacher'}
+        short = shorten(list(self.runs))
+        pairs = zip(self.runs, short, strict=True)
+        return {method: special.get(method, name) for method, name in pairs}
+
+    @property
+    def unit(self) -> str:
+        """``'iteration'`` or ``'epoch'``."""
+        return self.first(next(iter(self.runs))).unit
+
+    @property
+    def distillations(self) -> list[str]:
+        """Methods with a teacher."""
+        return [name for name in self.runs if self.first(name).distills]
+
+    @property
+    def compared(self) -> list[str]:
+        """Baseline and distillations, or all methods if there are neither."""
+        own = [self.baseline] if self.baseline else []
+        others = [name for name in self.distillations if name != self.baseline]
+        return own + others or list(self.runs)
+
+    def first(self, method: str) -> RunDirectory:
+        """Return a method's run with the lowest seed."""
+        return self.runs[method][min(self.runs[method])]
+
+    def values(self, metric: str, best: bool = False) -> dict[str, dict[int, float]]:
+        """Return a metric of all runs at the last validation, or the best one."""
+
+        def value(run: RunDirectory) -> float:
+            values = [metrics[metric] for metrics in run.validations.values()]
+            return max(values) if best else values[-1]
+
+        return {
+            method: {seed: value(run) for seed, run in runs.items()}
+            for method, runs in self.runs.items()
+        }
+
+    def summary(self) -> list[dict[str, object]]:
+        """Return mean, deviation and paired difference: see :func:`summarize`."""
+        values = self.values(self.metric)
+        rows = summarize({name: values[name] for name in self.compared}, self.baseline)
+        others = {name: v for name, v in values.items() if name not in self.compared}
+        return rows + summarize(others, None)
+
+    @property
+    def teacher_method(self) -> str | None:
+        """Method whose runs have trained the teacher, if they are there."""
+        folders = {
+            Path(self.first(name).config.teacher.checkpoint).parent.resolve()
+            for name in self.distillations
+        }
+        for name, runs in self.runs.items():
+            if any(run.path.resolve() in folders for run in runs.values()):
+                return name
+        return None
+
+    @property
+    def teacher_level(self) -> float | None:
+        """Teacher's metric: of its own runs, or as the distillations measured it.
+
+        They measure it on some of the images, by default the first 128.
+        """
+        if self.teacher_method:
+            return mean(self.values(self.metric)[self.teacher_method].values())
+        runs = [run for name in self.distillations for run in self.runs[name].values()]
+        found = [run.teacher_metrics.get(self.metric) for run in runs]
+        found = [value for value in found if value is not None]
+        return mean(found) if found else None
+
+    def class_differences(self) -> dict[str, dict[str, float]]:
+        """Return each class's mean IoU difference to the baseline, by method."""
+        found, baseline = {}, self.runs.get(self.baseline, {})
+        for method in self.compared:
+            if method == self.baseline:
+                continue
+            pairs = [
+                (run.class_iou, baseline[seed].class_iou)
+                for seed, run in self.runs[method].items()
+                if seed in baseline
+            ]
+            if pairs and all(own and own.keys() == base.keys() for own, base in pairs):
+                found[method] = {
+                    name: mean(own[name] - base[name] for own, base in pairs)
+                    for name in pairs[0][0]
+                }
+        return found
+
+    def fidelity(self) -> dict[str, dict[str, list[float]]]:
+        """Return the values of each fidelity metric over the seeds, by method."""
+        found = {}
+        for method in self.compared:
+            lasts = [run.last_metrics for run in self.runs[method].values()]
+            values = {
+                key.removeprefix(FIDELITY): [m[key] for m in lasts if key in m]
+                for key in lasts[0]
+                if key.startswith(FIDELITY)
+            }
+            if values:
+                found[method] = values
+        return found
+
+
+def load_comparison(
+    folders: Sequence[Path], baseline: str | None = None, metric: str | None = None
+) -> Comparison:
+    """Read all runs in some folders and find the baseline among them.
+
+    Args:
+        folders: Folders of runs, or of folders of them.
+        baseline: Method to compare with. Default: the one without a teacher whose
+            network is the distillations' student.
+        metric: Default: mIoU or accuracy/top1.
+
+    Raises:
+        UserError: if there is no run, if two are the same method and seed, or if there
+            is no such baseline or metric.
+    """
+    runs: dict[str, dict[int, RunDirectory]] = {}
+    unfinished = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"'{folder}' is no folder")
+        found = find_runs(folder)
+        if not found:
+            raise UserError(
+                f"'{folder}': no run here or below it, for there is no "
+                'vis_data/scalars.json of a training'
+            )
+        for run in found:
+            if not run.validated:
+                unfinished.append(run)
+                continue
+            other = runs.setdefault(run.method, {}).setdefault(run.seed, run)
+            if not os.path.samefile(other.path, run.path):
+                raise UserError(
+                    f"'{run.path}' and '{other.path}' are both {run.method} with seed "
+                    f'{run.seed}; report them separately'
+                )
+    if not runs:
+        raise UserError('no run has come to its end yet: there is nothing to report')
+    if baseline is not None and baseline not in runs:
+        raise UserError(f'--baseline {baseline}: there is {", ".join(runs)}')
+    firsts = {name: next(iter(seeds.values())) for name, seeds in runs.items()}
+    baseline = baseline or find_baseline(firsts)
+    order = sorted(
+        runs, key=lambda name: (name != baseline, not firsts[name].distills, name)
+    )
+    runs = {name: dict(sorted(runs[name].items())) for name in order}
+    every = [run for seeds in runs.values() for run in seeds.values()]
+    return Comparison(runs, baseline, common_metric(every, metric), unfinished)
+
+
+def find_baseline(runs: Mapping[str, RunDirectory]) -> str | None:
+    """Return the method without a teacher whose network is the distillations' student.
+
+    Args:
+        runs: A run of each method.
+    """
+    networks = {name: _network(run.config.model) for name, run in runs.items()}
+    students = [networks[name] for name, run in runs.items() if run.distills]
+    for name, run in runs.items():
+        if not run.distills and networks[name] in students:
+            return name
+    return None
+
+
+def _network(model: Mapping) -> dict:
+    """Return a model's config without the source of its initial weights."""
+    return {
+        key: _network(value) if isinstance(value, dict) else value
+        for key, value in model.items()
+        if key not in INITIALIZATION
+    }
+
+
+def shorten(names: Sequence[str]) -> list[str]:
+    """Shorten names of configs by the words at the end that most of them share.
+
+    Example:
+        >>> shorten(['r18_camvid', 'kd_r50_r18_camvid', 'lskd_r50_r18_camvid'])
+        ['r18_camvid', 'kd', 'lskd']
+        >>> shorten(['student', 'teacher'])
+        ['student', 'teacher']
+    """
+    words = [name.split('_') for name in names]
+    lengths = [
+        max((_shared_end(a, b) for j, b in enumerate(words) if j != i), default=0)
+        for i, a in enumerate(words)
+    ]
+    short = [
+        '_'.join(a[: len(a) - n] if n < len(a) else a)
+        for a, n in zip(words, lengths, strict=True)
+    ]
+    return short if len(set(short)) == len(short) else list(names)
+
+
+def _shared_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return how many words at the end of two names are the same."""
+    pairs = list(zip(reversed(first), reversed(second), strict=False))
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))

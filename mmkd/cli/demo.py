@@ -1,0 +1,136 @@
+"""Distill a small network on generated street scenes and compare it with the baseline.
+
+``make demo`` in a checkout.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import add_config_options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mmkd.engine.run_directory import RunDirectory
+
+DATA = Path('data/street_scenes')
+SCENES = ['--size', '128', '256', '--train', '400', '--val', '100']
+# The config under configs/demo of each network.
+NETWORKS = dict(teacher='teacher', baseline='student', distilled='distilled')
+PICTURES = 4  # evenly spaced among the validation images, not picked
+NEXT_STEPS = """
+Next steps
+  a page of these results      mmkd report {work_dir}
+  your own networks and data   README.md, "Distill your own pair"
+  Cityscapes                   README.md, "Cityscapes: PSPNet-R101 to PSPNet-R18"
+  several seeds                configs/demo/README.md, with mmkd sweep
+"""
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
+    add_config_options(parser)
+    return parser.parse_args(argv)
+
+
+def draw_scenes() -> None:
+    """Draw the street scenes, unless they are there."""
+    from mmkd.engine.training import TRAIN
+
+    tool = TRAIN.with_name('dataset_converters') / 'street_scenes.py'
+    command = [sys.executable, str(tool), '--out', str(DATA), *SCENES]
+    if subprocess.run(command).returncode:
+        sys.exit(1)
+
+
+def train(work_dir: Path, options: dict) -> dict[str, 'RunDirectory']:
+    """Train the networks, each once; resume where an earlier call was stopped."""
+    from mmkd.engine.config import CONFIGS
+    from mmkd.engine.run_queue import RunQueue
+    from mmkd.engine.training import Training
+
+    trainings = {}
+    for name, config in NETWORKS.items():
+        own = {'randomness.seed': 0, **options}
+        if name == 'distilled':
+            own['teacher.checkpoint'] = str(trainings['teacher'].directory.checkpoint)
+        path = str(CONFIGS / 'demo' / f'{config}.py')
+        trainings[name] = Training(path, work_dir / config, own, name)
+    if RunQueue(list(trainings.values())).execute():
+        sys.exit(1)
+    return {name: training.directory for name, training in trainings.items()}
+
+
+def load(run: 'RunDirectory') -> 'nn.Module':
+    """Load the network that a run has trained."""
+    from mmengine.device import get_device
+
+    from mmkd.deployment.network import load_network
+
+    network, _ = load_network(run.config, str(run.checkpoint))
+    return network.to(get_device())
+
+
+def write_panel(
+    runs: dict[str, 'RunDirectory'], networks: dict[str, 'nn.Module'], path: Path
+) -> None:
+    """Draw the networks' predictions for a few validation images."""
+    from mmkd.datasets.build_dataset import build_dataset
+    from mmkd.visualization import draw_panel, error, evenly_spaced, maps, panel_rows
+
+    dataset = build_dataset(runs['teacher'].config, 'val')
+    images = evenly_spaced(len(dataset), PICTURES)
+    rows = list(panel_rows(networks, dataset, images))
+    columns = maps(dataset.metainfo, networks)
+    draw_panel(rows, path, [*columns, error('distilled', against='baseline')])
+
+
+def write_results(
+    runs: dict[str, 'RunDirectory'], networks: dict[str, 'nn.Module'], path: Path
+) -> None:
+    """Print the table of the three networks and write it as CSV."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table('network', title='Last validation on 100 generated street scenes')
+    for column in ('mIoU', 'gain', 'parameters', 'training'):
+        table.add_column(column, justify='right')
+    baseline = runs['baseline'].last_metrics['mIoU']
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['network', 'mIoU', 'gain', 'parameters', 'seconds'])
+        for name, run in runs.items():
+            miou, seconds = run.last_metrics['mIoU'], f'{run.seconds:.0f}'
+            size = sum(p.numel() for p in networks[name].parameters())
+            gain = f'{miou - baseline:+.2f}' if name == 'distilled' else ''
+            writer.writerow([name, f'{miou:.2f}', gain, size, seconds])
+            cells = f'{miou:.2f}', gain, f'{size / 1e6:.2f} M', f'{seconds} s'
+            table.add_row(name, *cells)
+    Console().print(table)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    start, args = time.monotonic(), parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    with one_line_errors():
+        draw_scenes()
+        runs = train(args.work_dir, args.cfg_options or {})
+        networks = {name: load(run) for name, run in runs.items()}
+        write_panel(runs, networks, args.work_dir / 'panel.png')
+        write_results(runs, networks, args.work_dir / 'results.csv')
+    print(f'Table: {args.work_dir / "results.csv"}')
+    print(f'Panel: {args.work_dir / "panel.png"}')
+    print(f'Total time: {time.monotonic() - start:.0f} s.')
+    print(NEXT_STEPS.format(work_dir=args.work_dir), end='')

@@ -1,0 +1,51 @@
+"""Turn finished runs into a page of HTML with figures.
+
+Each WORK_DIR is a run, or a folder with runs anywhere below it, as train, sweep and
+demo write them. For seeds of one method, in METHOD/seed_<seed>, the page has mean and
+standard deviation, and a paired test against the baseline, the student trained without
+a teacher, which it finds among the runs. Only logs and configs are read, except for
+pictures of predictions, which need the checkpoints and the validation images.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('work_dirs', nargs='+', type=Path, metavar='WORK_DIR')
+    add('--out', type=Path, help='folder to write (default: report in WORK_DIR)')
+    add('--title', help='title of the page')
+    add('--baseline', help='the method to compare with (default: found by its network)')
+    add('--metric', help='to compare by (default: mIoU or accuracy/top1)')
+    add('--images', type=int, default=3, help='in each picture; 0 for no pictures')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    from mmkd.analysis.comparison import load_comparison
+    from mmkd.analysis.pictures import draw_pictures
+    from mmkd.analysis.report import build_report
+
+    with one_line_errors():
+        comparison = load_comparison(args.work_dirs, args.baseline, args.metric)
+        out = args.out or args.work_dirs[0] / 'report'
+        out.mkdir(parents=True, exist_ok=True)
+        title = args.title or f'Distillation: {args.work_dirs[0].resolve().name}'
+        pictures = draw_pictures(comparison, out, args.images) if args.images else ()
+        page = build_report(comparison, title, out, *pictures)
+        path = out / 'report.html'
+        path.write_text(page.render(), encoding='utf-8')
+    print(page.finding)
+    print(f'Report: {path}')

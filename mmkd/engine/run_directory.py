@@ -1,0 +1,226 @@
+"""Folder of a training: its config, logs and checkpoints."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+
+from mmengine.config import Config
+
+from mmkd.errors import UserError
+
+from .config import read_config
+
+LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py beside it
+TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
+METRICS = ('mIoU', 'accuracy/top1')  # compared by default
+_SEEDED = re.compile(r'seed_\d+')
+_ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
+
+
+class RunDirectory:
+    """Folder of a training, as MMEngine writes it; nothing is built or run.
+
+    What has been read is kept: to follow a training, make a new one for each look.
+
+    Args:
+        path: The work_dir.
+        config: Config of the training. Default: as the last attempt recorded it.
+    """
+
+    def __init__(self, path: str | Path, config: Config | None = None) -> None:
+        self.path = Path(path)
+        if config is not None:
+            self.config = config
+
+    @cached_property
+    def config(self) -> Config:
+        """Config as the last attempt ran it."""
+        return read_config(self._logs[-1].with_name('config.py'))
+
+    @property
+    def method(self) -> str:
+        """Name of the folder, or of the one above ``seed_<seed>``."""
+        path = self.path.resolve()
+        return path.parent.name if _SEEDED.fullmatch(path.name) else path.name
+
+    @property
+    def seed(self) -> int:
+        """Seed in the config; 0 if there is none."""
+        return (self.config.get('randomness') or {}).get('seed') or 0
+
+    @property
+    def distills(self) -> bool:
+        """True for a training with a teacher."""
+        return bool(self.config.get('teacher'))
+
+    @property
+    def unit(self) -> str:
+        """``'iteration'``, or ``'epoch'`` if the config counts epochs."""
+        by_epoch = 'max_epochs' in (self.config.get('train_cfg') or {})
+        return 'epoch' if by_epoch else 'iteration'
+
+    @property
+    def total(self) -> int:
+        """Iterations or epochs of the whole run.
+
+        Raises:
+            UserError: if the config does not say.
+        """
+        loop = self.config.get('train_cfg') or {}
+        total = loop.get('max_iters') or loop.get('max_epochs')
+        if not total:
+            name = self.config.filename
+            raise UserError(f"train_cfg: '{name}' has no max_iters or max_epochs")
+        return total
+
+    @property
+    def checkpoint(self) -> Path:
+        """Path of the checkpoint that the run ends with."""
+        return self.path / f'{self.unit.removesuffix("ation")}_{self.total}.pth'
+
+    @property
+    def last_checkpoint(self) -> str:
+        """File name of the last checkpoint so far; empty if there is none."""
+        pointer = self.path / 'last_checkpoint'
+        return Path(pointer.read_text().strip()).name if pointer.exists() else ''
+
+    @cached_property
+    def _logs(self) -> list[Path]:
+        return sorted(self.path.glob(LOGS))
+
+    @cached_property
+    def _records(self) -> list[dict]:
+        """Logged scalars of all attempts, but for a line that a kill has cut off."""
+        found = []
+        for log in self._logs:
+            for line in log.read_text(errors='replace').splitlines():
+                try:
+                    found.append(json.loads(line))
+                except ValueError:
+                    continue
+        return found
+
+    @property
+    def done(self) -> int:
+        """Iterations, or complete epochs, of the last attempt so far."""
+        if not self._records:
+            return 0
+        last = self._records[-1]
+        if 'iter' in last:
+            return last.get('epoch', last['iter'] + 1) - 1
+        return last['step']
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far, in all attempts."""
+        return sum(max(0.0, log.stat().st_mtime - _start(log)) for log in self._logs)
+
+    @cached_property
+    def training(self) -> dict[int, dict[str, float]]:
+        """Logged scalars of the training, by iteration; the last attempt counts."""
+        found = {r['iter']: r for r in self._records if 'iter' in r}
+        return dict(sorted(found.items()))
+
+    def median(self, scalar: str) -> float | None:
+        """Return the median of a scalar of the training; None if it is not logged."""
+        values = [r[scalar] for r in self.training.values() if scalar in r]
+        return median(values) if values else None
+
+    @cached_property
+    def _validations(self) -> dict[int, dict[str, float]]:
+        found = {}
+        for record in self._records:
+            if 'iter' not in record:
+                found.setdefault(record['step'], {}).update(record)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def validations(self) -> dict[int, dict[str, float]]:
+        """Metrics of the validations, by iteration or epoch; the last attempt counts.
+
+        Those of the teacher and of single classes are left out.
+        """
+        other = ('step', 'time', 'data_time', TEACHER, CLASS_IOU)
+        kept = {
+            step: {k: v for k, v in record.items() if not k.startswith(other)}
+            for step, record in self._validations.items()
+        }
+        return {step: metrics for step, metrics in kept.items() if metrics}
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """Metrics of the last validation."""
+        return next(reversed(self.validations.values()), {})
+
+    @property
+    def class_iou(self) -> dict[str, float]:
+        """IoU of each class at the last validation, in percent.
+
+        Empty without mmkd's ClassIoUMetric; NaN for a class that does not occur.
+        """
+        return self._last_with(CLASS_IOU)
+
+    @property
+    def teacher_metrics(self) -> dict[str, float]:
+        """Metrics of the teacher, under the names of the student's."""
+        return self._last_with(TEACHER)
+
+    def _last_with(self, prefix: str) -> dict[str, float]:
+        """Return the last validation's metrics of a prefix, without the prefix."""
+        for record in reversed(self._validations.values()):
+            found = {k: v for k, v in record.items() if k.startswith(prefix)}
+            if found:
+                return {k.removeprefix(prefix): v for k, v in found.items()}
+        return {}
+
+    @property
+    def validated(self) -> bool:
+        """True if the end of the run has been validated."""
+        return self.total in self.validations
+
+    @property
+    def finished(self) -> bool:
+        """True if the run is trained, saved and validated to its end."""
+        return self.validated and self.last_checkpoint == self.checkpoint.name
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Versions and GPUs of the last attempt."""
+        (*_, text) = ['', *sorted(self._logs[-1].parents[1].glob('*.log'))]
+        return dict(_ENVIRONMENT.findall(text and text.read_text(errors='replace')))
+
+
+def _start(log: Path) -> float:
+    """Return when an attempt started, from the name of its folder."""
+    return time.mktime(time.strptime(log.parts[-3], '%Y%m%d_%H%M%S'))
+
+
+def find_runs(folder: Path) -> list[RunDirectory]:
+    """Return the trainings in a folder or anywhere below it, in order of paths."""
+    paths = sorted({log.parents[2] for log in folder.glob(f'**/{LOGS}')})
+    return [run for run in map(RunDirectory, paths) if run.training]
+
+
+def common_metric(runs: Sequence[RunDirectory], metric: str | None = None) -> str:
+    """Return the metric to compare runs by.
+
+    Args:
+        runs: Validated runs.
+        metric: The user's choice. Default: mIoU or accuracy/top1.
+
+    Raises:
+        UserError: if it is not a metric of all of them.
+    """
+    shared = set.intersection(*(set(run.last_metrics) for run in runs))
+    wanted = [metric] if metric else METRICS
+    for name in wanted:
+        if name in shared:
+            return name
+    found = ', '.join(sorted(shared)) or 'none'
+    raise UserError(
+        f'--metric: not all runs have {" or ".join(wanted)}; what they share: {found}'
+    )

@@ -1,0 +1,148 @@
+"""Training in a process of its own."""
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from mmengine.config import Config
+
+import mmkd
+from mmkd.errors import UserError
+
+from .atomic_file import write_atomically
+from .config import read_config
+from .run_directory import RunDirectory
+
+# In a checkout and in an installed wheel.
+TRAIN = Path(mmkd.__file__).parent / '.mim' / 'tools' / 'train.py'
+_ERROR = re.compile(r'error: |[\w.]*(Error|Exception|Interrupt)\b')
+
+
+@dataclass
+class Training:
+    """Training by ``tools/train.py``: new, interrupted or finished.
+
+    Args:
+        config: Path of the config.
+        work_dir: Its folder.
+        options: Overrides of config keys, as for ``--cfg-options``.
+        name: Name on a screen. Default: the folder's.
+    """
+
+    config: str
+    work_dir: Path
+    options: Mapping[str, object] = field(default_factory=dict)
+    name: str = ''
+
+    def __post_init__(self) -> None:
+        self.work_dir = Path(self.work_dir)
+        self.name = self.name or self.work_dir.name
+
+    @cached_property
+    def settings(self) -> Config:
+        """Config with the overrides.
+
+        Raises:
+            UserError: if the config cannot be read.
+        """
+        return read_config(self.config, self.options)
+
+    @property
+    def directory(self) -> RunDirectory:
+        """Folder as it is now."""
+        return RunDirectory(self.work_dir, self.settings)
+
+    @property
+    def teacher(self) -> Path | None:
+        """Checkpoint of the teacher, if there is one."""
+        checkpoint = (self.settings.get('teacher') or {}).get('checkpoint')
+        return Path(checkpoint) if checkpoint else None
+
+    @property
+    def _record(self) -> Path:
+        return self.work_dir / 'settings.json'
+
+    @property
+    def _json(self) -> str:
+        return json.dumps(self.settings.to_dict(), default=str)
+
+    def check_settings(self) -> None:
+        """Raise a UserError if the folder holds a run with other or unknown settings.
+
+        A run without a checkpoint may be started again with any.
+        """
+        if not self.directory.last_checkpoint:
+            return
+        if not self._record.exists():
+            raise UserError(
+                f'{self.work_dir}: holds a run of unknown settings, as there is no '
+                'settings.json; delete it, or choose another --work-dir'
+            )
+        old, new = json.loads(self._record.read_text()), json.loads(self._json)
+        keys = sorted({*old, *new})
+        if other := [key for key in keys if old.get(key) != new.get(key)]:
+            raise UserError(
+                f'{self.work_dir}: holds a run with other settings '
+                f'({", ".join(other)}); delete it, or choose another --work-dir'
+            )
+
+    def start(
+        self, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen | None:
+        """Start the training, or resume it from its last checkpoint.
+
+        Its output is appended to ``output.log``. It holds a lock on its folder for as
+        long as it lives, even if the process that started it does not.
+
+        Args:
+            environment: Variables to set for it.
+
+        Returns:
+            The process; None if another process trains in the folder already, or has
+            finished the run in the meantime.
+        """
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(TRAIN), self.config, '--work-dir']
+        command += [str(self.work_dir), '--resume']
+        if self.options:
+            command += ['--cfg-options', *(f'{k}={v}' for k, v in self.options.items())]
+        with (
+            (self.work_dir / 'lock').open('a') as lock,
+            (self.work_dir / 'output.log').open('ab') as log,
+        ):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            if self.directory.finished:
+                return None
+            if not self.directory.last_checkpoint:
+                with write_atomically(self._record) as new:
+                    new.write_text(self._json)
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                pass_fds=[lock.fileno()],
+                start_new_session=True,  # Ctrl-C is handled by the parent
+            )
+
+    def failure_reason(self) -> str:
+        """Return the last error in ``output.log``, or its last line without one.
+
+        What follows an error, such as a warning of leaked semaphores, is no reason.
+        """
+        log = self.work_dir / 'output.log'
+        text = log.read_text(errors='replace') if log.exists() else ''
+        lines = [line.rstrip() for line in text.split('\n') if line.strip()]
+        errors = [line for line in lines if _ERROR.match(line)]
+        return (errors or lines or [''])[-1].strip()

@@ -1,0 +1,62 @@
+"""How a training is started, and what keeps it from being started."""
+
+import fcntl
+
+import pytest
+
+from mmkd.engine.training import Training
+from mmkd.errors import UserError
+
+CONFIG = """
+model = dict(type='EncoderDecoder')
+train_cfg = dict(max_iters=8)
+train_dataloader = dict(batch_size=2)
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(**options):
+        config = tmp_path / 'config.py'
+        config.write_text(CONFIG)
+        return Training(str(config), tmp_path / 'run', options)
+
+    return make
+
+
+def save(training, name):
+    (training.work_dir / 'last_checkpoint').write_text(name)
+
+
+def test_one_at_a_time(make):
+    training = make()
+    training.work_dir.mkdir()
+    with (training.work_dir / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert training.start() is None
+    process = training.start()
+    assert process is not None
+    process.kill()
+    process.wait()
+
+
+def test_other_settings(make):
+    process = make().start()
+    process.kill()
+    process.wait()
+    make(**{'train_dataloader.batch_size': 4}).check_settings()  # nothing to lose yet
+    training = make()
+    save(training, 'iter_4.pth')
+    training.check_settings()
+    with pytest.raises(UserError, match=r'other settings \(train_dataloader\)'):
+        make(**{'train_dataloader.batch_size': 4}).check_settings()
+
+
+def test_reason_of_a_failure(make):
+    training = make()
+    assert training.failure_reason() == ''
+    process = training.start()  # its config has no val_dataloader and much else
+    assert process.wait(60) != 0
+    assert 'Error' in training.failure_reason() or training.failure_reason().startswith(
+        'error'
+    )
