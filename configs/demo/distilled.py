@@ -4,5 +4,5 @@ _base_ = [
     '../methods/bdd_ls.py',
     '../_base_/teachers/pspnet_r18quarter_street-scenes.py',
 ]
-distill_losses = dict(loss_kd=dict(tau=0.5, loss_weight=4.0, schedule=dict(warmup=60)))
+distill_losses = dict(loss_kd=dict(tau=0.5, loss_weight=4.0, schedule=dict(warmup=0.4)))
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]

@@ -20,7 +20,5 @@ class ClassIoUMetric(IoUMetric):
             return metrics
         areas = [sum(area) for area in zip(*results, strict=True)]
         found = self.total_area_to_metrics(*areas, ['mIoU'], self.nan_to_num)
-        percent = (100 * found['IoU']).round(2).tolist()
-        names = self.dataset_meta['classes']
-        classes = zip(names, percent, strict=True)
-        return metrics | {f'IoU/{name}': value for name, value in classes}
+        classes = zip(self.dataset_meta['classes'], found['IoU'].tolist(), strict=True)
+        return metrics | {f'IoU/{name}': round(100 * iou, 2) for name, iou in classes}
