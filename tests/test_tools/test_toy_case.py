@@ -44,7 +44,7 @@ def test_losses(printed):
         ('2', 'dog', '0.0000'),
     ]
     assert re.search(r'plain +KD prefers S1, which says bird', text)
-    assert re.search(r'standardised +KD prefers S2, which says dog', text)
+    assert re.search(r'standardized +KD prefers S2, which says dog', text)
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -61,12 +61,12 @@ def test_printed_gradients(printed):
 
 @pytest.mark.parametrize('q', [1 / CLASSES, 0.3, 1e-4])
 def test_gradients(q):
-    push = runpy.run_path(str(TOOL))['push']
+    gradient_of = runpy.run_path(str(TOOL))['gradient_of_class']
     teacher = 10.0 ** -torch.arange(1, 7, dtype=torch.float64)
     student = torch.full_like(teacher, q)
     expected = np.array([closed_forms(p, q) for p in teacher.tolist()])
     for weights in ((1, 0), (0, 1), (1, 1), (0.5, 7)):
-        gradient = push(teacher, student, *weights)
+        gradient = gradient_of(teacher, student, *weights)
         np.testing.assert_allclose(gradient, expected @ weights, rtol=1e-9, atol=1e-15)
 
 

@@ -1,9 +1,9 @@
-"""Show on toy cases what standardised logits and a balanced divergence change
+"""Show on toy cases what standardized logits and a balanced divergence change.
 
 First figure 2 of the LSKD paper: a student that is wrong and one that is right, which
-plain KD ranks the wrong way round. Then what BDD is about: how hard forward, reverse
-and balanced KL push a class to which the teacher gives little. For the mathematics see
-docs/temperatures.md.
+plain KD ranks the wrong way round. Then what BDD is about: the gradients of forward,
+reverse and balanced KL for a class of small teacher probability. For the mathematics
+see docs/temperatures.md.
 """
 
 import argparse
@@ -22,36 +22,38 @@ CLASSES = ['cat', 'dog', 'bird', 'frog']
 LOGITS = dict(teacher=[1, 4, 3, 2], S1=[1, 2.8, 3, 2], S2=[0.1, 0.4, 0.3, 0.2])
 NUMBER = 19  # classes in BDD's case, as many as Cityscapes has
 WEIGHTS = dict(forward=(1, 0), reverse=(0, 1), balanced=(1, 1))
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-COLOURS = dict(teacher='#555555', S1='#D55E00', S2='#56B4E9')
-COLOURS |= dict(forward='#E69F00', reverse='#0072B2', balanced='#CC79A7')
+# Okabe and Ito's colors, which color-blind readers can tell apart.
+COLORS = dict(teacher='#555555', S1='#D55E00', S2='#56B4E9')
+COLORS |= dict(forward='#E69F00', reverse='#0072B2', balanced='#CC79A7')
 
 
 def toy_case() -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]]]:
-    """The networks' outputs, read in three ways, and the students' losses by two."""
+    """Return the networks' outputs in three forms, and the students' losses of two."""
     logits = {
         name: torch.tensor([row], dtype=torch.float64) for name, row in LOGITS.items()
     }
     probabilities = {name: row.softmax(1) for name, row in logits.items()}
     scores = {name: standardize(row) for name, row in logits.items()}
-    readings = dict(logits=logits, probabilities=probabilities, standardised=scores)
+    outputs = dict(logits=logits, probabilities=probabilities, standardized=scores)
     losses = {}
-    for kind, rows in (('plain', logits), ('standardised', scores)):
+    for kind, rows in (('plain', logits), ('standardized', scores)):
         teacher, *students = rows.values()
         values = [kl_divergence(student, teacher).item() for student in students]
         losses[kind] = dict(zip(('S1', 'S2'), values, strict=True))
-    return readings, losses
+    return outputs, losses
 
 
-def push(teacher: Tensor, student: Tensor, forward: float, reverse: float) -> Tensor:
-    """The gradient of a divergence with respect to the student's logit of one class.
+def gradient_of_class(
+    teacher: Tensor, student: Tensor, forward: float, reverse: float
+) -> Tensor:
+    """Return the gradient of a divergence for the student's logit of one class.
 
     Args:
-        teacher: (N,), the teacher's probability of the class. The other classes share
-            the rest evenly, in the student too.
-        student: (N,), the student's probability of it.
-        forward: The weight of forward KL.
-        reverse: The weight of reverse KL.
+        teacher: Teacher's probability of the class, (N,). The other classes share the
+            rest evenly, in the student too.
+        student: Student's probability of it, (N,).
+        forward: Weight of forward KL.
+        reverse: Weight of reverse KL.
     """
     others = NUMBER - 1
     s, t = (
@@ -64,18 +66,18 @@ def push(teacher: Tensor, student: Tensor, forward: float, reverse: float) -> Te
 
 
 def print_toy_case(console: Console) -> None:
-    """Prints who says what, and which student each loss prefers."""
-    readings, losses = toy_case()
-    says = {name: CLASSES[row.argmax()] for name, row in readings['logits'].items()}
+    """Print what each network predicts, and which student each loss prefers."""
+    outputs, losses = toy_case()
+    says = {name: CLASSES[row.argmax()] for name, row in outputs['logits'].items()}
     table = Table('', '', title='LSKD: a toy case, tau = 1', box=box.SIMPLE)
     for column in (*CLASSES, 'says', 'KD loss'):
         table.add_column(column, justify='right')
-    sections = zip(readings.items(), ({}, *losses.values()), strict=True)
-    for (reading, rows), loss in sections:
+    sections = zip(outputs.items(), ({}, *losses.values()), strict=True)
+    for (form, rows), loss in sections:
         for name, row in rows.items():
             cells = [f'{value:.2f}' for value in row[0].tolist()]
             cells += [says[name], f'{loss[name]:.4f}' if name in loss else '']
-            first = reading if name == 'teacher' else ''
+            first = form if name == 'teacher' else ''
             table.add_row(first, name, *cells, end_section=name == 'S2')
     console.print(table)
     for kind, loss in losses.items():
@@ -84,13 +86,13 @@ def print_toy_case(console: Console) -> None:
     print(f'the teacher says {says["teacher"]}\n')
 
 
-def print_pushes(console: Console) -> None:
-    """Prints the gradients of three students for smaller and smaller classes."""
+def print_gradients(console: Console) -> None:
+    """Print the gradients of three students for decreasing probabilities."""
     p = torch.tensor([0.5, *(10.0**-n for n in range(1, 7))], dtype=torch.float64)
     title = f'BDD: gradient for one of {NUMBER} classes: teacher p, student q, tau = 1'
     table = Table('p', title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
     columns = [[f'{each:.0e}' for each in p.tolist()]]
-    for name, q, kinds, form in (
+    for name, q, kinds, digits in (
         (f'q = 1/{NUMBER}', torch.full_like(p, 1 / NUMBER), WEIGHTS, '+.4f'),
         ('q = 10 p', 10 * p, ('forward', 'reverse'), '+.1e'),
         ('q = p/10', p / 10, ('forward', 'reverse'), '+.1e'),
@@ -98,32 +100,32 @@ def print_pushes(console: Console) -> None:
         some = q < 1
         for kind in kinds:
             table.add_column(f'{name}\n{kind}', justify='right')
-            gradient = push(p[some], q[some], *WEIGHTS[kind]).tolist()
+            gradient = gradient_of_class(p[some], q[some], *WEIGHTS[kind]).tolist()
             absent = [''] * (len(p) - len(gradient))
-            columns.append(absent + [format(each, form) for each in gradient])
+            columns.append(absent + [format(each, digits) for each in gradient])
     for row in zip(*columns, strict=True):
         table.add_row(*row)
     console.print(table)
 
 
 def draw_toy_case(figure: SubFigure) -> None:
-    """Draws figure 2 of the LSKD paper: three readings and the losses."""
-    readings, losses = toy_case()
+    """Draw figure 2 of the LSKD paper: outputs in three forms, and the losses."""
+    outputs, losses = toy_case()
     title = 'LSKD: the relations between logits count, not their range (tau = 1)'
     figure.suptitle(title, fontweight='bold')
     *axes, last = figure.subplots(1, 4)
-    for axis, (reading, rows) in zip(axes, readings.items(), strict=True):
+    for axis, (form, rows) in zip(axes, outputs.items(), strict=True):
         for i, (name, row) in enumerate(rows.items()):
             places = torch.arange(len(CLASSES)) + 0.27 * (i - 1)
             label = f'{name} says {CLASSES[row.argmax()]}'
-            axis.bar(places, row[0], 0.25, color=COLOURS[name], label=label)
-        axis.set_title(reading)
+            axis.bar(places, row[0], 0.25, color=COLORS[name], label=label)
+        axis.set_title(form)
         axis.set_xticks(range(len(CLASSES)), CLASSES)
         axis.axhline(0, color='0.3', lw=0.8)
     for i, name in enumerate(('S1', 'S2')):
         values = [loss[name] for loss in losses.values()]
         bars = last.bar(
-            [0.42 * i - 0.21, 0.42 * i + 0.79], values, 0.38, color=COLOURS[name]
+            [0.42 * i - 0.21, 0.42 * i + 0.79], values, 0.38, color=COLORS[name]
         )
         last.bar_label(bars, fmt='%.4f', padding=2, fontsize=9)
     last.set_title('KD loss: lower is preferred')
@@ -133,8 +135,8 @@ def draw_toy_case(figure: SubFigure) -> None:
     figure.legend(handles, labels, loc='outside lower center', ncols=3, frameon=False)
 
 
-def draw_pushes(figure: SubFigure) -> None:
-    """Draws what BDD claims and, beside it, where it does not help."""
+def draw_gradients(figure: SubFigure) -> None:
+    """Draw the claim of BDD and, beside it, a case where it does not help."""
     title = f'BDD: the gradient for one of {NUMBER} classes; teacher p, student q'
     title += ', both share the rest evenly (tau = 1)'
     figure.suptitle(title, fontweight='bold')
@@ -145,15 +147,15 @@ def draw_pushes(figure: SubFigure) -> None:
         ('reverse', '-', r'$q\,(\log(q/p) - \mathrm{KL}(q \Vert p))$'),
         ('balanced', '--', 'their sum'),
     ):
-        gradient = push(p, torch.full_like(p, 1 / NUMBER), *WEIGHTS[kind])
-        line = dict(color=COLOURS[kind], lw=2.2, label=f'{kind}: {formula}')
+        gradient = gradient_of_class(p, torch.full_like(p, 1 / NUMBER), *WEIGHTS[kind])
+        line = dict(color=COLORS[kind], lw=2.2, label=f'{kind}: {formula}')
         left.semilogx(p, gradient, style, **line)
     left.axhline(0, color='0.3', lw=0.8)
     for factor, style, name in ((10, '-', '10 p'), (0.1, ':', 'p / 10')):
         some = p[factor * p < 0.6]
         for kind in ('forward', 'reverse'):
-            size = push(some, factor * some, *WEIGHTS[kind]).abs()
-            line = dict(color=COLOURS[kind], lw=2.2, label=f'{kind}, q = {name}')
+            size = gradient_of_class(some, factor * some, *WEIGHTS[kind]).abs()
+            line = dict(color=COLORS[kind], lw=2.2, label=f'{kind}, q = {name}')
             right.loglog(some, size, style, **line)
     left.set_title(
         f'undecided student, q = 1/{NUMBER}: below p = 0.01\n'
@@ -177,12 +179,12 @@ def main() -> None:
     args = parser.parse_args()
     console = Console()
     print_toy_case(console)
-    print_pushes(console)
+    print_gradients(console)
 
     figure = Figure(figsize=(12, 8), layout='constrained')
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.2], hspace=0.04)
     draw_toy_case(upper)
-    draw_pushes(lower)
+    draw_gradients(lower)
     for axis in figure.axes:
         axis.spines[['top', 'right']].set_visible(False)
     args.out.parent.mkdir(parents=True, exist_ok=True)
