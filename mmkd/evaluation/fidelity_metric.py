@@ -1,4 +1,4 @@
-"""How faithfully a student reproduces its teacher."""
+"""Metric of how closely a student reproduces its teacher."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,28 +13,28 @@ from mmkd.registry import METRICS
 
 from .fidelity_sums import MEANS, fidelity_sums
 
-CHUNK = 2**22  # numbers of a chunk of a map: 32 MiB in float64
+CHUNK = 2**22  # numbers per chunk of a map: 32 MiB in float64
 
 
 @METRICS.register_module()
 class FidelityMetric(BaseMetric):
-    r"""Compares the student's logits s with the teacher's t at each validation.
+    r"""Comparison of the student's logits s with the teacher's t at each validation.
 
-    With p = softmax(t), q = softmax(s), and means over all counted positions, pixels or
-    images, of the data set:
+    With p = softmax(t), q = softmax(s), and means over all positions, valid pixels or
+    images, of the dataset:
 
     * ``agreement``: share of positions with argmax s = argmax t.
     * ``forward_kl``: :math:`\sum_c p_c \log (p_c / q_c)`.
     * ``reverse_kl``: :math:`\sum_c q_c \log (q_c / p_c)`.
     * ``rank_correlation``: Spearman's over the classes, ties with average ranks: what
-      standardised losses (LSKD) claim to transfer. Positions where s or t is constant,
-      and so without an order, do not count.
+      standardized losses (LSKD) claim to transfer. Positions where s or t is constant,
+      and so without an order, are left out.
     * ``small_probability_error``: :math:`|\log q_c - \log p_c|` over the pairs of
       position and class with :math:`p_c <` ``threshold``: what balanced losses (BDD)
-      claim to mend. In logarithms, as 1e-4 and 1e-8 differ by next to nothing.
+      claim to fix. In logarithms, as 1e-4 and 1e-8 hardly differ.
     * ``std_ratio``: std(s) / std(t) over the classes: near 1 for a student that copies
-      the teacher's range, which standardised losses leave free. Positions where t is
-      constant do not count.
+      the teacher's range, which standardized losses leave free. Positions where t is
+      constant are left out.
     * ``ece``, ``teacher_ece``: expected calibration error of either network against the
       label, :math:`\sum_b \frac{n_b}{n} |acc_b - conf_b|` over ``bins`` equally wide
       bins of confidence (Guo et al., 2017).
@@ -43,35 +43,33 @@ class FidelityMetric(BaseMetric):
     measured, at the label's own size, as mmseg predicts them, and not at the tap's;
     vectors as the taps of the first distillation loss give them.
 
-    Sums are formed in float64 on the logits' device, and no logits leave it: a small
-    array for each image does. So several processes find what one does, and images that
-    a sampler repeats to fill up the last batch count once. The price is that the
-    teacher sees each validation image, too.
+    Sums are formed in float64 on the logits' device; only a small array per image
+    leaves it. Several processes therefore find what one does, and images that a
+    sampler repeats to fill up the last batch count once. The cost is that the teacher
+    runs on each validation image, too.
 
-    Where no teacher is, as with ``tools/test.py``, which evaluates the student alone,
-    the metric says so and gives nothing.
+    Without a teacher, as in ``tools/test.py``, the metric logs that and is empty.
 
     Args:
-        ignore_index: Label of the pixels that do not count; maps only. Default 255.
-        threshold: The teacher's probability below which a class counts as small.
-            Default 1e-3.
-        bins: Of the calibration errors. Default 15, as published.
-        stride: Of maps, every ``stride``-th row and column is looked at: a sample, in
+        ignore_index: Label of invalid pixels; maps only. Default 255.
+        threshold: Teacher's probability below which a class is small. Default 1e-3.
+        bins: Bins of the calibration errors. Default 15, as published.
+        stride: Step between the rows and columns of a map that are used: a sample, in
             1/stride^2 of the time. Default 1, all.
-        **kwargs: Of MMEngine's ``BaseMetric``; ``prefix`` is ``'fidelity'``.
+        **kwargs: Arguments of MMEngine's ``BaseMetric``; ``prefix`` is ``'fidelity'``.
 
     Raises:
         UserError: for an argument out of range, or logits that cannot be compared.
 
     Example:
-        A config adds it to what is there:
+        In a config:
 
         >>> val_evaluator = [
         ...     dict(type='IoUMetric', iou_metrics=['mIoU']),
         ...     dict(type='mmkd.FidelityMetric'),
         ... ]
 
-        By hand:
+        In Python:
 
         >>> metric = FidelityMetric()
         >>> logits = torch.tensor([1.0, 4.0, 3.0, 2.0])
@@ -96,9 +94,7 @@ class FidelityMetric(BaseMetric):
         **kwargs: object,
     ) -> None:
         if not 0 < threshold <= 1:
-            raise UserError(
-                f'FidelityMetric.threshold: a probability is wanted, not {threshold}'
-            )
+            raise UserError(f'FidelityMetric.threshold: {threshold} is no probability')
         if bins < 1:
             raise UserError(f'FidelityMetric.bins: at least 1 is needed, not {bins}')
         if stride < 1:
@@ -112,7 +108,7 @@ class FidelityMetric(BaseMetric):
         self.stride = stride
 
     def process(self, data_batch: object, data_samples: Sequence[Mapping]) -> None:
-        """Adds the sums of each image; None of one that no teacher has seen."""
+        """Add the sums of each image; None without a teacher."""
         if any('teacher_logits' not in sample for sample in data_samples):
             self.results.extend([None] * len(data_samples))
             return
@@ -123,9 +119,9 @@ class FidelityMetric(BaseMetric):
         for student, teacher in zip(students, teachers, strict=True):
             if student.shape != teacher.shape or len(student) < 2:
                 raise UserError(
-                    'FidelityMetric: logits of one size and of 2 classes or more are '
-                    f'wanted, but the student gives {tuple(student.shape)}, the '
-                    f'teacher {tuple(teacher.shape)}'
+                    'FidelityMetric: logits need one size and 2 classes or more, but '
+                    f'the student gives {tuple(student.shape)}, the teacher '
+                    f'{tuple(teacher.shape)}'
                 )
         if students[0].ndim == 1:  # images are groups of a single position
             labels = torch.stack([sample['gt_label'] for sample in data_samples])
@@ -142,22 +138,22 @@ class FidelityMetric(BaseMetric):
         return fidelity_sums(student, teacher, target, self.threshold, self.bins)
 
     def _sums_of_map(self, student: Tensor, teacher: Tensor, label: Tensor) -> Tensor:
-        """The sums of one image's counted pixels, chunk by chunk: (1, K)."""
+        """Return the sums of one image's valid pixels, chunk by chunk: (1, K)."""
         sampled = ..., slice(None, None, self.stride), slice(None, None, self.stride)
         student, teacher, label = (x[sampled] for x in (student, teacher, label))
         label = label.flatten().to(student.device)
-        counted = label != self.ignore_index
-        rows = [logits.flatten(1)[:, counted].T for logits in (student, teacher)]
+        mask = label != self.ignore_index
+        rows = [logits.flatten(1)[:, mask].T for logits in (student, teacher)]
         size = max(1, CHUNK // len(student))
-        chunks = (x[None].split(size, 1) for x in (*rows, label[counted]))
+        chunks = (x[None].split(size, 1) for x in (*rows, label[mask]))
         return sum(self._sums(*chunk) for chunk in zip(*chunks, strict=True))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The metrics, from the sums of all images in the data set's order."""
+        """Compute the metrics from the sums of all images in the dataset's order."""
         if any(sums is None for sums in results):
             print_log(
-                'FidelityMetric: left out, as there is no teacher here to compare with;'
-                ' it is measured at the validations of tools/train.py',
+                'FidelityMetric: left out, as there is no teacher to compare with; it '
+                'is measured at the validations of tools/train.py',
                 logger='current',
             )
             return {}

@@ -1,4 +1,4 @@
-"""What fidelity is measured by, as sums that add up over chunks, images, processes."""
+"""Measures of fidelity as sums, which add up over chunks, images and processes."""
 
 import torch
 from torch import Tensor
@@ -19,21 +19,21 @@ MEANS = (
 def fidelity_sums(
     student: Tensor, teacher: Tensor, target: Tensor, threshold: float, bins: int
 ) -> Tensor:
-    """Sums over the positions of each group, in float64 on the logits' device.
+    """Return sums over the positions of each group, in float64.
 
-    :class:`FidelityMetric` has the formulas.
+    See :class:`FidelityMetric` for the formulas.
 
     Args:
         student: Logits (G, P, C): G groups of P positions, C >= 2 classes.
-        teacher: The same of the teacher.
-        target: The label (G, P).
-        threshold: The teacher's probability below which a class counts as improbable.
-        bins: Of confidence, for the calibration error.
+        teacher: Logits of the teacher, likewise.
+        target: Label (G, P).
+        threshold: Teacher's probability below which a class is improbable.
+        bins: Number of bins of confidence, for the calibration error.
 
     Returns:
-        (G, 2 * len(MEANS) + 2 * bins): the sum of each of ``MEANS``; how many numbers
-        each sum has; the sum of (correct - confidence) in each bin of the student; the
-        same of the teacher.
+        (G, 2 * len(MEANS) + 2 * bins): the sum of each of ``MEANS``; the number of
+        values in each; the sum of (correct - confidence) in each bin of the student;
+        the same of the teacher.
 
     Example:
         >>> logits, target = torch.randn(2, 9, 5), torch.zeros(2, 9, dtype=torch.long)
@@ -47,16 +47,17 @@ def fidelity_sums(
     ratio = log_p - log_q
     improbable = p < threshold
     everywhere = torch.ones_like(target, dtype=torch.bool)
-    ordered, spread = ~(_constant(student) | _constant(teacher)), ~_constant(teacher)
-    std_ratio = student.std(-1) / torch.where(spread, teacher.std(-1), 1)
-    # In the order of MEANS: the value of each position, and how often it counts.
+    varied = ~_constant(teacher)
+    ordered = varied & ~_constant(student)
+    std_ratio = student.std(-1) / torch.where(varied, teacher.std(-1), 1)
+    # In the order of MEANS: the value of each position, and its count.
     pairs = (
         (student.argmax(-1) == teacher.argmax(-1), everywhere),
         ((p * ratio).sum(-1), everywhere),
         (-(q * ratio).sum(-1), everywhere),
         (rank_correlation(student, teacher), ordered),
         (torch.where(improbable, ratio.abs(), 0).sum(-1), improbable.sum(-1)),
-        (torch.where(spread, std_ratio, 0), spread),
+        (torch.where(varied, std_ratio, 0), varied),
     )
     sums = [torch.stack(column, -1).sum(1) for column in zip(*pairs, strict=True)]
     gaps = [calibration_gaps(x, target, bins) for x in (q, p)]
@@ -64,14 +65,14 @@ def fidelity_sums(
 
 
 def calibration_gaps(probabilities: Tensor, target: Tensor, bins: int) -> Tensor:
-    """The sum of (correct - confidence) in each bin of confidence.
+    """Return the sum of (correct - confidence) in each bin of confidence.
 
     The confidence is the largest probability. Bins are equally wide and closed above.
 
     Args:
-        probabilities: (G, P, C).
-        target: (G, P).
-        bins: How many.
+        probabilities: Probabilities (G, P, C).
+        target: Label (G, P).
+        bins: Number of bins.
 
     Returns:
         (G, bins).
@@ -89,5 +90,5 @@ def calibration_gaps(probabilities: Tensor, target: Tensor, bins: int) -> Tensor
 
 
 def _constant(logits: Tensor) -> Tensor:
-    """Where all classes have the same logit."""
+    """Return where all classes have the same logit."""
     return (logits == logits[..., :1]).all(-1)
