@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from mmkd.engine.scalars import validations
+from mmkd.engine.run_directory import RunDirectory
 from mmkd.engine.student_config import is_distillation, needs_mmkd, student_config
 
 from .side_by_side import weigh
@@ -85,12 +85,13 @@ def model_card(
     package = 'mmpretrain' if config.get('default_scope') == 'mmpretrain' else 'mmseg'
     usage = USAGE[package, file.rpartition('.')[2]]
     own = ['mmkd'] if needs_mmkd(student_config(config).model) else []
+    run = RunDirectory(Path(checkpoint).parent)
     how = 'Distilled' if is_distillation(config) else 'Trained'
     return CARD.format(
         name=Path(config.filename).stem,
         intro=f'{how} with mmkd, knowledge distillation for OpenMMLab.',
         recipe=_table(_recipe(config, student, step, unit)),
-        metrics=_metrics(validations(Path(checkpoint).parent).get(step), unit, step),
+        metrics=_metrics(run.validations.get(step), unit, step),
         packages=' and '.join([package, *own]),
         usage=usage.format(file=file).strip(),
     )

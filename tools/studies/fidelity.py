@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from page import WIDTH, Page, plain
 
-from mmkd.analysis.report import level, spread
+from mmkd.analysis.statistics import format_mean, mean_and_sd
 from mmkd.analysis.trials import Trials
 
 FIDELITY = {
@@ -38,7 +38,7 @@ def table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
         [
             m,
             *(
-                spread(*level(values_of(trials, m, kind)), digits=3)
+                format_mean(*mean_and_sd(values_of(trials, m, kind)), digits=3)
                 for kind in FIDELITY
             ),
         ]

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmkd.analysis.figures import draw_runs
-from mmkd.analysis.report import spread
-from mmkd.analysis.statistics import summarize
+from mmkd.analysis.statistics import format_mean, summarize
 from mmkd.analysis.trials import Trial, Trials
 from mmkd.cli.console import one_line_errors, silence_import_warnings
 from mmkd.errors import UserError
@@ -116,9 +115,9 @@ def comparison(
     columns = ['method', 'runs', metric, f'difference to {baseline}']
     rows = []
     for row in summarize(values, baseline):
-        cells = [row['config'], row['runs'], spread(row['mean'], row['sd'])]
+        cells = [row['config'], row['runs'], format_mean(row['mean'], row['sd'])]
         if row['pairs']:
-            cells.append(spread(row['difference'], row['difference sd'], '+'))
+            cells.append(format_mean(row['difference'], row['difference sd'], '+'))
             cells.append(f'{row["above"]} of {row["pairs"]}')
         cells += [probability(row[kind]) for kind in ('p', 'p holm') if row['pairs']]
         rows.append(cells + [''] * (7 - len(cells)))
