@@ -3,16 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from statistics import mean
 
+from mmkd.distillation.teacher import without_pretraining
 from mmkd.engine.run_directory import RunDirectory, common_metric, find_runs
 from mmkd.errors import UserError
 
 from .statistics import summarize
 
 FIDELITY = 'fidelity/'  # prefix of its metrics
-INITIALIZATION = ('pretrained', 'init_cfg')
 
 
 @dataclass
@@ -35,10 +36,10 @@ class Comparison:
     @property
     def names(self) -> dict[str, str]:
         """Name of each method in a figure."""
+        names = {name: name for name in self.runs}
+        names |= zip(self.distillations, shorten(self.distillations), strict=True)
         special = {self.baseline: 'baseline', self.teacher_method: 'teacher'}
-        short = shorten(list(self.runs))
-        pairs = zip(self.runs, short, strict=True)
-        return {method: special.get(method, name) for method, name in pairs}
+        return {name: special.get(name, short) for name, short in names.items()}
 
     @property
     def unit(self) -> str:
@@ -194,7 +195,9 @@ def find_baseline(runs: Mapping[str, RunDirectory]) -> str | None:
     Args:
         runs: A run of each method.
     """
-    networks = {name: _network(run.config.model) for name, run in runs.items()}
+    networks = {
+        name: without_pretraining(run.config.model) for name, run in runs.items()
+    }
     students = [networks[name] for name, run in runs.items() if run.distills]
     for name, run in runs.items():
         if not run.distills and networks[name] in students:
@@ -202,37 +205,15 @@ def find_baseline(runs: Mapping[str, RunDirectory]) -> str | None:
     return None
 
 
-def _network(model: Mapping) -> dict:
-    """Return a model's config without the source of its initial weights."""
-    return {
-        key: _network(value) if isinstance(value, dict) else value
-        for key, value in model.items()
-        if key not in INITIALIZATION
-    }
-
-
 def shorten(names: Sequence[str]) -> list[str]:
-    """Shorten names of configs by the words at the end that most of them share.
+    """Shorten names of configs by the words at the end that all share.
 
     Example:
-        >>> shorten(['r18_camvid', 'kd_r50_r18_camvid', 'lskd_r50_r18_camvid'])
-        ['r18_camvid', 'kd', 'lskd']
-        >>> shorten(['student', 'teacher'])
-        ['student', 'teacher']
+        >>> shorten(['kd_r50_r18_camvid', 'dkd-ls_r50_r18_camvid'])
+        ['kd', 'dkd-ls']
     """
     words = [name.split('_') for name in names]
-    lengths = [
-        max((_shared_end(a, b) for j, b in enumerate(words) if j != i), default=0)
-        for i, a in enumerate(words)
-    ]
-    short = [
-        '_'.join(a[: len(a) - n] if n < len(a) else a)
-        for a, n in zip(words, lengths, strict=True)
-    ]
-    return short if len(set(short)) == len(short) else list(names)
-
-
-def _shared_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many words at the end of two names are the same."""
-    pairs = list(zip(reversed(first), reversed(second), strict=False))
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    ends = zip(*map(reversed, words), strict=False)
+    shared = len(list(takewhile(lambda end: len(set(end)) == 1, ends)))
+    short = ['_'.join(each[: len(each) - shared]) for each in words]
+    return short if len(names) > 1 and all(short) else list(names)

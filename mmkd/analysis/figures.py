@@ -11,15 +11,6 @@ from matplotlib.figure import Figure
 from .comparison import Comparison
 
 WIDTH = 9.6  # inches
-FIDELITY = {  # title, and the value of a copy of the teacher
-    'agreement': ('agreement with the teacher', 1),
-    'forward_kl': ('forward KL', 0),
-    'reverse_kl': ('reverse KL', 0),
-    'rank_correlation': ('rank correlation of classes', 1),
-    'small_probability_error': ('error of small probabilities', 0),
-    'std_ratio': ("standard deviation of logits\nto the teacher's", 1),
-    'ece': ('calibration error', None),
-}
 
 
 def method_colors(comparison: Comparison) -> dict[str, object]:
@@ -51,7 +42,7 @@ def draw_results(comparison: Comparison) -> Figure:
     label = f'{comparison.metric} at the last validation'
     axes.set(xlabel=label, ylim=(len(methods), -0.8))
     axes.set_yticks(range(len(methods)), [names[method] for method in methods])
-    _style(axes, grid='x')
+    _style(axes)
     return figure
 
 
@@ -123,7 +114,7 @@ def draw_validations(comparison: Comparison) -> Figure:
         level = comparison.teacher_level
         axes.axhline(level, color='0.1', lw=1, ls='--', label='teacher')
     axes.set(xlabel=comparison.unit, ylabel=metric)
-    _style(axes, legend=True)
+    _style(axes, grid='both')
     return figure
 
 
@@ -144,40 +135,9 @@ def draw_losses(comparison: Comparison) -> Figure:
         _draw_range(added, losses, name, color)
     task.set(xlabel='iteration', title='task loss')
     added.set(xlabel='iteration', title='distillation losses, weighted')
-    _style(task, legend=True)
-    _style(added, legend=True)
+    _style(task, grid='both')
+    _style(added, grid='both')
     added.set_visible(added.has_data())
-    return figure
-
-
-def draw_fidelity(comparison: Comparison) -> Figure | None:
-    """Draw what :class:`mmkd.FidelityMetric` has measured at the last validation."""
-    measured = comparison.fidelity()
-    if not measured:
-        return None
-    kinds = [k for k in FIDELITY if any(k in found for found in measured.values())]
-    rows, colors = -(-len(kinds) // 4), method_colors(comparison)
-    height = rows * (1.3 + 0.28 * len(measured))
-    figure = Figure((WIDTH, height), layout='constrained')
-    grid = figure.subplots(rows, 4, squeeze=False, sharey=True)
-    for axes in grid.flat[len(kinds) :]:
-        axes.set_visible(False)
-    for axes, kind in zip(grid.flat, kinds, strict=False):
-        title, copy = FIDELITY[kind]
-        for row, (method, found) in enumerate(measured.items()):
-            values = found.get(kind, [])
-            axes.scatter(values, [row] * len(values), s=26, color=colors[method])
-        if kind == 'ece':
-            levels = [v for m in measured.values() for v in m.get('teacher_ece', [])]
-            copy = mean(levels) if levels else None
-        if copy is not None:
-            axes.axvline(copy, color='0.6', lw=1, ls='--')
-        axes.set_title(title, fontsize=9)
-        axes.set_yticks(range(len(measured)), [comparison.names[m] for m in measured])
-        axes.set_ylim(len(measured) - 0.5, -0.5)
-        axes.tick_params(labelsize=8)
-        axes.locator_params(axis='x', nbins=4)
-        _style(axes, grid='x')
     return figure
 
 
@@ -185,15 +145,14 @@ def distillation_losses(
     training: Mapping[int, Mapping[str, float]],
 ) -> dict[int, float]:
     """Return the sum of the distillation's losses, where there are any."""
-    names = {
-        step: [k for k in record if k.startswith('distill.') and 'loss' in k]
-        for step, record in training.items()
-    }
-    return {
-        step: sum(training[step][name] for name in found)
-        for step, found in names.items()
-        if found
-    }
+    found = {}
+    for step, record in training.items():
+        losses = [
+            v for k, v in record.items() if k.startswith('distill.') and 'loss' in k
+        ]
+        if losses:
+            found[step] = sum(losses)
+    return found
 
 
 def _draw_range(
@@ -210,10 +169,10 @@ def _draw_range(
     axes.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
 
 
-def _style(axes: Axes, grid: str = 'both', legend: bool = False) -> None:
-    """Remove what carries no data; add a light grid, and a legend of what is drawn."""
+def _style(axes: Axes, grid: str = 'x') -> None:
+    """Remove what carries no data; add a light grid, and a legend of curves."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis=grid, color='0.93')
     axes.set_axisbelow(True)
-    if legend and axes.has_data():
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8)

@@ -18,11 +18,6 @@ class Picture:
     caption: str
 
     @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self.path.name
-
-    @property
     def width(self) -> int:
         """Width in pixels of a page, of which an inch has 96."""
         return int.from_bytes(self.path.read_bytes()[16:20], 'big') * 96 // DPI

@@ -8,12 +8,23 @@ from . import figures
 from .comparison import Comparison
 from .cost import Cost, student_cost, teacher_cost
 from .html_page import DPI, HtmlPage, Picture, Section, Table
-from .statistics import NONE, format_mean, format_number, mean_and_sd
+from .statistics import (
+    NONE,
+    SUMMARY_COLUMNS,
+    format_mean,
+    format_number,
+    mean_and_sd,
+    summary_cells,
+)
 
 NO_CLASSES = (
     'Not shown: the logs hold no IoU of each class (runs of other train.py scripts '
     "have it with dict(type='mmkd.ClassIoUMetric') in val_evaluator), or there is no "
     'baseline of the same seed to compare with.'
+)
+FIDELITY = (
+    'Student against teacher at the last validation. A copy of the teacher has the '
+    "values 1, 0, 0, 1, 0, 1 and the teacher's calibration error."
 )
 NO_FIDELITY = (
     "Not measured in these runs: add dict(type='mmkd.FidelityMetric') to val_evaluator."
@@ -58,11 +69,6 @@ def build_report(
             'Mean over the seeds; the band is their range.',
         ),
         'losses': (figures.draw_losses, 'Training losses, likewise.'),
-        'fidelity': (
-            figures.draw_fidelity,
-            'Student against teacher at the last validation, each dot a run; dashed: '
-            'the value of a copy of the teacher.',
-        ),
     }
     pictures = {name: [] for name in drawn}
     for name, (draw, caption) in drawn.items():
@@ -71,17 +77,13 @@ def build_report(
             path = folder / f'{name}.png'
             figure.savefig(path, dpi=DPI)
             pictures[name] = [Picture(path, caption)]
-    results, classes, curves, losses, fidelity = pictures.values()
+    results, classes, curves, losses = pictures.values()
+    fidelity = fidelity_table(comparison)
     sections = [
         Section('Results', result_notes(comparison), results, result_table(comparison)),
         Section('Classes', () if classes else [NO_CLASSES], classes),
         Section('Curves', (), curves + losses),
-        Section(
-            'Fidelity',
-            () if fidelity else [NO_FIDELITY],
-            fidelity,
-            fidelity_table(comparison) if fidelity else None,
-        ),
+        Section('Fidelity', [FIDELITY if fidelity else NO_FIDELITY], (), fidelity),
         Section('Cost', COST_NOTES, (), cost_table(comparison)),
         Section('Pictures', notes, panels),
         Section('Runs', environments(comparison), (), run_table(comparison)),
@@ -131,9 +133,9 @@ def warnings(comparison: Comparison) -> list[str]:
 def result_notes(comparison: Comparison) -> list[str]:
     """Return explanations of the table of results."""
     notes = [
-        f'Mean ± standard deviation over the runs. Last: {comparison.metric} at the '
-        'last validation. Best: at the best validation, which is picked on the data it '
-        'is measured on, and so flatters every method. Differences are in pairs of '
+        f'{comparison.metric} at the last validation, mean ± standard deviation over '
+        'the runs. Best: at the best validation, which is picked on the data it is '
+        'measured on, and so flatters every method. Differences are in pairs of '
         'equal seeds; p is of a paired t-test, two-sided, and p (Holm) is corrected '
         'for the number of methods.'
     ]
@@ -152,13 +154,8 @@ def result_table(comparison: Comparison) -> Table:
     cells = [
         [
             label(comparison, row['config']),
-            str(row['runs']),
-            format_mean(row['mean'], row['sd']),
+            *summary_cells(row),
             format_mean(*mean_and_sd(best[row['config']].values())),
-            format_mean(row['difference'], row['difference sd'], '+'),
-            f'{row["above"]} of {row["pairs"]}' if row['pairs'] else NONE,
-            format_number(row['p'], 3),
-            format_number(row['p holm'], 3),
         ]
         for row in rows
     ]
@@ -168,14 +165,14 @@ def result_table(comparison: Comparison) -> Table:
         if row['config'] in comparison.distillations
     }
     first = max(means, key=means.get) if means else None
-    metric = f'last {comparison.metric}'
-    columns = ['method', 'runs', metric, 'best', 'difference', 'above']
-    return Table([*columns, 'p', 'p (Holm)'], cells, first)
+    return Table(['method', *SUMMARY_COLUMNS, 'best'], cells, first)
 
 
-def fidelity_table(comparison: Comparison) -> Table:
-    """Return the means of the figure of fidelity."""
+def fidelity_table(comparison: Comparison) -> Table | None:
+    """Return what FidelityMetric has measured, if it has."""
     measured = comparison.fidelity()
+    if not measured:
+        return None
     kinds = list(next(iter(measured.values())))
     rows = [
         [

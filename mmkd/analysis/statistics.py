@@ -6,6 +6,7 @@ from statistics import mean
 import numpy as np
 
 NONE = '-'  # a cell without a value
+SUMMARY_COLUMNS = ('runs', 'mean ± sd', 'difference', 'above', 'p', 'p (Holm)')
 
 
 def summarize(
@@ -85,6 +86,18 @@ def format_number(value: float | None, digits: int) -> str:
     if digits and 0 < value < 0.5 * 10**-digits:
         return f'< {10**-digits:.{digits}f}'
     return f'{value:.{digits}f}'
+
+
+def summary_cells(row: Mapping[str, object]) -> list[str]:
+    """Return a row of :func:`summarize` as text, under ``SUMMARY_COLUMNS``."""
+    return [
+        str(row['runs']),
+        format_mean(row['mean'], row['sd']),
+        format_mean(row['difference'], row['difference sd'], '+'),
+        f'{row["above"]} of {row["pairs"]}' if row['pairs'] else NONE,
+        format_number(row['p'], 3),
+        format_number(row['p holm'], 3),
+    ]
 
 
 def paired_test(differences: Sequence[float]) -> float | None:

@@ -9,14 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .arguments import add_config_options
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from mmkd.engine.run_directory import RunDirectory
 
 DATA = Path('data/street_scenes')
 SCENES = ['--size', '128', '256', '--train', '400', '--val', '100']
@@ -50,7 +44,7 @@ def draw_scenes() -> None:
         sys.exit(1)
 
 
-def train(work_dir: Path, options: dict) -> dict[str, 'RunDirectory']:
+def train(work_dir: Path, options: dict) -> dict:
     """Train the networks, each once; resume where an earlier call was stopped."""
     from mmkd.engine.config import CONFIGS
     from mmkd.engine.run_queue import RunQueue
@@ -68,19 +62,19 @@ def train(work_dir: Path, options: dict) -> dict[str, 'RunDirectory']:
     return {name: training.directory for name, training in trainings.items()}
 
 
-def load(run: 'RunDirectory') -> 'nn.Module':
-    """Load the network that a run has trained."""
+def load_networks(runs: dict) -> dict:
+    """Load the networks that the runs have trained."""
     from mmengine.device import get_device
 
     from mmkd.deployment.network import load_network
 
-    network, _ = load_network(run.config, str(run.checkpoint))
-    return network.to(get_device())
+    return {
+        name: load_network(run.config, str(run.checkpoint))[0].to(get_device())
+        for name, run in runs.items()
+    }
 
 
-def write_panel(
-    runs: dict[str, 'RunDirectory'], networks: dict[str, 'nn.Module'], path: Path
-) -> None:
+def write_panel(runs: dict, networks: dict, path: Path) -> None:
     """Draw the networks' predictions for a few validation images."""
     from mmkd.datasets.build_dataset import build_dataset
     from mmkd.visualization import draw_panel, error, evenly_spaced, maps, panel_rows
@@ -92,9 +86,7 @@ def write_panel(
     draw_panel(rows, path, [*columns, error('distilled', against='baseline')])
 
 
-def write_results(
-    runs: dict[str, 'RunDirectory'], networks: dict[str, 'nn.Module'], path: Path
-) -> None:
+def write_results(runs: dict, networks: dict, path: Path) -> None:
     """Print the table of the three networks and write it as CSV."""
     from rich.console import Console
     from rich.table import Table
@@ -127,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     with one_line_errors():
         draw_scenes()
         runs = train(args.work_dir, args.cfg_options or {})
-        networks = {name: load(run) for name, run in runs.items()}
+        networks = load_networks(runs)
         write_panel(runs, networks, args.work_dir / 'panel.png')
         write_results(runs, networks, args.work_dir / 'results.csv')
     print(f'Table: {args.work_dir / "results.csv"}')

@@ -11,13 +11,8 @@ import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .arguments import add_config_options
-
-if TYPE_CHECKING:
-    from mmkd.engine.run_directory import RunDirectory
-    from mmkd.engine.training import Training
 
 DISTILLATION = ('teacher.', 'distill_losses.')  # keys of distillations only
 Row = dict[str, object]
@@ -50,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], 'Training']:
+def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
     """Return the training of each config and seed.
 
     Raises:
@@ -94,9 +89,7 @@ def with_seed(value: object, seed: int) -> object:
     return value.replace('{seed}', str(seed)) if isinstance(value, str) else value
 
 
-def write_results(
-    runs: Mapping[tuple[str, int], 'RunDirectory'], args: argparse.Namespace
-) -> None:
+def write_results(runs: Mapping, args: argparse.Namespace) -> None:
     """Write and print the results of the finished runs.
 
     Raises:
@@ -140,21 +133,15 @@ def print_summary(rows: list[Row], metric: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mmkd.analysis.statistics import NONE, format_mean, format_number
+    from mmkd.analysis.statistics import SUMMARY_COLUMNS, summary_cells
 
-    table = Table('config', title=f'{metric} at the last iteration, mean ± sd')
-    difference = f'difference to {rows[0]["config"]}'
-    for column in ('runs', metric, difference, 'above', 'p (paired t)'):
+    baseline = rows[0]['config']
+    title = f'{metric} at the last iteration, differences to {baseline} (paired t-test)'
+    table = Table('config', title=title)
+    for column in SUMMARY_COLUMNS:
         table.add_column(column, justify='right')
     for row in rows:
-        table.add_row(
-            row['config'],
-            str(row['runs']),
-            format_mean(row['mean'], row['sd']),
-            format_mean(row['difference'], row['difference sd'], '+'),
-            f'{row["above"]} of {row["pairs"]}' if row['pairs'] else NONE,
-            format_number(row['p'], 3),
-        )
+        table.add_row(row['config'], *summary_cells(row))
     Console().print(table)
 
 

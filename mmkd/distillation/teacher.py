@@ -127,7 +127,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         model = copy.deepcopy(dict(teacher['model']))
     rest = {key: value for key, value in teacher.items() if key in FAST}
     checkpoint = teacher['checkpoint']
-    return {'model': _without_pretraining(model), 'checkpoint': checkpoint, **rest}
+    return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 
 def _read_model(path: str, folder: str | Path) -> dict:
@@ -148,14 +148,14 @@ def _read_model(path: str, folder: str | Path) -> dict:
     return model
 
 
-def _without_pretraining(node: object) -> object:
+def without_pretraining(node: object) -> object:
     """Drop ``pretrained`` and ``init_cfg``, which the checkpoint overwrites."""
     if isinstance(node, Mapping):
         return {
-            key: _without_pretraining(value)
+            key: without_pretraining(value)
             for key, value in node.items()
             if key not in ('pretrained', 'init_cfg')
         }
     if isinstance(node, (list, tuple)):
-        return type(node)(_without_pretraining(value) for value in node)
+        return type(node)(without_pretraining(value) for value in node)
     return node

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import mean
 
 import torch
@@ -209,10 +210,7 @@ class RunQueue:
 
 def clock(seconds: float | None) -> str:
     """Format seconds as hours, minutes and seconds."""
-    if seconds is None:
-        return '?'
-    minutes, seconds = divmod(round(seconds), 60)
-    return f'{minutes // 60}:{minutes % 60:02}:{seconds:02}'
+    return '?' if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def slot_environments(jobs: int) -> list[dict[str, str]]:

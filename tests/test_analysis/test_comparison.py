@@ -121,15 +121,12 @@ def test_the_same_folder_twice_is_one(folder):
 @pytest.mark.parametrize(
     ('names', 'short'),
     [
-        (
-            ['r18_city', 'kd_r50_r18_city', 'cwd_r50_r18_city'],
-            ['r18_city', 'kd', 'cwd'],
-        ),
-        (['student', 'teacher'], ['student', 'teacher']),
+        (['kd_r50_city', 'dkd-ls_r50_city', 'cwd_r50_city'], ['kd', 'dkd-ls', 'cwd']),
+        (['kd_r50_city', 'kd_r101_city'], ['kd_r50', 'kd_r101']),
         (['kd_city', 'kd_camvid'], ['kd_city', 'kd_camvid']),
-        (['kd_a_city', 'kd_b_city', 'kd_a_b'], ['kd_a', 'kd_b', 'kd_a_b']),
-        (['kd_x', 'kd_y_x', 'kd'], ['kd', 'kd_y', 'kd']),
+        (['kd_x', 'x'], ['kd_x', 'x']),
+        (['kd_city'], ['kd_city']),
     ],
 )
 def test_shortened_names(names, short):
-    assert shorten(names) == (short if len(set(short)) == len(short) else names)
+    assert shorten(names) == short

@@ -92,5 +92,5 @@ def test_one_more_command_makes_a_page_of_it(bench, demo):
     titles = re.findall(r'<h2>(\w+)', text)
     shown = ['Results', 'Classes', 'Curves', 'Fidelity', 'Cost', 'Pictures', 'Runs']
     assert titles == shown
-    assert text.count('<img ') == 6
+    assert text.count('<img ') == 5
     assert '>-</td><td>-</td></tr>' not in text.split('<h2>Cost')[1]  # all is known
