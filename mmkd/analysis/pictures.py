@@ -8,8 +8,7 @@ from mmkd.datasets.build_dataset import build_dataset
 from mmkd.deployment.network import load_network, load_teacher
 from mmkd.engine.run_directory import RunDirectory
 from mmkd.errors import UserError
-from mmkd.visualization import comparison as panel_columns
-from mmkd.visualization import draw_panel, evenly_spaced, panel_rows
+from mmkd.visualization import draw_panel, evenly_spaced, panel_columns, panel_rows
 
 from .comparison import Comparison
 from .html_page import Picture

@@ -77,13 +77,20 @@ def load_networks(runs: dict) -> dict:
 def write_panel(runs: dict, networks: dict, path: Path) -> None:
     """Draw the networks' predictions for a few validation images."""
     from mmkd.datasets.build_dataset import build_dataset
-    from mmkd.visualization import draw_panel, error, evenly_spaced, maps, panel_rows
+    from mmkd.visualization import (
+        class_columns,
+        draw_panel,
+        error_column,
+        evenly_spaced,
+        panel_rows,
+    )
 
     dataset = build_dataset(runs['teacher'].config, 'val')
     images = evenly_spaced(len(dataset), PICTURES)
     rows = list(panel_rows(networks, dataset, images))
-    columns = maps(dataset.metainfo, networks)
-    draw_panel(rows, path, [*columns, error('distilled', against='baseline')])
+    columns = class_columns(dataset.metainfo, networks)
+    columns.append(error_column('distilled', against='baseline'))
+    draw_panel(rows, path, columns)
 
 
 def write_results(runs: dict, networks: dict, path: Path) -> None:

@@ -111,11 +111,11 @@ def image_path(dataset: Dataset, index: int) -> str:
     return path
 
 
-def evenly_spaced(total: int, number: int) -> list[int]:
-    """Return indices of ``number`` of ``total`` images; all if these are fewer.
+def spread(total: int, number: int) -> list[int]:
+    """Indices at even distances through ``total`` images; all if these are fewer.
 
     Example:
-        >>> evenly_spaced(100, 4)
+        >>> spread(100, 4)
         [0, 25, 50, 75]
     """
     number = min(number, total)

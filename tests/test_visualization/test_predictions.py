@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmkd.datasets import CamVidDataset
 from mmkd.errors import UserError
-from mmkd.visualization import evenly_spaced, image_path, panel_rows
+from mmkd.visualization import image_path, panel_rows, spread
 from tests.test_deployment.networks import segmentor
 from tests.test_tools.conftest import write_camvid
 
@@ -136,6 +136,6 @@ def test_no_files(networks):
 
 
 def test_spread():
-    assert evenly_spaced(10, 4) == [0, 2, 5, 7]
-    assert evenly_spaced(3, 4) == [0, 1, 2]
-    assert evenly_spaced(5, 1) == [0]
+    assert spread(10, 4) == [0, 2, 5, 7]
+    assert spread(3, 4) == [0, 1, 2]
+    assert spread(5, 1) == [0]

@@ -135,16 +135,16 @@ def compare(args: argparse.Namespace) -> None:
     from mmkd.visualization import (
         comparison,
         draw_panel,
-        evenly_spaced,
         image_path,
         panel_rows,
+        spread,
     )
 
     config = read_config(args.config, args.cfg_options)
     dataset = build_dataset(config)
     paths = [image_path(dataset, index) for index in range(len(dataset))]
     folder = osp.commonpath([osp.dirname(osp.abspath(path)) for path in paths])
-    chosen = evenly_spaced(len(dataset), args.number)
+    chosen = spread(len(dataset), args.number)
     if args.images:
         chosen = find(args.images, paths)
     networks = load(args, config)

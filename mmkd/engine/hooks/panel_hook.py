@@ -5,15 +5,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmkd.datasets.position_seeding import random_numbers_kept
+from mmkd.engine.runner import Runner as R
 from mmkd.errors import UserError
 from mmkd.registry import HOOKS
-from mmkd.visualization import (
-    comparison,
-    evenly_spaced,
-    image_path,
-    panel_pixels,
-    panel_rows,
-)
+from mmkd.visualization import comparison, image_path, panel_pixels, panel_rows, spread
 
 
 @HOOKS.register_module()
@@ -75,7 +70,7 @@ class PanelHook(Hook):
             networks = dict(teacher=teacher.model, **networks)
         dataset = runner.val_dataloader.dataset
         with random_numbers_kept():
-            indices = evenly_spaced(len(dataset), self.images)
+            indices = spread(len(dataset), self.images)
             rows = list(panel_rows(networks, dataset, indices))
         columns = comparison(
             dataset.metainfo, 'student', 'teacher' if teacher is not None else None
