@@ -8,6 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
+from mmkd.engine.run_directory import CLASS_IOU
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
 
@@ -54,7 +55,11 @@ class TeacherMetricHook(Hook):
         for batch in islice(loader, batches):
             outputs = runner.teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
-        metrics = evaluator.evaluate(images)
+        metrics = {
+            name: value
+            for name, value in evaluator.evaluate(images).items()
+            if not name.startswith(CLASS_IOU)
+        }
         values = ', '.join(f'{name}: {value:.4g}' for name, value in metrics.items())
         runner.logger.info(f'Teacher on {images} of {total} images: {values}')
         scalars = {f'teacher/{name}': float(value) for name, value in metrics.items()}

@@ -1,6 +1,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import textwrap
@@ -16,7 +17,10 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch.testing import assert_close
 
-TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
+from tests.test_docs.blocks import FILE, read_blocks
+from tests.test_tools.conftest import REPO
+
+TRAIN = REPO / 'tools' / 'train.py'
 STUDENT = 'work_dirs/kd/iter_4.pth'
 TEACHER = 'work_dirs/teacher/iter_4.pth'
 
@@ -227,26 +231,63 @@ def test_time_augmentation(bench, teacher):
     assert metrics != plain
 
 
-def test_every_train_py_gives_the_same_checkpoint(bench, kd, distilled):
-    """mmseg's own train.py and the console command; mmseg's own test.py reads it."""
-    tools = Path(mmseg.__file__).parent / '.mim' / 'tools'
-    command = Path(sys.executable).with_name('mmkd')
-    expected = read(bench, STUDENT)
-    for name, train in (
-        ('mmseg', (sys.executable, tools / 'train.py')),
-        ('command', (command, 'train')),
-    ):
-        done = bench.shell(*train, kd, '--work-dir', name)
-        assert done.code == 0, done.output[-4000:]
-        assert done.iterations() == [1, 2, 3, 4]
-        assert 'Teacher on 5 of 5 images' in done.output
-        checkpoint = read(bench, f'{name}/iter_4.pth')
-        assert_close(checkpoint['state_dict'], expected['state_dict'], rtol=0, atol=0)
-        momentum = checkpoint['optimizer']['state']
-        assert_close(momentum, expected['optimizer']['state'], rtol=0, atol=0)
-    tested = bench.shell(sys.executable, tools / 'test.py', kd, 'mmseg/iter_4.pth')
+@pytest.fixture(scope='module')
+def readme(bench, teacher):
+    """The README's example, as printed, with small networks; trained by train.py."""
+    for name in ('student', 'teacher'):
+        bench.write(f'my_{name}.py', f"_base_ = '{name}.py'")
+    shutil.copy(bench.folder / TEACHER, bench.folder / 'my_teacher.pth')
+    for block in read_blocks(REPO / 'README.md'):
+        if (file := FILE.match(block.text)) and not file['more']:
+            bench.write(file['name'], block.text)
+    trained = bench.run('train.py', 'my_distillation.py')
+    return trained, read(bench, 'work_dirs/my_distillation/iter_4.pth')
+
+
+MMKD = Path(sys.executable).with_name('mmkd')
+MMSEG = Path(mmseg.__file__).parent / '.mim' / 'tools'
+NO_CONFIG = ['--teacher', 'my_teacher.py', 'my_teacher.pth', '--method', 'bdd_ls']
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        [sys.executable, MMSEG / 'train.py', 'my_distillation.py'],
+        [MMKD, 'train', 'my_distillation.py'],
+        [sys.executable, TRAIN, 'my_short_distillation.py'],
+        [MMKD, 'train', 'my_student.py', *NO_CONFIG],
+    ],
+    ids=['mmseg', 'mmkd', 'method file', 'no config'],
+)
+def test_every_way_gives_the_same_checkpoint(bench, readme, command, tmp_path):
+    _, expected = readme
+    done = bench.shell(*command, '--work-dir', tmp_path)
+    assert done.code == 0, done.output[-4000:]
+    assert done.iterations() == [1, 2, 3, 4]
+    assert 'Teacher on 5 of 5 images' in done.output
+    checkpoint = read(bench, tmp_path / 'iter_4.pth')
+    assert_close(checkpoint['state_dict'], expected['state_dict'], rtol=0, atol=0)
+    momentum = checkpoint['optimizer']['state']
+    assert_close(momentum, expected['optimizer']['state'], rtol=0, atol=0)
+
+
+def test_mmsegs_own_test_py(bench, readme):
+    trained, _ = readme
+    checkpoint = 'work_dirs/my_distillation/iter_4.pth'
+    script = MMSEG / 'test.py'
+    tested = bench.shell(sys.executable, script, 'my_distillation.py', checkpoint)
     assert tested.code == 0, tested.output[-4000:]
-    assert tested.metrics == distilled.metrics[-1:]
+    assert tested.metrics == trained.metrics[-1:]
+
+
+def test_the_config_of_a_training_without_one_is_recorded(bench, teacher, tmp_path):
+    done = bench.run('train.py', 'student.py', '--work-dir', tmp_path, *NO_CONFIG)
+    assert done.iterations() == [1, 2, 3, 4]
+    config = Config.fromfile(tmp_path / 'student.py')
+    assert config.runner_type == 'mmkd.DistillRunner'
+    assert config.teacher.model.type == 'EncoderDecoder'
+    assert config.distill_losses.loss_kd.divergence.type == 'BalancedKL'
+    assert config.model.type == 'EncoderDecoder'
 
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'misc/print_config.py'])
