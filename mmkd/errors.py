@@ -26,3 +26,15 @@ def needs_openmmlab() -> Iterator[None]:
             f'mmkd needs the OpenMMLab stack for this ({error}): '
             "install it with pip install 'mmkd[onedl]' (or 'mmkd[openmmlab]')"
         ) from error
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Name ``--out`` if a file within this context cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"--out: '{error.filename}' cannot be written: {error.strerror}; choose "
+            'another place'
+        ) from error

@@ -35,7 +35,7 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='mmkd',
-    locations=['mmkd.engine.hooks', 'mmkd.distillation'],
+    locations=['mmkd.engine.hooks', 'mmkd.distillation', 'mmkd.visualization'],
 )
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmkd', locations=['mmkd.evaluation']

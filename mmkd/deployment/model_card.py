@@ -1,4 +1,4 @@
-"""What a published network says of itself: recipe, metrics and use."""
+"""Model card of a published network: recipe, metrics and use."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ from mmengine.config import Config
 from torch import nn
 
 from mmkd.engine.run_directory import RunDirectory
-from mmkd.engine.student_config import is_distillation, needs_mmkd, student_config
 
-from .side_by_side import weigh
+from .latency_table import network_size
+from .plain_config import needs_mmkd
 
-# By package and kind of the weights.
+# By package and format of the weights.
 USAGE = {
     ('mmseg', 'pth'): """
 from mmseg.apis import inference_model, init_model
@@ -44,7 +44,7 @@ classify.model.load_state_dict(load_file('{file}'))
 }
 CARD = """# {name}
 
-{intro}
+{how} with mmkd, knowledge distillation for OpenMMLab.
 
 ## Recipe
 
@@ -65,54 +65,48 @@ In this folder, with {packages} installed:
 
 
 def model_card(
-    config: Config, student: nn.Module, checkpoint: str, meta: Mapping, file: str
+    config: Config, network: nn.Module, checkpoint: str, meta: Mapping, file: str
 ) -> str:
-    """Writes the page that goes with published weights.
+    """Return the page that is published with the weights, in Markdown.
 
     Args:
-        config: That the network was trained with.
-        student: The network.
-        checkpoint: Where it was; the run's log is looked for beside it.
-        meta: Of the checkpoint.
+        config: Config of the training.
+        network: The network.
+        checkpoint: Path of its checkpoint; the run's log is looked for beside it.
+        meta: ``meta`` of the checkpoint.
         file: Name of the published weights.
-
-    Returns:
-        Markdown.
     """
     by_epoch = 'max_epochs' in (config.get('train_cfg') or {})
     unit = 'epoch' if by_epoch else 'iteration'
     step = meta.get('epoch' if by_epoch else 'iter')
     package = 'mmpretrain' if config.get('default_scope') == 'mmpretrain' else 'mmseg'
     usage = USAGE[package, file.rpartition('.')[2]]
-    own = ['mmkd'] if needs_mmkd(student_config(config).model) else []
     run = RunDirectory(Path(checkpoint).parent)
-    how = 'Distilled' if is_distillation(config) else 'Trained'
     return CARD.format(
         name=Path(config.filename).stem,
-        intro=f'{how} with mmkd, knowledge distillation for OpenMMLab.',
-        recipe=_table(_recipe(config, student, step, unit)),
+        how='Distilled' if config.get('teacher') else 'Trained',
+        recipe=_table(_recipe(config, network, step, unit)),
         metrics=_metrics(run.validations.get(step), unit, step),
-        packages=' and '.join([package, *own]),
+        packages=package + ' and mmkd' * needs_mmkd(config.model),
         usage=usage.format(file=file).strip(),
     )
 
 
 def _recipe(
-    config: Config, student: nn.Module, step: int | None, unit: str
+    config: Config, network: nn.Module, step: int | None, unit: str
 ) -> dict[str, str]:
-    """What the network was made of, and how."""
-    parameters, mebibytes = weigh(student)
+    """Return the rows on the network and its training."""
+    parameters, mebibytes = network_size(network)
     rows = {
-        'network': f'{_network(student_config(config).model)}; '
-        f'{parameters:.2f} M parameters, {mebibytes:.1f} MiB'
+        'network': f'{_describe(config.model)}; {parameters:.2f} M parameters, '
+        f'{mebibytes:.1f} MiB'
     }
-    if is_distillation(config):
-        teacher = config.model.get('teacher') or {}
-        named = teacher.get('config')
-        kind = f'`{Path(named).stem}`' if named else _network(teacher.get('model', {}))
-        rows['teacher'] = f'{kind}, `{Path(teacher.get("checkpoint", "")).name}`'
-        for name, loss in (config.model.get('distill_losses') or {}).items():
-            rows[name] = f'`{_call(loss)}`'
+    if teacher := config.get('teacher'):
+        path = teacher.get('config')
+        name = f'`{Path(path).stem}`' if path else _describe(teacher.get('model', {}))
+        rows['teacher'] = f'{name}, `{Path(teacher.get("checkpoint", "")).name}`'
+    for name, loss in (config.get('distill_losses') or {}).items():
+        rows[name] = f'`{_call(loss)}`'
     loader = config.get('train_dataloader') or {}
     if 'dataset' in loader:
         rows['data'] = (
@@ -120,7 +114,7 @@ def _recipe(
             f'{loader.get("batch_size", 1)} for each process'
         )
     if 'optim_wrapper' in config:
-        rows['optimiser'] = f'`{_call(config.optim_wrapper.get("optimizer", {}))}`'
+        rows['optimizer'] = f'`{_call(config.optim_wrapper.get("optimizer", {}))}`'
     loop = config.get('train_cfg') or {}
     total = loop.get('max_iters') or loop.get('max_epochs')
     if step and total:
@@ -128,8 +122,8 @@ def _recipe(
     return rows
 
 
-def _network(model: Mapping) -> str:
-    """Head and backbone of a config's model."""
+def _describe(model: Mapping) -> str:
+    """Name head and backbone of a config's model."""
     head = model.get('decode_head') or model.get('head') or {}
     if isinstance(head, list | tuple):  # a cascade
         head = head[-1]
@@ -141,7 +135,7 @@ def _network(model: Mapping) -> str:
 
 
 def _call(node: object) -> str:
-    """A part of a config as the call it stands for."""
+    """Write a part of a config as the call that it stands for."""
     if not isinstance(node, Mapping):
         return repr(node)
     arguments = (f'{k}={_call(v)}' for k, v in node.items() if k != 'type')
@@ -149,7 +143,6 @@ def _call(node: object) -> str:
 
 
 def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -> str:
-    """The validation's values, or that there are none."""
     if not metrics:
         return 'None: there is no log of a validation beside the checkpoint.'
     values = {name: f'{value:.2f}' for name, value in metrics.items()}
@@ -157,6 +150,6 @@ def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    """Two columns in Markdown; a bar in a value would end its cell."""
+    """Write two columns in Markdown; a bar in a value would end its cell."""
     lines = [f'| {k} | {v.replace("|", chr(92) + "|")} |' for k, v in rows.items()]
     return '\n'.join(['| | |', '| --- | --- |', *lines])

@@ -26,7 +26,7 @@ class MatrixAvgPool2d(nn.Module):
         self.output_size = output_size if pair else (output_size, output_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pools maps (..., H, W)."""
+        """Pool maps (..., H, W)."""
         rows, columns = (
             averages(positions, bins or positions, x)
             for positions, bins in zip(x.shape[-2:], self.output_size, strict=True)
@@ -35,7 +35,7 @@ class MatrixAvgPool2d(nn.Module):
 
 
 def averages(positions: int, bins: int, like: Tensor) -> Tensor:
-    """A (bins, positions) matrix that averages; with the device and dtype of another.
+    """Return a (bins, positions) averaging matrix, of the dtype and device of ``like``.
 
     Example:
         >>> averages(3, 2, arange(1.0))
@@ -52,7 +52,7 @@ def averages(positions: int, bins: int, like: Tensor) -> Tensor:
 
 
 def replace_pooling(network: nn.Module) -> None:
-    """Puts a :class:`MatrixAvgPool2d` in the place of each adaptive average pooling."""
+    """Replace each adaptive average pooling by a :class:`MatrixAvgPool2d`."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child) is nn.AdaptiveAvgPool2d:

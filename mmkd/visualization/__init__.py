@@ -1,21 +1,29 @@
 from mmkd import registry  # noqa: F401  first: it says which extra is missing
 
-from .columns import Column, agreement, comparison, divergence, error, maps
 from .panel import draw_panel, panel_pixels
-from .predictions import image_path, panel_rows, spread
-from .row import Row
+from .panel_column import (
+    PanelColumn,
+    agreement_column,
+    class_columns,
+    error_column,
+    kl_column,
+    panel_columns,
+)
+from .panel_hook import PanelHook
+from .panel_row import PanelRow, evenly_spaced, image_path, panel_rows
 
 __all__ = [
-    'Column',
-    'Row',
-    'agreement',
-    'comparison',
-    'divergence',
+    'PanelColumn',
+    'PanelHook',
+    'PanelRow',
+    'agreement_column',
+    'class_columns',
     'draw_panel',
-    'error',
+    'error_column',
+    'evenly_spaced',
     'image_path',
-    'maps',
+    'kl_column',
+    'panel_columns',
     'panel_pixels',
     'panel_rows',
-    'spread',
 ]

@@ -1,115 +1,161 @@
-"""Images and what networks make of them, as one picture."""
+"""Panel: images and the networks' predictions for them, in one picture."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
+from typing import BinaryIO
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
 
-from .columns import Column, colour
-from .legend import find_legends
-from .row import Row
+from .panel_column import Legend, PanelColumn
+from .panel_row import PanelRow
 
 DPI = 200
-TILE, GAP = 2.4, 0.12  # inches, as all lengths here
-TITLE, TITLE_SIZE, TITLE_LENGTH = 0.28, 14, 21  # of a line; in points; in characters
-BAR, BAR_SPACE = 0.13, 0.65
-UNIT, UNIT_LENGTH = 0.17, 30  # of a line below a bar; in characters
+TILE, GAP, BAR = 2.4, 0.12, 0.13  # width of a tile, height of a bar, in inches
+TITLE_SIZE, TITLE_LENGTH, UNIT_LENGTH = 14, 21, 30  # points; characters of a line
+LEGEND_SIZE, PATCH, CHARACTER = 12, 0.5, 0.093  # points; their width in inches
+WHITE = (255, 255, 255)
 HEAT = colormaps['viridis'].with_extremes(bad='white')
 
 
 def draw_panel(
-    rows: Sequence[Row], path: str | Path, columns: Sequence[Column]
+    rows: Sequence[PanelRow],
+    path: str | Path | BinaryIO,
+    columns: Sequence[PanelColumn],
 ) -> None:
-    """Draws a row of tiles for each image, with legends and colour bars below.
+    """Draw a row of tiles for each image, with legends and color bars below.
 
-    A tile is 480 pixels wide; images of different sizes may stand in one panel. A heat
-    map's colours end at the 99th percentile of its column.
+    A tile is 480 pixels wide; images may differ in size. The colors of a heat map end
+    at the 99th percentile of its column.
 
     Args:
         rows: The images, at least one.
-        path: The picture to write, in a format that its suffix names.
-        columns: What to show of them: see :func:`mmkd.visualization.comparison`.
+        path: Picture to write, in the format that its suffix names; to a file object,
+            as PNG.
+        columns: See :func:`panel_columns`.
 
     Raises:
         KeyError: if a row lacks what a column shows.
 
     Example:
-        >>> from mmkd.visualization import error, maps
+        >>> from mmkd.visualization import class_columns, error_column
         >>> label = np.array([[0, 1], [1, 255]])
         >>> image = np.zeros((2, 2, 3), np.uint8)
-        >>> row = Row(image, label, dict(small=label * 0, large=label))
+        >>> row = PanelRow(image, label, dict(small=label * 0, large=label))
         >>> meta = dict(classes=['road', 'sky'], palette=[(0, 0, 0), (9, 9, 9)])
-        >>> columns = [*maps(meta, row.predictions), error('large', against='small')]
+        >>> columns = [*class_columns(meta, row.predictions), error_column('large')]
         >>> draw_panel([row], '/tmp/panel.png', columns)
     """
-    _figure(rows, columns).savefig(path)
-
-
-def panel_pixels(rows: Sequence[Row], columns: Sequence[Column]) -> np.ndarray:
-    """The same panel as (H, W, 3), RGB, 8 bits."""
-    canvas = FigureCanvasAgg(_figure(rows, columns))
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3]
-
-
-def _figure(rows: Sequence[Row], columns: Sequence[Column]) -> Figure:
     tiles = [[column.tile(row) for row in rows] for column in columns]
-    titles = [fill(column.title, TITLE_LENGTH) for column in columns]
-    units = [fill(column.unit, UNIT_LENGTH) for column in columns]
-    legends = list(find_legends(columns, tiles, TILE + GAP))
-    top = GAP + TITLE * max(title.count('\n') + 1 for title in titles)
     heights = [TILE * row.label.shape[0] / row.label.shape[1] for row in rows]
-    lefts = [GAP + i * (TILE + GAP) for i in range(len(columns))]
-    tops = [top + sum(heights[:i]) + GAP * i for i in range(len(rows) + 1)]
-    width = lefts[-1] + TILE + GAP
-    bars = [BAR_SPACE + UNIT * unit.count('\n') for unit in units]
-    height = tops[-1] + max([*bars, *(legend.height for legend in legends)])
-    figure = Figure((width, height), dpi=DPI)
-
-    def axes(x: float, y: float, tall: float) -> Axes:
-        """Axes as wide as a tile, whose upper left corner is at (x, y)."""
-        box = x / width, 1 - (y + tall) / height, TILE / width, tall / height
-        return figure.add_axes(box)
-
-    for x, title, column, unit, shown in zip(
-        lefts, titles, columns, units, tiles, strict=True
-    ):
-        places = [axes(x, y, tall) for y, tall in zip(tops[:-1], heights, strict=True)]
-        places[0].set_title(title, fontsize=TITLE_SIZE)
-        if column.key is None and shown[0].ndim == 2:
-            heat = _draw_heat(places, shown)
-            bar = figure.colorbar(
-                heat, axes(x, tops[-1], BAR), orientation='horizontal', extend='max'
-            )
-            bar.set_label(unit)
-        else:
-            _draw_colours(places, shown, column)
-        for place in places:
+    size = (
+        len(columns) * (TILE + GAP) - GAP,
+        sum(heights) + (len(rows) - 1) * GAP,
+    )
+    # Titles, legends and bars are drawn outside of the figure, which is then extended.
+    figure = Figure(size, dpi=DPI)
+    grid = figure.subplots(
+        len(rows),
+        len(columns),
+        squeeze=False,
+        gridspec_kw=dict(
+            **dict(left=0, right=1, bottom=0, top=1),
+            wspace=GAP / TILE,
+            hspace=GAP / np.mean(heights),
+            height_ratios=heights,
+        ),
+    ).T
+    for column, axes, shown in zip(columns, grid, tiles, strict=True):
+        axes[0].set_title(fill(column.title, TITLE_LENGTH), fontsize=TITLE_SIZE)
+        for place in axes:
             place.set_axis_off()
-    for legend in legends:
-        legend.draw(figure, (lefts[legend.first] / width, 1 - tops[-1] / height))
-    return figure
+        if column.legend is None and shown[0].ndim == 2:
+            _draw_heat_maps(axes, shown, column.unit, heights[-1])
+            continue
+        for place, tile in zip(axes, shown, strict=True):
+            if column.legend is None:
+                place.imshow(tile)
+            else:
+                place.imshow(_paint(tile, column.legend), interpolation='nearest')
+    _draw_legends(columns, grid[:, -1], tiles)
+    figure.savefig(path, bbox_inches='tight', pad_inches=GAP)
 
 
-def _draw_colours(
-    places: Sequence[Axes], tiles: Sequence[np.ndarray], column: Column
+def panel_pixels(
+    rows: Sequence[PanelRow], columns: Sequence[PanelColumn]
+) -> np.ndarray:
+    """Return the panel of :func:`draw_panel` as (H, W, 3), 8-bit RGB."""
+    file = io.BytesIO()
+    draw_panel(rows, file, columns)
+    return np.asarray(Image.open(file).convert('RGB'))
+
+
+def _paint(numbers: np.ndarray, legend: Legend) -> np.ndarray:
+    """Paint (H, W) numbers in the legend's colors; those without an entry white."""
+    colors = np.array([*(rgb for _, rgb in legend), WHITE], np.uint8)
+    known = (numbers >= 0) & (numbers < len(legend))
+    return colors[np.where(known, numbers, -1)]
+
+
+def _draw_heat_maps(
+    axes: Sequence[Axes], tiles: Sequence[np.ndarray], unit: str, height: float
 ) -> None:
-    for place, tile in zip(places, tiles, strict=True):
-        if column.key is None:
-            place.imshow(tile)
-        else:
-            place.imshow(colour(tile, column.key), interpolation='nearest')
-
-
-def _draw_heat(places: Sequence[Axes], tiles: Sequence[np.ndarray]) -> object:
-    """Draws values from 0 to the 99th percentile of them all, in one scale."""
+    """Draw values from 0 to their 99th percentile; ``height`` is the last axes'."""
     values = np.concatenate([tile[np.isfinite(tile)] for tile in tiles])
     top = (np.percentile(values, 99) if values.size else 0) or 1
-    for place, tile in zip(places, tiles, strict=True):
+    for place, tile in zip(axes, tiles, strict=True):
         heat = place.imshow(tile, HEAT, vmin=0, vmax=top, interpolation='nearest')
-    return heat
+    bar = place.inset_axes((0, -(GAP + BAR) / height, 1, BAR / height))
+    place.figure.colorbar(
+        heat, bar, orientation='horizontal', extend='max', label=fill(unit, UNIT_LENGTH)
+    )
+
+
+def _draw_legends(
+    columns: Sequence[PanelColumn],
+    axes: Sequence[Axes],
+    tiles: Sequence[Sequence[np.ndarray]],
+) -> None:
+    """Draw each legend once, below its columns; the first also explains white."""
+    explained = False
+    for legend in dict.fromkeys(column.legend for column in columns if column.legend):
+        places = [i for i, column in enumerate(columns) if column.legend == legend]
+        shown = {int(n) for i in places for tile in tiles[i] for n in np.unique(tile)}
+        full = columns[places[0]].full_legend
+        entries = [entry for n, entry in enumerate(legend) if full or n in shown]
+        if not explained and not shown <= set(range(len(legend))):
+            entries.append(('not labeled', WHITE))
+            explained = True
+        width = (places[-1] - places[0] + 1) * (TILE + GAP)
+        _draw_legend(axes[places[0]], entries, width)
+
+
+def _draw_legend(axes: Axes, entries: Legend, width: float) -> None:
+    """Draw a legend below an axes, in as many columns as fit into a width."""
+    names = [fill(name, int((width - PATCH) / CHARACTER)) for name, _ in entries]
+    longest = max((len(ln) for name in names for ln in name.splitlines()), default=0)
+    axes.legend(
+        handles=[
+            # matplotlib hides labels that begin with '_'.
+            Patch(
+                facecolor=np.divide(rgb, 255),
+                edgecolor='0.6',
+                label=f' {name}' if name.startswith('_') else name,
+            )
+            for name, (_, rgb) in zip(names, entries, strict=True)
+        ],
+        loc='upper left',
+        bbox_to_anchor=(0, 0),
+        ncols=max(1, int(width / (PATCH + CHARACTER * longest))),
+        fontsize=LEGEND_SIZE,
+        frameon=False,
+        borderpad=0,
+        handlelength=1.6,
+        columnspacing=1,
+    )

@@ -33,14 +33,12 @@ def network():
 def config(tmp_path, network):
     (base,) = CONFIGS.glob('pspnet/pspnet_r18quarter-*.py')
     settings = Config.fromfile(base)
-    student = settings.model.to_dict()
-    student['backbone'].update(stem_channels=4, base_channels=4)
-    student['decode_head'].update(in_channels=32, channels=4)
-    student['auxiliary_head'].update(in_channels=16, channels=4)
+    settings.model.backbone.update(stem_channels=4, base_channels=4)
+    settings.model.decode_head.update(in_channels=32, channels=4)
+    settings.model.auxiliary_head.update(in_channels=16, channels=4)
     settings.merge_from_dict(dict(work_dir='secret/work', train_cfg=dict(max_iters=8)))
-    settings.model = dict(
-        type='mmkd.Distiller', student=student, teacher=TEACHER, distill_losses=LOSSES
-    )
+    settings.merge_from_dict(dict(runner_type='mmkd.DistillRunner', teacher=TEACHER))
+    settings.distill_losses = LOSSES
     path = tmp_path / 'small.py'
     settings.dump(path)
     return Config.fromfile(path)
@@ -129,7 +127,7 @@ def test_card_without_a_log(config, checkpoint, tmp_path):
 
 
 def test_weights_of_another_network(config, checkpoint, tmp_path):
-    config.model.student.decode_head.num_classes = 5
+    config.model.decode_head.num_classes = 5
     with pytest.raises(
         UserError, match=r"^checkpoint: '.*' does not fit .* classes\?$"
     ):

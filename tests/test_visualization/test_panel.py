@@ -5,9 +5,16 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from mmkd.visualization import Row, divergence, draw_panel, error, maps, panel_pixels
-from mmkd.visualization.columns import VERDICTS
+from mmkd.visualization import (
+    PanelRow,
+    class_columns,
+    draw_panel,
+    error_column,
+    kl_column,
+    panel_pixels,
+)
 from mmkd.visualization.panel import DPI, GAP, TILE
+from mmkd.visualization.panel_column import ERRORS_OF_TWO
 
 META = dict(
     classes=('road', 'sky', 'car'),
@@ -16,17 +23,22 @@ META = dict(
 LABEL = np.array([[0, 1], [2, 255]], np.uint8)
 # One network is right everywhere, one wrong at the only car.
 RIGHT, WRONG = np.array([[0, 1], [2, 0]]), np.array([[0, 1], [1, 0]])
-COLUMNS = [*maps(META, ['small', 'large']), error('large', against='small')]
+COLUMNS = [
+    *class_columns(META, ['small', 'large']),
+    error_column('large', against='small'),
+]
 WHITE = (255, 255, 255)
 
 
 def row(label=LABEL, kl=None, **predictions):
     image = np.full((*label.shape, 3), 77, np.uint8)
-    return Row(image, label, predictions or dict(small=WRONG, large=RIGHT), kl or {})
+    return PanelRow(
+        image, label, predictions or dict(small=WRONG, large=RIGHT), kl or {}
+    )
 
 
 def count(image):
-    """The colours of a picture and how often each occurs."""
+    """The colors of a picture and how often each occurs."""
     found, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
     return {tuple(map(int, rgb)): n for rgb, n in zip(found, counts, strict=True)}
 
@@ -44,7 +56,7 @@ def tile(image, rows, place, column):
 
 
 def cells(image, shape):
-    """The colours in the middle of each pixel that a tile shows."""
+    """The colors in the middle of each pixel that a tile shows."""
     (height, width), (h, w) = image.shape[:2], shape
     ys = ((np.arange(h) + 0.5) * height / h).astype(int)
     xs = ((np.arange(w) + 0.5) * width / w).astype(int)
@@ -55,7 +67,7 @@ def test_areas_of_the_panel(tmp_path):
     draw_panel([row(), row()], tmp_path / 'a.png', COLUMNS)
     found = count(np.array(Image.open(tmp_path / 'a.png').convert('RGB')))
     area = found[(77, 77, 77)] / 4  # pixels that one label takes
-    verdicts = dict(VERDICTS)
+    verdicts = dict(ERRORS_OF_TWO)
     for rgb, labels in (
         ((0, 0, 142), 2),  # in the label and the large network's map
         ((70, 130, 180), 4),  # in label and large, twice in small
@@ -68,7 +80,7 @@ def test_areas_of_the_panel(tmp_path):
 
 def test_every_pixel_of_rows_of_different_sizes():
     """Painted by hand, column by column."""
-    both_right, only_large, only_small, both_wrong = (rgb for _, rgb in VERDICTS)
+    both_right, only_large, only_small, both_wrong = (rgb for _, rgb in ERRORS_OF_TWO)
     verdicts = {
         (True, True): both_right,
         (False, True): only_large,
@@ -107,7 +119,7 @@ def test_heat_map():
     label = np.zeros((6, 6), int)
     label[2, 3] = 255
     rows = [row(label, dict(large=kl), large=label) for kl in values]
-    columns = [*maps(META, []), divergence('large')]
+    columns = [*class_columns(META, []), kl_column('large')]
     image = panel_pixels(rows, columns)
     counted = np.concatenate([kl[label != 255] for kl in values])
     top = np.percentile(counted, 99)
@@ -125,7 +137,7 @@ def test_heat_map_of_nothing(kl):
         rows = [row(label, dict(large=np.full(LABEL.shape, kl)))]
         with warnings.catch_warnings():
             warnings.simplefilter('error')
-            panel_pixels(rows, [divergence('large')])
+            panel_pixels(rows, [kl_column('large')])
 
 
 def text_of(rows, columns, path):
@@ -141,10 +153,10 @@ def test_legend_names_what_is_there(tmp_path):
         assert f'<!-- {name} -->' in text
     for name in ('only large right', 'only small right'):
         assert f'<!-- {name} -->' in text
-    for name in ('sky', 'not labelled'):  # nowhere in any map
+    for name in ('sky', 'not labeled'):  # nowhere in any map
         assert f'<!-- {name} -->' not in text
     text = text_of([row()], COLUMNS, tmp_path / 'b.svg')
-    assert text.count('<!-- not labelled -->') == 1
+    assert text.count('<!-- not labeled -->') == 1
     assert '<!-- sky -->' in text
 
 
@@ -152,8 +164,11 @@ def test_long_names_stay_inside(tmp_path):
     """Titles, legends and what is below a bar break; nothing reaches the edge."""
     name = 'a student of a very long name indeed that nobody can read'
     rows = [row(LABEL, {name: np.ones((2, 2))}, small=WRONG, **{name: RIGHT})]
-    columns = [*maps(META, ['small', name]), error(name, against='small')]
-    columns.append(divergence(name))
+    columns = [
+        *class_columns(META, ['small', name]),
+        error_column(name, against='small'),
+    ]
+    columns.append(kl_column(name))
     text = text_of(rows, columns, tmp_path / 'a.svg')
     assert '<!-- a student of a very -->' in text
     image = panel_pixels(rows, columns)
@@ -163,7 +178,7 @@ def test_long_names_stay_inside(tmp_path):
 
 def test_names_that_matplotlib_would_hide(tmp_path):
     meta = dict(META, classes=('_background_', 'sky', 'car'))
-    text = text_of([row()], maps(meta, ['large']), tmp_path / 'a.svg')
+    text = text_of([row()], class_columns(meta, ['large']), tmp_path / 'a.svg')
     assert '_background_ -->' in text
 
 
@@ -172,7 +187,7 @@ def test_many_classes_get_a_taller_legend():
     meta = dict(classes=classes, palette=[(i, 3 * i, 7) for i in range(60)])
     label = np.arange(60).reshape(6, 10)
     few, many = (
-        panel_pixels([row(each, large=each)], maps(meta, ['large']))
+        panel_pixels([row(each, large=each)], class_columns(meta, ['large']))
         for each in (label // 60, label)
     )
     assert many.shape[1] == few.shape[1]
@@ -182,4 +197,4 @@ def test_many_classes_get_a_taller_legend():
 
 def test_unknown_network(tmp_path):
     with pytest.raises(KeyError, match='medium'):
-        draw_panel([row()], tmp_path / 'a.png', maps(META, ['medium']))
+        draw_panel([row()], tmp_path / 'a.png', class_columns(META, ['medium']))

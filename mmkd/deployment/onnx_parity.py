@@ -1,4 +1,4 @@
-"""Whether an exported network is the one that mmseg runs."""
+"""Comparison of an exported network with mmseg's own inference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from torch import nn
 
 from mmkd.errors import UserError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # of an extra
     from onnxruntime import InferenceSession
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
-ENOUGH = 0.999  # the share of labels that must be mmseg's
+REQUIRED = 0.999  # share of equal labels
 
 
 @dataclass
-class Agreement:
-    """How near two networks are.
+class Parity:
+    """Agreement of two networks on some images.
 
     Args:
-        images: How many were seen.
+        images: Number of images.
         size: Their height and width.
         equal: Share of the pixels with the same label.
         difference: The largest difference of a logit.
@@ -46,27 +46,27 @@ class Agreement:
         )
 
     def check(self) -> None:
-        """Raises a UserError if less than 99.9 % of the labels are equal."""
-        if self.equal < ENOUGH:
+        """Raise a UserError if less than 99.9 % of the labels are equal."""
+        if self.equal < REQUIRED:
             raise UserError(
-                f'--out: not written, since less than {ENOUGH:.1%} of the labels are '
+                f'--out: not written, since less than {REQUIRED:.1%} of the labels are '
                 "mmseg's; does another --opset, or --size without --dynamic, help?"
             )
 
 
-def compare(
+def measure_parity(
     session: 'InferenceSession',
     network: nn.Module,
     images: Sequence[Path],
     size: tuple[int, int],
-) -> Agreement:
-    """Runs images through an exported network, two at a time, and through mmseg.
+) -> Parity:
+    """Compare an exported network, on two images at a time, with mmseg.
 
     Args:
-        session: Gives labels and logits of RGB images.
+        session: Session with the outputs ``labels`` and ``logits``.
         network: The segmentor as mmseg builds it.
-        images: Files.
-        size: Height and width to bring them to.
+        images: Image files.
+        size: Height and width to resize them to.
     """
     equal, difference = [], 0.0
     for start in range(0, len(images), 2):
@@ -74,16 +74,16 @@ def compare(
         labels, logits = session.run(['labels', 'logits'], {'images': batch[..., ::-1]})
         for image, label, logit in zip(batch, labels, logits, strict=True):
             expected = _segment(network, image)
-            theirs = expected.pred_sem_seg.data[0].numpy()
-            equal.append(float((label == theirs).mean()))
+            expected_label = expected.pred_sem_seg.data[0].numpy()
+            equal.append(float((label == expected_label).mean()))
             gap = np.abs(logit - expected.seg_logits.data.numpy()).max()
             difference = max(difference, float(gap))
-    return Agreement(len(images), size, float(np.mean(equal)), difference)
+    return Parity(len(images), size, float(np.mean(equal)), difference)
 
 
 @torch.no_grad()
 def _segment(network: nn.Module, image: np.ndarray) -> SegDataSample:
-    """mmseg's own inference on a BGR image, from the pixels to the labels."""
+    """Run mmseg's own inference on a BGR image."""
     size = image.shape[:2]
     meta = dict(img_shape=size, pad_shape=size, ori_shape=size)
     inputs = torch.from_numpy(image.transpose(2, 0, 1).copy())
@@ -93,50 +93,51 @@ def _segment(network: nn.Module, image: np.ndarray) -> SegDataSample:
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A BGR image of a size."""
+    """Read a BGR image and resize it."""
     try:
         image = mmcv.imread(str(path))
     except Exception:  # of any of its backends
         image = None
     if image is None:
-        raise UserError(f"--images: '{path}' is no image")
+        raise UserError(f"--images: '{path}' is not an image")
     return mmcv.imresize(image, size[::-1])
 
 
 def find_images(given: Sequence[Path], limit: int) -> list[Path]:
-    """The images to compare on: files, and those in folders, spread evenly.
+    """Find the images to compare on: files, and those in folders, evenly spaced.
 
     Args:
         given: Files and folders.
-        limit: The most that are taken.
+        limit: The largest number of images.
 
     Raises:
         UserError: if there are none.
     """
     found = []
     for path in given:
+        if not path.exists():
+            raise UserError(
+                f"--images: '{path}' does not exist; name images or folders"
+            )
         inside = sorted(path.rglob('*')) if path.is_dir() else [path]
         found += [file for file in inside if file.suffix.lower() in SUFFIXES]
-    missing = [path for path in given if not path.exists()]
-    if missing or not found:
-        what = f"'{(missing or list(given) or ['nothing'])[0]}'"
-        state = 'does not exist' if missing else 'holds no image'
+    if not found:
         raise UserError(
-            f'--images: {what} {state}; name some images, or a folder of them'
+            f"--images: '{given[0]}' holds no image; name images or folders of them"
         )
     number = min(limit, len(found))
     return [found[index * len(found) // number] for index in range(number)]
 
 
 def images_folder(config: Config) -> Path:
-    """The folder that a config tests on, whether it is there or not."""
+    """Return the folder of a config's test images; it may not exist."""
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
     prefix = dataset.get('data_prefix') or {}
     return Path(dataset.get('data_root') or '', prefix.get('img_path') or '')
 
 
 def image_size(config: Config) -> tuple[int, int]:
-    """Height and width of the images that a config tests on.
+    """Return height and width that a config's test images are resized to.
 
     Raises:
         UserError: if its pipeline does not say.

@@ -1,8 +1,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmkd.deployment.agreement import (
-    Agreement,
+from mmkd.deployment.onnx_parity import (
+    Parity,
     find_images,
     image_size,
     images_folder,
@@ -23,7 +23,7 @@ def test_images_of_folders_and_files(folder):
     assert [file.name for file in found] == ['1.png', '2.JPG', '4.png']
 
 
-def test_a_few_of_many_are_spread(folder):
+def test_a_few_of_many_are_evenly_spaced(folder):
     for index in range(100, 200):
         (folder / f'{index}.png').touch()
     found = find_images([folder], 5)
@@ -36,7 +36,7 @@ def test_no_images(folder, given):
         find_images([folder / given], 9)
 
 
-def test_what_a_config_says():
+def test_folder_and_size_in_a_config():
     config = Config(
         dict(
             test_pipeline=[dict(type='Resize', scale=(480, 360))],
@@ -49,12 +49,12 @@ def test_what_a_config_says():
     assert str(images_folder(config)) == 'data/val'
 
 
-def test_size_that_no_config_says():
+def test_size_missing_in_a_config():
     with pytest.raises(UserError, match=r'^test_pipeline: .* --size$'):
         image_size(Config(dict(test_pipeline=[dict(type='LoadImageFromFile')])))
 
 
-def test_too_little_agreement():
-    Agreement(20, (4, 4), equal=0.9991, difference=9.0).check()
+def test_too_few_equal_labels():
+    Parity(20, (4, 4), equal=0.9991, difference=9.0).check()
     with pytest.raises(UserError, match=r'^--out: not written, .* 99\.9% .*--opset'):
-        Agreement(20, (4, 4), equal=0.9989, difference=0.0).check()
+        Parity(20, (4, 4), equal=0.9989, difference=0.0).check()

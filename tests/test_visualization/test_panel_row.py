@@ -1,3 +1,5 @@
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image
 
 from mmkd.datasets import CamVidDataset
 from mmkd.errors import UserError
-from mmkd.visualization import image_path, panel_rows, spread
+from mmkd.visualization import PanelRow, evenly_spaced, image_path, panel_rows
 from tests.test_deployment.networks import segmentor
 from tests.test_tools.conftest import write_camvid
 
@@ -108,8 +110,8 @@ def test_zero_label_that_is_reduced(folder, networks):
     )
     (row,) = panel_rows(networks, data, [0])
     label = np.asarray(Image.open(folder / 'valannot/0.png'))
-    assert (row.counted == (label != 0)).all()
-    assert (row.label[row.counted] == label[row.counted] - 1).all()
+    assert (row.mask == (label != 0)).all()
+    assert (row.label[row.mask] == label[row.mask] - 1).all()
 
 
 def test_without_labels(folder, networks):
@@ -119,23 +121,47 @@ def test_without_labels(folder, networks):
 
 def test_a_label_that_is_resized(folder, networks):
     data = dataset(folder, LOAD, LABELS, RESIZE, PACK)
-    message = r"0.png': the label is \(32, 48\), but teacher gives \(64, 96\); .*Resize"
+    message = r"is \(32, 48\), but student's prediction \(64, 96\); .*Resize"
     with pytest.raises(UserError, match=message):
         next(panel_rows(networks, data, [0]))
 
 
 def test_other_classes(folder, networks):
     pair = dict(networks, student=segmentor(num_classes=7))
-    with pytest.raises(UserError, match=r'teacher gives 11, student 7'):
+    with pytest.raises(UserError, match=r'teacher has 11, student 7'):
         next(panel_rows(pair, dataset(folder), [0]))
 
 
 def test_no_files(networks):
-    with pytest.raises(UserError, match=r'^the data set tells no img_path'):
+    with pytest.raises(UserError, match=r'^the dataset.* has no img_path'):
         next(panel_rows(networks, [1, 2], [0]))
 
 
-def test_spread():
-    assert spread(10, 4) == [0, 2, 5, 7]
-    assert spread(3, 4) == [0, 1, 2]
-    assert spread(5, 1) == [0]
+def test_evenly_spaced():
+    assert evenly_spaced(10, 4) == [0, 2, 5, 7]
+    assert evenly_spaced(3, 4) == [0, 1, 2]
+    assert evenly_spaced(5, 1) == [0]
+
+
+LABEL = np.array([[0, 1, 2], [2, 9, 9]])  # 9 is not labeled
+SMALL = np.array([[0, 1, 1], [0, 9, 1]])
+LARGE = np.array([[0, 1, 1], [2, 1, 1]])
+KL = np.array([[1.0, 2, 3], [4, 100, 100]], np.float32)
+
+
+def small_row(label=LABEL):
+    image = np.zeros((*LABEL.shape, 3), np.uint8)
+    return PanelRow(image, label, dict(small=SMALL, large=LARGE), dict(small=KL), 9)
+
+
+def test_only_labeled_pixels_count():
+    assert small_row().accuracy('small') == 2 / 4
+    assert small_row().accuracy('large') == 3 / 4
+    assert small_row().agreement('small', 'large') == 3 / 4
+    assert small_row().mean_kl('small') == pytest.approx(2.5)
+
+
+def test_nothing_is_labeled():
+    empty = small_row(np.full_like(LABEL, 9))
+    for value in (empty.accuracy('small'), empty.mean_kl('small')):
+        assert math.isnan(value)

@@ -6,15 +6,15 @@ from PIL import Image
 from torch import nn
 from torch.torch_version import TorchVersion
 
-from mmkd.deployment import onnx_file
-from mmkd.deployment.agreement import compare
+from mmkd.deployment import onnx_export
 from mmkd.deployment.network import Deployable
+from mmkd.deployment.onnx_parity import measure_parity
 from mmkd.errors import UserError
 
 from .networks import blocks, segmentor
 
 exports = pytest.mark.skipif(
-    torch.__version__ < onnx_file.EXPORTER, reason='refused before'
+    torch.__version__ < onnx_export.EXPORTER, reason='refused before'
 )
 
 
@@ -33,14 +33,14 @@ def network():
 
 @pytest.fixture(scope='module')
 def graph(network):
-    """For any size; mmseg's resize would fix the size, as it aligns corners."""
-    return onnx_file.export_onnx(Deployable(network), (64, 96), dynamic=True)
+    """For any size; mmseg's resize with aligned corners would fix the size."""
+    return onnx_export.export_onnx(Deployable(network), (64, 96), dynamic=True)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (49, 73), (33, 40)], ids=str)
 @exports
 def test_dynamic_sizes_and_batches(network, graph, images, size):
-    found = compare(onnx_file.open_session(graph), network, images, size)
+    found = measure_parity(onnx_export.open_session(graph), network, images, size)
     assert found.images == 3  # a batch of two and one of one
     assert found.equal >= 0.999
     assert found.difference < 1e-3
@@ -49,7 +49,7 @@ def test_dynamic_sizes_and_batches(network, graph, images, size):
 @exports
 def test_another_network_disagrees(graph, images):
     other = segmentor(dict(bgr_to_rgb=False), align_corners=True)
-    found = compare(onnx_file.open_session(graph), other, images, (64, 96))
+    found = measure_parity(onnx_export.open_session(graph), other, images, (64, 96))
     assert found.equal < 0.999
     assert found.difference > 1e-2
 
@@ -57,17 +57,17 @@ def test_another_network_disagrees(graph, images):
 @exports
 def test_fixed_size(images):
     network = segmentor()
-    graph = onnx_file.export_onnx(Deployable(network), (50, 70), opset=18)
+    graph = onnx_export.export_onnx(Deployable(network), (50, 70), opset=18)
     assert [each.version for each in graph.opset_import if not each.domain] == [18]
-    session = onnx_file.open_session(graph)
+    session = onnx_export.open_session(graph)
     assert session.get_inputs()[0].shape == ['batch', 50, 70, 3]
-    assert compare(session, network, images, (50, 70)).equal >= 0.999
+    assert measure_parity(session, network, images, (50, 70)).equal >= 0.999
 
 
 @exports
 def test_labels_alone_and_names_of_classes(graph):
-    onnx_file.note_classes(graph, dict(dataset_meta=dict(classes=('a', 'b'), x=1)))
-    session = onnx_file.open_session(onnx_file.without_logits(graph))
+    onnx_export.note_classes(graph, dict(dataset_meta=dict(classes=('a', 'b'), x=1)))
+    session = onnx_export.open_session(onnx_export.without_logits(graph))
     assert [output.name for output in session.get_outputs()] == ['labels']
     assert len(graph.graph.output) == 2
     notes = session.get_modelmeta().custom_metadata_map
@@ -77,7 +77,7 @@ def test_labels_alone_and_names_of_classes(graph):
 
 
 @exports
-def test_holds_nothing_of_the_code(graph):
+def test_graph_has_no_source_paths(graph):
     assert b'.py' not in graph.SerializeToString()
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_exported_is_named(network):
     deployable = Deployable(network)
     deployable.network.decode_head.bottleneck.activate = Undecided()
     with pytest.raises(UserError, match=r'^--out: the network cannot be exported \('):
-        onnx_file.export_onnx(deployable, (64, 96))
+        onnx_export.export_onnx(deployable, (64, 96))
 
 
 class Undecided(nn.Module):
@@ -95,13 +95,13 @@ class Undecided(nn.Module):
 
 @exports
 def test_missing_extra(monkeypatch):
-    onnx_file.check_extra()
-    monkeypatch.setattr(onnx_file, 'EXTRA', ('onnx', 'no_such_package'))
+    onnx_export.check_extra()
+    monkeypatch.setattr(onnx_export, 'EXTRA', ('onnx', 'no_such_package'))
     with pytest.raises(UserError, match=r"^no_such_package: .*'mmkd\[deploy\]'$"):
-        onnx_file.check_extra()
+        onnx_export.check_extra()
 
 
 def test_older_pytorch(monkeypatch):
     monkeypatch.setattr(torch, '__version__', TorchVersion('2.8.1'))
     with pytest.raises(UserError, match=r'PyTorch 2.9 or newer, not 2.8.1'):
-        onnx_file.check_extra()
+        onnx_export.check_extra()

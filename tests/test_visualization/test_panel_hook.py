@@ -1,6 +1,5 @@
-"""Pictures that a run sends to the visualiser."""
+"""Panels that a run sends to the visualizer."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,17 @@ from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmkd.checkpoint import only_weights
+import mmkd
 from mmkd.datasets import CamVidDataset
-from mmkd.engine.hooks import PanelHook, panel_hook
 from mmkd.errors import UserError
-from mmkd.visualization import comparison, panel_pixels, panel_rows
-from tests.conftest import CLASSES, network
+from mmkd.visualization import (
+    PanelHook,
+    panel_columns,
+    panel_hook,
+    panel_pixels,
+    panel_rows,
+)
+from tests.conftest import CLASSES, build_runner, network
 from tests.test_tools.conftest import write_camvid
 
 PANELS = dict(type='mmkd.PanelHook')
@@ -52,9 +56,8 @@ def run(distiller_config, folder, tmp_path):
             collate_fn=dict(type='pseudo_collate'),
         )
 
-    def train(*hooks, name='run', epochs=2, model=distiller_config, metrics=(IOU,)):
-        runner = Runner(
-            model=copy.deepcopy(model),
+    def train(*hooks, name='run', epochs=2, metrics=(IOU,), kind=None):
+        arguments = dict(
             work_dir=str(tmp_path / name),
             train_dataloader=loader('train', CROP),
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
@@ -67,11 +70,13 @@ def run(distiller_config, folder, tmp_path):
                 type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]
             ),
             randomness=dict(seed=0),
-            default_scope='mmseg',
             experiment_name=f'{tmp_path.name}_{name}',
         )
-        with only_weights():
-            runner.train()
+        if kind is None:
+            runner = build_runner(distiller_config, **arguments)
+        else:
+            runner = kind(model=ConfigDict(network()), default_scope='mmseg', **arguments)
+        runner.train()
         return runner
 
     return train
@@ -87,14 +92,14 @@ def expected(runner, indices, **networks):
     rows = panel_rows(networks, runner.val_dataloader.dataset, indices)
     teacher = 'teacher' if 'teacher' in networks else None
     meta = runner.val_dataloader.dataset.metainfo
-    return panel_pixels(list(rows), comparison(meta, 'student', teacher))
+    return panel_pixels(list(rows), panel_columns(meta, 'student', teacher))
 
 
 def test_panels_arrive_at_their_iterations(run):
     runner = run(dict(PANELS, images=3))
     found = pictures(runner)
     assert list(found) == ['panel_3.png', 'panel_6.png']
-    student, teacher = runner.model.student.eval(), runner.model.teacher.model
+    student, teacher = runner.network.eval(), runner.teacher.model
     last = expected(runner, [0, 1, 3], teacher=teacher, student=student)
     assert (found['panel_6.png'] == last).all()
     assert found['panel_3.png'].shape == last.shape
@@ -125,7 +130,7 @@ def test_the_weights_are_those_that_are_validated(run):
     """The averaged ones, where EMAHook puts them in place."""
     runner = run(PANELS, dict(type='EMAHook', momentum=0.5), epochs=1)
     found = pictures(runner)['panel_3.png']
-    student, teacher = runner.model.student.eval(), runner.model.teacher.model
+    student, teacher = runner.network.eval(), runner.teacher.model
     trained = expected(runner, [0, 2], teacher=teacher, student=student)
     assert (found != trained).any()
     ema = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
@@ -134,8 +139,9 @@ def test_the_weights_are_those_that_are_validated(run):
     assert (found == averaged).all()
 
 
-def test_without_a_teacher(run):
-    runner = run(PANELS, model=ConfigDict(network()), epochs=1)
+@pytest.mark.parametrize('kind', [mmkd.Runner, Runner], ids=['mmkd', 'mmengine'])
+def test_without_a_teacher(run, kind):
+    runner = run(PANELS, epochs=1, kind=kind)
     found = pictures(runner)['panel_3.png']
     assert (found == expected(runner, [0, 2], student=runner.model.eval())).all()
 
@@ -158,5 +164,5 @@ def test_classifiers_are_refused(run):
 
 @pytest.mark.parametrize('name', ['images', 'interval'])
 def test_numbers_below_one(name):
-    with pytest.raises(UserError, match=f'PanelHook.{name}: .* not 0'):
+    with pytest.raises(UserError, match=f'PanelHook.{name}: 0 is less'):
         PanelHook(**{name: 0})

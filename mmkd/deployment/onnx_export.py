@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, and running it."""
+"""Export of a network to ONNX, and sessions that run it."""
 
 import json
 import logging
@@ -7,29 +7,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import torch
-from mmseg.models.utils import resize
 
 from mmkd.errors import UserError
 
 from .network import Deployable
 
-if TYPE_CHECKING:  # the extra is not everyone's
+if TYPE_CHECKING:  # of an extra
     from onnx import ModelProto
     from onnxruntime import InferenceSession
 
 EXTRA = ('onnx', 'onnxruntime', 'onnxscript')
-EXPORTER = (2, 9)  # the PyTorch whose exporter knows dynamic sizes and BN
+EXPORTER = (2, 9)  # first PyTorch whose exporter supports dynamic sizes and BN
 
 
 def check_extra() -> None:
-    """Raises a UserError if a package that exporting needs is not there, or too old."""
+    """Raise a UserError if a package that exporting needs is missing or too old."""
     if torch.__version__ < EXPORTER:
         raise UserError(
             f'exporting needs PyTorch {".".join(map(str, EXPORTER))} or newer, not '
-            f'{torch.__version__}; publish_model.py works with this one'
+            f'{torch.__version__}; mmkd publish works with this one'
         )
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UserError(
@@ -43,19 +41,19 @@ def export_onnx(
     dynamic: bool = False,
     opset: int | None = None,
 ) -> 'ModelProto':
-    """Turns a network into an ONNX graph for batches of any size.
+    """Export a network to an ONNX graph for batches of any size.
 
     Args:
         deployable: The network.
         size: Height and width of its images.
-        dynamic: Whether images may have any other size as well.
-        opset: Version of ONNX's operators. Default: what PyTorch's exporter takes.
+        dynamic: Accept images of any other size as well.
+        opset: Version of ONNX's operators. Default: that of PyTorch's exporter.
 
     Returns:
         A graph from ``images`` to ``labels`` and ``logits``, see :class:`Deployable`.
 
     Raises:
-        UserError: if the network holds what ONNX or the exporter cannot express.
+        UserError: if the network contains what ONNX or the exporter cannot express.
     """
     names = ['batch', 'height', 'width']
     axes = dict(enumerate(names if dynamic else names[:1]))
@@ -74,15 +72,15 @@ def export_onnx(
             )
     except Exception as error:  # of the exporter's many parts
         reason = ' '.join(str(error.__cause__ or error).split())[:300]
-        mend = 'without --dynamic?' if dynamic else 'another --opset?'
+        fix = 'without --dynamic?' if dynamic else 'another --opset?'
         raise UserError(
-            f'--out: the network cannot be exported ({reason}); {mend}'
+            f'--out: the network cannot be exported ({reason}); {fix}'
         ) from error
     return _without_traces(program.model_proto)
 
 
 def _without_traces(graph: 'ModelProto') -> 'ModelProto':
-    """Takes out what the exporter notes of the code, with paths of this machine."""
+    """Remove the exporter's notes on the code, with paths of this machine."""
     del graph.graph.value_info[:], graph.graph.metadata_props[:]
     for node in graph.graph.node:
         node.doc_string = ''
@@ -92,19 +90,11 @@ def _without_traces(graph: 'ModelProto') -> 'ModelProto':
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps the exporter's talk off the screen, and mmseg's on sizes out of the graph.
-
-    With ``align_corners`` mmseg's resize looks at sizes, just to warn, and so fixes
-    them.
-    """
+    """Keep the exporter's messages off the screen."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    quiet = (*resize.__defaults__[:-1], False)
     try:
-        with (
-            warnings.catch_warnings(),
-            mock.patch.object(resize, '__defaults__', quiet),
-        ):
+        with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
@@ -112,11 +102,11 @@ def _silence() -> Iterator[None]:
 
 
 def note_classes(graph: 'ModelProto', meta: Mapping) -> None:
-    """Notes names and colours of the classes in a graph, as JSON.
+    """Add names and colors of the classes to a graph, as JSON.
 
     Args:
         graph: It is changed.
-        meta: Of the checkpoint.
+        meta: ``meta`` of the checkpoint.
     """
     for name, value in (meta.get('dataset_meta') or {}).items():
         if name in ('classes', 'palette') and value is not None:
@@ -124,7 +114,7 @@ def note_classes(graph: 'ModelProto', meta: Mapping) -> None:
 
 
 def without_logits(graph: 'ModelProto') -> 'ModelProto':
-    """A copy of a graph that gives the labels alone."""
+    """Copy a graph, with the labels as its only output."""
     copy = type(graph)()
     copy.CopyFrom(graph)
     (logits,) = (output for output in copy.graph.output if output.name == 'logits')
@@ -133,7 +123,7 @@ def without_logits(graph: 'ModelProto') -> 'ModelProto':
 
 
 def open_session(graph: 'ModelProto') -> 'InferenceSession':
-    """Opens a graph in onnxruntime, on the CPU, with as many threads as PyTorch has."""
+    """Open a graph in onnxruntime, on the CPU, with PyTorch's number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

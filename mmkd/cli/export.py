@@ -1,0 +1,105 @@
+"""Export a segmentor, a distilled one without its teacher, to ONNX.
+
+Input: images, uint8 (batch, height, width, 3), RGB; normalization is in the graph.
+Output: labels, uint8 (batch, height, width); with --logits also float32 logits (batch,
+classes, height, width). The file is written if onnxruntime gives mmseg's labels.
+"""
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_config_options
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('checkpoint', help='path or URL of the weights')
+    parser.add_argument('--out', type=Path, required=True, help='file to write')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='height and width of the images (default: those of the test pipeline)',
+    )
+    parser.add_argument(
+        '--dynamic', action='store_true', help='accept images of any other size as well'
+    )
+    parser.add_argument('--logits', action='store_true', help='output logits as well')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        nargs='+',
+        metavar='PATH',
+        help='images, or folders of them, to compare with mmseg on (default: the '
+        "config's test images)",
+    )
+    parser.add_argument(
+        '--max-images', type=int, default=20, help='how many of them (default: 20)'
+    )
+    parser.add_argument(
+        '--opset', type=int, help="version of ONNX's operators (default: PyTorch's)"
+    )
+    add_config_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    with one_line_errors():
+        export(args)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Export, compare with mmseg, write, and print sizes and latencies."""
+    from rich.console import Console
+
+    from mmkd.deployment import network, onnx_export, onnx_parity
+    from mmkd.deployment.latency_table import latency_table
+    from mmkd.engine.config import read_config
+    from mmkd.errors import output_errors
+
+    onnx_export.check_extra()
+    config = read_config(args.config, args.cfg_options)
+    size = tuple(args.size or onnx_parity.image_size(config))
+    images = onnx_parity.find_images(
+        args.images or [onnx_parity.images_folder(config)], args.max_images
+    )
+    student, meta = network.load_network(config, args.checkpoint, allow_extra=True)
+    network.check_exportable(student)
+    networks = {'student': network.Deployable(student)}
+    teacher = config.get('teacher') or {}
+    if Path(teacher.get('checkpoint') or '').is_file():
+        networks['teacher'] = network.Deployable(network.load_teacher(config))
+
+    graph = onnx_export.export_onnx(networks['student'], size, args.dynamic, args.opset)
+    onnx_export.note_classes(graph, meta)
+    session = onnx_export.open_session(graph)
+    smaller = tuple(side * 3 // 4 + 1 for side in size)
+    for each in (size, smaller) if args.dynamic else (size,):
+        parity = onnx_parity.measure_parity(session, student, images, each)
+        print(parity)
+        parity.check()
+
+    if not args.logits:
+        graph = onnx_export.without_logits(graph)
+        session = onnx_export.open_session(graph)
+    content = graph.SerializeToString()
+    with output_errors():
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_bytes(content)
+    Console().print(latency_table(networks, session, len(content), size))
+    print(args.out)
+    for what, values in (('in', session.get_inputs()), ('out', session.get_outputs())):
+        for value in values:
+            print(f'  {what}: {value.name}, {value.type}, {value.shape}')

@@ -1,0 +1,47 @@
+"""Publish a trained network, a distilled one without its teacher.
+
+Writes DIR/<config>-<hash>.pth, DIR/student.py, a config for mmseg itself, and
+DIR/README.md, a model card.
+"""
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_config_options
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('checkpoint', help='path or URL of the weights')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR', help='folder to write to'
+    )
+    parser.add_argument(
+        '--format',
+        choices=['pth', 'safetensors'],
+        default='pth',
+        help='format of the weights (default: pth)',
+    )
+    add_config_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+
+    # After the arguments, so that --help is instant.
+    from .console import one_line_errors, silence_import_warnings
+
+    silence_import_warnings()
+    from mmkd.deployment.publish import publish
+    from mmkd.engine.config import read_config
+
+    with one_line_errors():
+        config = read_config(args.config, args.cfg_options)
+        path = publish(config, args.checkpoint, args.out, args.format)
+        print(f'{path}, with student.py and README.md beside it')

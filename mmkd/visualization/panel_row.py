@@ -1,0 +1,166 @@
+"""Rows of a panel: an image, its label and the networks' predictions."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmkd.errors import UserError
+from mmkd.functional import kl_divergence
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """Image of a panel, its label and the networks' predictions.
+
+    Args:
+        image: (H, W, 3), 8-bit RGB.
+        label: (H, W), the class of each pixel.
+        predictions: (H, W), the predicted classes, by name of the network.
+        kl: (H, W), KL(teacher || network) in nats, by name of the network. Default:
+            of none.
+        ignore_index: Label of the pixels that are left out. Default 255.
+
+    Example:
+        >>> label = np.array([[0, 1], [1, 255]])
+        >>> image = np.zeros((2, 2, 3), np.uint8)
+        >>> row = PanelRow(image, label, dict(small=label * 0, large=label))
+        >>> round(row.accuracy('small'), 4), row.accuracy('large')
+        (0.3333, 1.0)
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    predictions: Mapping[str, np.ndarray]
+    kl: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ignore_index: int = 255
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W), True for valid pixels."""
+        return self.label != self.ignore_index
+
+    def accuracy(self, network: str) -> float:
+        """Return the share of valid pixels that a network gets right; NaN of none."""
+        return self._mean(self.predictions[network] == self.label)
+
+    def agreement(self, first: str, second: str) -> float:
+        """Return the share of valid pixels on which two networks agree."""
+        return self._mean(self.predictions[first] == self.predictions[second])
+
+    def mean_kl(self, network: str) -> float:
+        """Return the mean of KL(teacher || network) over valid pixels, in nats."""
+        return self._mean(self.kl[network])
+
+    def _mean(self, values: np.ndarray) -> float:
+        valid = values[self.mask]
+        return float(valid.mean(dtype=float)) if valid.size else float('nan')
+
+
+def panel_rows(
+    networks: Mapping[str, nn.Module],
+    dataset: Dataset,
+    indices: Iterable[int],
+    teacher: str = 'teacher',
+) -> Iterator[PanelRow]:
+    """Segment images of a dataset with several networks, one image after the other.
+
+    Each network normalizes the images as it was trained to. Images are shown as they
+    are on disk, whatever the dataset's pipeline does to them.
+
+    Args:
+        networks: mmseg's segmentors by name, in eval mode, of the same classes.
+        dataset: One of mmseg's, possibly wrapped, whose pipeline loads labels: see
+            :func:`mmkd.datasets.build_dataset.build_dataset`.
+        indices: Indices of the images.
+        teacher: Name of the network from which the others' KL is measured, at
+            temperature 1; without such a network there is no KL. Default ``'teacher'``.
+
+    Yields:
+        The row of each image, made when it is asked for.
+
+    Raises:
+        UserError: for a sample without image file or label, or networks that do not
+            match it or each other.
+    """
+    for index in indices:
+        yield _row(networks, dataset, index, teacher)
+
+
+@torch.no_grad()
+def _row(
+    networks: Mapping[str, nn.Module], dataset: Dataset, index: int, teacher: str
+) -> PanelRow:
+    path, sample = image_path(dataset, index), dataset[index]
+    if 'gt_sem_seg' not in sample['data_samples']:
+        raise UserError(
+            f"'{path}': the pipeline loads no label; add dict(type='LoadAnnotations') "
+            'to it, after Resize'
+        )
+    label = sample['data_samples'].gt_sem_seg.data[0].numpy()
+    predictions, logits, kl = {}, {}, {}
+    for name, network in networks.items():
+        result = _segment(network, sample)
+        classes = result.pred_sem_seg.data[0].cpu().numpy().astype(np.int16)
+        if classes.shape != label.shape:
+            raise UserError(
+                f"'{path}': the label is {label.shape}, but {name}'s prediction "
+                f'{classes.shape}; does the pipeline resize the label? Load it after '
+                'Resize'
+            )
+        predictions[name], logits[name] = classes, result.seg_logits.data
+    if (reference := logits.pop(teacher, None)) is not None:
+        kl = {name: _kl(each, reference, name) for name, each in logits.items()}
+    image = mmcv.imread(path, channel_order='rgb')
+    if image.shape[:2] != label.shape:
+        image = mmcv.imresize(image, label.shape[::-1])
+    ignore_index = getattr(dataset, 'ignore_index', 255)
+    return PanelRow(image, label, predictions, kl, ignore_index)
+
+
+def _segment(network: nn.Module, sample: Mapping) -> BaseDataElement:
+    """Return mmseg's own result on a sample, which stays as it is."""
+    samples = [sample['data_samples'].clone()]
+    (result,) = network.test_step(dict(inputs=[sample['inputs']], data_samples=samples))
+    return result
+
+
+def _kl(student: torch.Tensor, teacher: torch.Tensor, name: str) -> np.ndarray:
+    if student.shape != teacher.shape or len(student) < 2:
+        raise UserError(
+            f'KL: two networks need the same 2 or more classes, but the teacher has '
+            f'{len(teacher)}, {name} {len(student)}'
+        )
+    return kl_divergence(student, teacher.to(student.device), dim=0).cpu().numpy()
+
+
+def image_path(dataset: Dataset, index: int) -> str:
+    """Return the path of a dataset's image.
+
+    Raises:
+        UserError: if the dataset does not tell.
+    """
+    info = getattr(dataset, 'get_data_info', lambda index: {})(index)
+    path = info.get('img_path')
+    if not isinstance(path, str):
+        raise UserError(
+            "the dataset's get_data_info() has no img_path, which is needed to show "
+            'its images; use a dataset of mmseg, or add the key'
+        )
+    return path
+
+
+def evenly_spaced(total: int, number: int) -> list[int]:
+    """Return indices of ``number`` of ``total`` images; all if there are fewer.
+
+    Example:
+        >>> evenly_spaced(100, 4)
+        [0, 25, 50, 75]
+    """
+    number = min(number, total)
+    return [index * total // number for index in range(number)]
