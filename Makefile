@@ -10,7 +10,7 @@ install: $(VENV)/.installed
 
 # torch and torchvision together: a torchvision wheel fits one torch only. Setuptools
 # warns of any editable install.
-$(VENV)/.installed: setup.py pyproject.toml
+$(VENV)/.installed: pyproject.toml
 	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 6 GB, some minutes.'
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \

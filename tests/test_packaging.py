@@ -1,10 +1,14 @@
 """What an installation holds, and what works without the OpenMMLab stack."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_string
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -66,7 +70,8 @@ def test_functional_needs_torch_alone(without):
         'evaluation',
         'registry',
         'deployment',
-        'engine.launch',
+        'visualization',
+        'engine.runner',
         'engine.hooks',
     ],
 )
@@ -92,7 +97,7 @@ def wheel(tmp_path_factory):
             symlinks=True,
             ignore=shutil.ignore_patterns('__pycache__'),
         )
-    files = ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml')
+    files = ('pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml')
     for name in files:
         shutil.copy(REPO / name, source)
     command = [sys.executable, '-m', 'pip', 'wheel', '.', '--no-deps', '-q']
@@ -132,9 +137,56 @@ def test_wheel_holds_configs_and_tools(wheel):
     assert any(name.endswith('/LICENSE') for name in names)
 
 
+@pytest.fixture(scope='module')
+def metadata(wheel):
+    """Texts of the wheel's dist-info, by file name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name.rpartition('/')[2]: archive.read(name).decode()
+            for name in archive.namelist()
+            if '.dist-info/' in name
+        }
+
+
+def test_console_command(metadata):
+    assert 'mmkd = mmkd.cli:main' in metadata['entry_points.txt']
+
+
+def imported_modules():
+    """Names of the modules that mmkd imports, at whatever place."""
+    for file in (REPO / 'mmkd').rglob('*.py'):
+        if '.mim' in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition('.')[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield node.module.partition('.')[0]
+
+
+def test_every_imported_package_is_declared(metadata):
+    declared = {
+        re.match(r'[\w.-]+', requirement)[0].lower()
+        for requirement in message_from_string(metadata['METADATA']).get_all(
+            'Requires-Dist'
+        )
+        if "extra == 'dev'" not in requirement.replace('"', "'")
+    }
+    own = {'mmkd', 'triton'}  # Triton is a part of PyTorch's GPU builds
+    others = set(imported_modules()) - set(sys.stdlib_module_names) - own
+    assert {'torch', 'mmseg', 'PIL', 'onnxruntime'} <= others
+    installed = packages_distributions()
+    undeclared = [
+        name
+        for name in others
+        if not declared & {each.lower() for each in installed.get(name, [name])}
+    ]
+    assert not undeclared
+
+
 DOWNSTREAM = """
 _base_ = 'mmkd::bdd_ls/{name}'
-model = dict(teacher=dict(checkpoint='teacher.pth'))
+teacher = dict(checkpoint='teacher.pth')
 data_root = 'camvid'
 train_dataloader = dict(
     batch_size=2,
@@ -174,22 +226,19 @@ def test_configs_as_bases_of_another_project(wheel, tmp_path):
 import sys, torch
 import mmkd
 assert mmkd.__file__.startswith({str(site)!r}), mmkd.__file__
-from argparse import Namespace
-from mmkd.engine import launch, run_config
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from mmkd.cli.train import main
+from mmkd.engine.config import read_config
 
-args = Namespace(config='mine.py', cfg_options=None, launcher='none', work_dir='out')
-config = run_config.load_config(args)
+config = read_config('mine.py')
 assert '_scope_' not in config.pretty_text, config.pretty_text
-teacher = Config.fromfile(config.model.teacher.config).model
 with DefaultScope.overwrite_default_scope('mmseg'):
-    torch.save(MODELS.build(teacher).state_dict(), 'teacher.pth')
-launch.build_runner(config).train()
+    teacher = MODELS.build(read_config(config.teacher.config).model)
+torch.save(teacher.state_dict(), 'teacher.pth')
+main(['mine.py', '--work-dir', 'out'])
 """
     done = python(code, cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr[-4000:]
     assert (tmp_path / 'out/last_checkpoint').read_text().endswith('iter_2.pth')
     (log,) = (tmp_path / 'out').glob('*/*.log')
     assert 'Teacher on 2 of 2 images' in log.read_text()
-    assert 'mmkd' not in (tmp_path / 'out/student.py').read_text()

@@ -20,7 +20,7 @@ from .small import TEACHER, shrink
 
 REPO = Path(__file__).parents[2]
 CLONED = ('benchmarks', 'configs', 'mmkd', 'studies', 'tools', 'Makefile', 'README.md')
-CLONED += ('pyproject.toml', 'setup.py')
+CLONED += ('pyproject.toml',)
 NETWORKS = dict(my_student='pspnet_r18quarter', my_teacher='pspnet_r18half')
 LONG = 'train_cfg = dict(max_iters=80000, val_interval=8000)\n'
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests at the ends of what setup.py admits, in an environment made for it:
+# The tests at the ends of what pyproject.toml admits, in an environment made for it:
 #
 #   bash tools/dev/test_versions.sh oldest python3.10     oldest torch, OneDL's stack
 #   bash tools/dev/test_versions.sh newest python3.13     newest torch, OneDL's stack
@@ -29,8 +29,8 @@ bounds=$folder/oldest.txt
 install() { "$python" -m pip install --quiet --disable-pip-version-check "$@"; }
 oldest() { install --constraint "$bounds" "$@"; }
 
-# The oldest version of all that setup.py gives one for.
-grep -oE '[a-z-]+>=[0-9.]+' setup.py | sed 's/>=/==/' >"$bounds"
+# The oldest version of all that pyproject.toml gives one for.
+grep -oE '[a-z-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' >"$bounds"
 install --upgrade pip setuptools
 case $name in
     oldest)
