@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmkd.deployment.onnx_file import EXPORTER
+from mmkd.deployment.onnx_export import EXPORTER
 from tests.test_tools.conftest import environment, preload
 
 from .blocks import read_blocks
@@ -92,7 +92,7 @@ def test_page(page, clone, variables, tmp_path):
         for block in BLOCKS[page]
         if block not in LEFT_OUT
     )
-    if 'export_onnx.py' in script and torch.__version__ < EXPORTER:
+    if 'mmkd export' in script and torch.__version__ < EXPORTER:
         pytest.skip('exporting is refused before')
     said = run(script, folder, variables)
     assert 'does not provide the extra' not in said  # pip only warns

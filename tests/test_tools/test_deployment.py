@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmkd.deployment.network import Deployable, load_student
-from mmkd.deployment.onnx_file import EXPORTER
+from mmkd.deployment.network import Deployable, load_network
+from mmkd.deployment.onnx_export import EXPORTER
 from mmkd.engine.config import read_config
 from tests.test_tools.test_bad_input import error_of
 
@@ -47,7 +47,7 @@ def image(bench):
 @pytest.fixture(scope='module')
 def labels(bench, kd, distilled, image):
     """What the distilled network makes of the image."""
-    network, _ = load_student(read_config(kd), str(bench.folder / CHECKPOINT))
+    network, _ = load_network(read_config(kd), str(bench.folder / CHECKPOINT))
     pixels = torch.from_numpy(np.asarray(Image.open(image))[None])
     return Deployable(network)(pixels)[0][0].numpy()
 
