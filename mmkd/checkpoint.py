@@ -17,7 +17,11 @@ from mmengine import fileio
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
-from torch.serialization import safe_globals
+from torch.serialization import (
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+)
 
 from .errors import UserError
 
@@ -57,7 +61,7 @@ def _harmless_types() -> list:
 
 def load_safely(file: Path | io.BytesIO) -> object:
     """Unpickle weights and harmless types only, whatever the user's environment."""
-    with safe_globals(_harmless_types()):
+    with weights_only_by_default():
         return torch.load(file, map_location='cpu', weights_only=True)
 
 
@@ -65,13 +69,19 @@ def load_safely(file: Path | io.BytesIO) -> object:
 def weights_only_by_default() -> Iterator[None]:
     """Make ``torch.load`` within this context refuse code, whoever calls it.
 
-    By torch's own environment variable: for network code that loads files itself.
+    By torch's own environment variable: for network code that loads files itself. Types
+    that a caller allows are allowed here too; OneDL's MMEngine allows ``getattr`` for
+    local files, which therefore are to be read by :func:`read_checkpoint` before.
     """
     saved = {name: os.environ.pop(name, None) for name in (FORCE, OPPOSITE)}
+    allowed = get_safe_globals()
     os.environ[FORCE] = '1'
+    add_safe_globals(_harmless_types())
     try:
         yield
-    finally:
+    finally:  # not by torch's safe_globals, which ends an outer one's with its own
+        clear_safe_globals()
+        add_safe_globals(allowed)
         os.environ.pop(FORCE)
         os.environ.update({k: v for k, v in saved.items() if v is not None})
 
@@ -161,7 +171,7 @@ def _load_remote(path: str, key: str) -> object:
     try:
         if path.partition('://')[0] not in DOWNLOADED:
             return load_safely(io.BytesIO(fileio.get(path)))
-        with weights_only_by_default(), safe_globals(_harmless_types()):
+        with weights_only_by_default():
             return CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except pickle.UnpicklingError as error:
         reason = _what_is_refused(error) or 'is not a checkpoint of PyTorch'

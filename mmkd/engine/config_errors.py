@@ -81,7 +81,10 @@ def walk(node: object, key: str = '') -> Iterator[tuple[str, object]]:
 
 
 def _arguments(node: object, owner: str, config: Config) -> set[str]:
-    """Return the arguments of the class ``owner`` that a node of a config describes."""
+    """Return the arguments of the class that a node of a config describes.
+
+    ``owner`` is the class that refused one: it, or a parent that it passes it on to.
+    """
     kind = node.get('type') if isinstance(node, Mapping) else None
     registries = (
         x for x in vars(mmengine_registry).values() if isinstance(x, Registry)
@@ -94,7 +97,7 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
     return {
         name
         for kind in kinds
-        if getattr(kind, '__name__', None) == owner
+        if owner in [parent.__name__ for parent in getattr(kind, '__mro__', ())]
         for parent in kind.__mro__
         for name in inspect.signature(parent.__init__).parameters
     }

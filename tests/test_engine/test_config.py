@@ -1,36 +1,42 @@
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
-from mmkd.engine import run_config
+from mmkd.cli.arguments import run_config
+from mmkd.cli.train import parse_args
+from mmkd.datasets.check_folders import check_folders
+from mmkd.engine import config as config_module
+from mmkd.engine.config import (
+    enable_amp,
+    enable_tta,
+    enable_visualization,
+    read_config,
+)
 from mmkd.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 (PLAIN,) = CONFIGS.glob('pspnet/pspnet_r18quarter-*.py')
 
+KEY = 'train_dataloader.dataset'
 
-def arguments(config=PLAIN, **changes):
-    defaults = dict(config=str(config), cfg_options=None, launcher='none')
-    return Namespace(**{**defaults, 'work_dir': None, **changes})
+
+def config_of(*arguments):
+    return run_config(parse_args([str(argument) for argument in arguments]))
 
 
 class TestConfig:
     def test_work_dir(self, tmp_path):
-        assert run_config.load_config(arguments()).work_dir == f'work_dirs/{PLAIN.stem}'
+        assert config_of(PLAIN).work_dir == f'work_dirs/{PLAIN.stem}'
         mine = tmp_path / 'mine.py'
         mine.write_text(f"_base_ = '{PLAIN}'\nwork_dir = 'own'")
-        assert run_config.load_config(arguments(mine)).work_dir == 'own'
-        assert (
-            run_config.load_config(arguments(mine, work_dir='said')).work_dir == 'said'
-        )
+        assert config_of(mine).work_dir == 'own'
+        assert config_of(mine, '--work-dir', 'said').work_dir == 'said'
 
     def test_overrides(self):
-        options = {'train_cfg.max_iters': 3, 'model.backbone.depth': 34}
-        config = run_config.load_config(
-            arguments(cfg_options=options, launcher='pytorch')
-        )
+        options = ['train_cfg.max_iters=3', 'model.backbone.depth=34']
+        config = config_of(PLAIN, '--launcher', 'pytorch', '--cfg-options', *options)
         assert config.train_cfg.max_iters == 3
         assert config.model.backbone.depth == 34
         assert config.launcher == 'pytorch'
@@ -38,28 +44,32 @@ class TestConfig:
     def test_reason_is_one_line(self, tmp_path):
         (tmp_path / 'bad.py').write_text('model = dict(type="A")\n1 / 0\n')
         with pytest.raises(UserError, match='ZeroDivisionError: division') as raised:
-            run_config.load_config(arguments(tmp_path / 'bad.py'))
+            read_config(tmp_path / 'bad.py')
         assert '\n' not in str(raised.value)
+
+    def test_bases_of_mmkd(self, tmp_path):
+        """Resolved while a config is read; afterwards MMEngine is as it was."""
+        original = Config.__dict__['_get_cfg_path']
+        mine = tmp_path / 'mine.py'
+        mine.write_text(f"_base_ = ['{PLAIN}', 'mmkd::methods/kd.py']")
+        assert read_config(mine).runner_type == 'mmkd.DistillRunner'
+        mine.write_text("_base_ = 'mmkd::methods/gone.py'")
+        with pytest.raises(UserError, match=r"mmkd has no config 'methods/gone.py'"):
+            read_config(mine)
+        assert Config._get_cfg_path is original.__func__
 
 
 class TestData:
-    def check(self, dataset):
-        run_config.check_data(
-            Config(dict(train_dataloader=dict(dataset=dataset))), 'train'
-        )
-
     def test_present(self, tmp_path):
         (tmp_path / 'train').mkdir()
         prefix = dict(img_path='train', seg_map_path=None)
-        self.check(dict(data_root=str(tmp_path), data_prefix=prefix))
-        self.check(dict(type='NoFiles'))
-
-    def test_splits_that_are_not_there(self):
-        run_config.check_data(Config(dict(val_dataloader=None)), 'train', 'val')
+        check_folders(dict(data_root=str(tmp_path), data_prefix=prefix), KEY)
+        check_folders(dict(type='NoFiles'), KEY)
 
     def test_remote(self):
-        self.check(dict(data_root='s3://bucket', data_prefix=dict(img_path='train')))
-        self.check(dict(data_prefix=dict(img_path='s3://bucket/train')))
+        prefix = dict(img_path='train')
+        check_folders(dict(data_root='s3://bucket', data_prefix=prefix), KEY)
+        check_folders(dict(data_prefix=dict(img_path='s3://bucket/train')), KEY)
 
     @pytest.mark.parametrize(
         ('wrap', 'key'),
@@ -70,92 +80,84 @@ class TestData:
         ],
     )
     def test_missing(self, tmp_path, wrap, key):
-        key = f'train_dataloader.dataset{key}'
+        key = KEY + key
         with pytest.raises(UserError, match=rf"^{key}\.data_root: 'gone' does not"):
-            self.check(wrap(dict(data_root='gone')))
+            check_folders(wrap(dict(data_root='gone')), KEY)
         inner = dict(data_root=str(tmp_path), data_prefix=dict(img_path='train'))
         with pytest.raises(UserError, match=rf'^{key}\.data_prefix\.img_path: '):
-            self.check(wrap(inner))
+            check_folders(wrap(inner), KEY)
 
     def test_cifar(self, tmp_path):
         """Its folder holds the published files, or may be downloaded into."""
         dataset = dict(type='CIFAR100', data_root=str(tmp_path), download=False)
         (tmp_path / 'cifar-100-python').mkdir()
         (tmp_path / 'cifar-100-python/train').touch()
-        key = r'train_dataloader\.dataset\.data_root'
-        with pytest.raises(UserError, match=rf'^{key}: .* no cifar-100-python/test;'):
-            self.check(dataset)
-        self.check({**dataset, 'download': True})
+        error = rf'^{KEY}\.data_root: .* no cifar-100-python/test;'
+        with pytest.raises(UserError, match=error):
+            check_folders(dataset, KEY)
+        check_folders({**dataset, 'download': True}, KEY)
         (tmp_path / 'cifar-100-python/test').touch()
-        self.check(dataset)
+        check_folders(dataset, KEY)
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.setattr(run_config, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(config_module, 'get_device', lambda: 'cuda')
 
 
 class TestAmp:
     def test_without_a_gpu(self, monkeypatch):
-        monkeypatch.setattr(run_config, 'get_device', lambda: 'cpu')
+        monkeypatch.setattr(config_module, 'get_device', lambda: 'cpu')
         given = dict(type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict())
-        teacher = dict(checkpoint='t.pth')
-        config = Config(dict(optim_wrapper=given, model=dict(teacher=teacher)))
-        run_config.enable_amp(config)
+        config = Config(dict(optim_wrapper=given))
+        enable_amp(config)
         expected = dict(type='mmkd.CpuAmpOptimWrapper', optimizer=dict())
         assert config.optim_wrapper == expected
-        assert config.model.teacher == teacher
 
-    @pytest.mark.parametrize('given', [dict(), dict(type='OptimWrapper')])
+    @pytest.mark.parametrize(
+        'given', [dict(), dict(type='OptimWrapper'), dict(type=OptimWrapper)]
+    )
     def test_turned_on(self, gpu, given):
         config = Config(dict(optim_wrapper=given))
-        run_config.enable_amp(config)
+        enable_amp(config)
         expected = dict(type='AmpOptimWrapper', loss_scale='dynamic')
         assert config.optim_wrapper == expected
-
-    def test_the_teacher_too(self, gpu):
-        """Autocast does not reach it: it has a precision of its own."""
-        for given, expected in ((dict(), 'fp16'), (dict(precision='fp32'), 'fp32')):
-            teacher = dict(checkpoint='t.pth', **given)
-            config = Config(dict(optim_wrapper=dict(), model=dict(teacher=teacher)))
-            run_config.enable_amp(config)
-            assert config.model.teacher.precision == expected
 
     def test_already_on(self, gpu):
         given = dict(type='AmpOptimWrapper', loss_scale=512.0)
         config = Config(dict(optim_wrapper=given))
-        run_config.enable_amp(config)
+        enable_amp(config)
         assert config.optim_wrapper == given
 
     def test_other_wrapper(self, gpu):
         config = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper')))
         with pytest.raises(UserError, match=r'^optim_wrapper\.type: '):
-            run_config.enable_amp(config)
+            enable_amp(config)
 
 
 class TestTesting:
     def test_visualization(self):
-        config = run_config.load_config(arguments())
-        run_config.enable_visualization(config, False, 'painted', 1.0)
+        config = read_config(PLAIN)
+        enable_visualization(config, False, 'painted', 1.0)
         hook = config.default_hooks.visualization
         assert (hook.draw, hook.show, hook.wait_time) == (True, False, 1.0)
         assert config.visualizer.save_dir == 'painted'
 
     def test_visualization_without_a_hook(self):
         with pytest.raises(UserError, match=r'^default_hooks\.visualization: '):
-            run_config.enable_visualization(Config(dict(model={})), True, None, 1.0)
+            enable_visualization(Config(dict(model={})), True, None, 1.0)
 
     def test_tta(self):
-        config = run_config.load_config(arguments())
+        config = read_config(PLAIN)
         model = config.model.to_dict()
-        run_config.enable_tta(config)
+        enable_tta(config)
         assert config.model.type == 'SegTTAModel'
         assert config.model.module == model
         assert config.test_dataloader.dataset.pipeline == config.tta_pipeline
 
     @pytest.mark.parametrize('key', ['tta_model', 'tta_pipeline'])
     def test_tta_without_a_description(self, key):
-        config = run_config.load_config(arguments())
+        config = read_config(PLAIN)
         config.pop(key)
         with pytest.raises(UserError, match=f'^{key}: '):
-            run_config.enable_tta(config)
+            enable_tta(config)

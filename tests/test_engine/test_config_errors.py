@@ -1,6 +1,6 @@
 import pytest
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import HOOKS, Registry
 
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
@@ -31,10 +31,18 @@ def test_nothing_wrong():
 
 @pytest.mark.parametrize('like', ['depth', 'width'])
 def test_key(like):
-    """Of the class or of one that it hands its arguments on to."""
+    """Of the class or of one that it passes its arguments on to."""
     with pytest.raises(UserError) as raised:
-        build(type='Part', **{like[:-1]: 2})
+        build(type=Part, **{like[:-1]: 2})
     error = f'model.parts.0.{like[:-1]}: unknown key of Base; did you mean {like}?'
+    assert str(raised.value) == error
+
+
+def test_key_of_a_type_that_a_registry_names():
+    config = Config(dict(hook=dict(type='LoggerHook', intervall=2)))
+    with pytest.raises(UserError) as raised, naming_keys(config):
+        HOOKS.build(config.hook)
+    error = 'hook.intervall: unknown key of LoggerHook; did you mean interval?'
     assert str(raised.value) == error
 
 
@@ -48,7 +56,7 @@ def test_mistake_that_is_not_in_the_config():
         THINGS.build(dict(type='Part', hight=2))
 
 
-def test_mistake_amid_the_run():
+def test_mistake_during_the_run():
     """Is a bug, even if the config has a key of that name."""
     with pytest.raises(TypeError, match='hight'), naming_keys(Config(dict(hight=1))):
         Part(hight=1)
