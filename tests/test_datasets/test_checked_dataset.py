@@ -95,16 +95,16 @@ def test_failing_pipeline():
         checked[1]
     error = str(raised.value)
     assert error.startswith('sample 1: the pipeline cannot take it (KeyError: ')
-    assert 'test_checked.py, line ' in error
+    assert 'test_checked_dataset.py, line ' in error
     assert '\n' not in error
 
 
 @pytest.mark.parametrize('kind', [UserError, CorruptFileError])
 def test_error_of_a_worker_is_one_line(kind):
-    loader = DataLoader(CheckedDataset(Fails(kind('a file: mend it'))), num_workers=1)
+    loader = DataLoader(CheckedDataset(Fails(kind('a file: fix it'))), num_workers=1)
     with pytest.raises(kind) as raised:
         list(loader)
-    assert str(raised.value) == 'a file: mend it'
+    assert str(raised.value) == 'a file: fix it'
 
 
 def test_nothing_can_be_read():

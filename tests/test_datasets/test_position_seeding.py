@@ -9,7 +9,8 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler, worker_init_fn
 from torch.utils.data import DataLoader, Dataset
 
-from mmkd.datasets.position_seeding import by_position
+from mmkd.datasets.position_seeding import PositionBatchSampler, PositionDataset
+from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.errors import UserError
 
 
@@ -31,22 +32,19 @@ class Noise(Dataset):
 def loader_of(workers=0, seeds=(0, 0), endless=True, done=0, epoch=0, **options):
     dataset = options.pop('dataset', Noise())
     kind = InfiniteSampler if endless else DefaultSampler
-    loader = by_position(
-        DataLoader(
-            dataset,
-            options.pop('batch_size', 3),
-            sampler=options.pop('sampler', None) or kind(dataset, seed=1),
-            num_workers=workers,
-            collate_fn=list,
-            worker_init_fn=partial(worker_init_fn, num_workers=workers, rank=0, seed=5),
-            persistent_workers=workers > 0,
-            **options,
-        ),
-        seeds,
-        endless,
+    loader = DataLoader(
+        dataset,
+        options.pop('batch_size', 3),
+        sampler=options.pop('sampler', None) or kind(dataset, seed=1),
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=partial(worker_init_fn, num_workers=workers, rank=0, seed=5),
+        persistent_workers=workers > 0,
+        **options,
     )
-    loader.batch_sampler.done = done
-    loader.batch_sampler.epoch = epoch
+    batches = PositionBatchSampler(loader.batch_sampler, seeds)
+    batches.endless, batches.done, batches.epoch = endless, done, epoch
+    loader = with_dataset(loader, PositionDataset(dataset), batches)
     return loader
 
 
@@ -114,7 +112,7 @@ def test_less_than_a_batch():
         next(iter(loader))
 
 
-def test_the_data_set_is_still_itself():
+def test_the_dataset_keeps_its_attributes():
     loader = loader_of()
     assert loader.dataset.metainfo == Noise.metainfo
     assert len(loader.dataset) == 10

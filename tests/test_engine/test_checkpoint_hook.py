@@ -10,25 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.fileio import LocalBackend, get_file_backend, register_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import HOOKS
+from mmengine.model import BaseModel
 
-from mmkd.engine.checkpoint_hook import (
-    SafeCheckpointHook,
-    latest_checkpoint,
-    save_safely,
-)
+import mmkd
+from mmkd.engine.atomic_file import write_atomically
+from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.errors import UserError
-
-
-@pytest.fixture(autouse=True)
-def safe():
-    save_safely()
-    yield
-    register_backend('local', LocalBackend, force=True, prefixes='')
-    HOOKS.register_module(name='CheckpointHook', module=CheckpointHook, force=True)
 
 
 def save(path, age=0):
@@ -44,7 +33,9 @@ def note(folder, name):
 
 def test_written_whole(tmp_path):
     path = tmp_path / 'new' / 'iter_2.pth'
-    get_file_backend(str(path)).put(b'whole', str(path))
+    with write_atomically(path) as new:
+        new.write_bytes(b'whole')
+        assert not path.exists()
     assert path.read_bytes() == b'whole'
     assert os.listdir(path.parent) == ['iter_2.pth']
 
@@ -55,31 +46,77 @@ def test_killed_while_writing(tmp_path):
     code = f"""
         import os, signal
         from pathlib import Path
-        from mmkd.engine.checkpoint_hook import AtomicBackend
+        from mmkd.engine.atomic_file import write_atomically
         def killed(descriptor):
             os.kill(os.getpid(), signal.SIGKILL)
-        AtomicBackend().put(b'old', {str(path)!r})
-        os.fsync = killed
-        AtomicBackend().put(b'new', {str(path)!r})
+        for content in (b'old', b'new'):
+            with write_atomically(Path({str(path)!r})) as file:
+                file.write_bytes(content)
+                if content == b'new':
+                    os.fsync = killed
     """
     done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)])
     assert done.returncode == -9
     assert path.read_bytes() == b'old'
 
 
-def test_disk_full(tmp_path):
+@pytest.fixture
+def runner(tmp_path):
+    class Model(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(100, 100)
+
+        def forward(self, *args, **kwargs):
+            pass
+
+    return mmkd.Runner(
+        Model(),
+        str(tmp_path / 'runs'),
+        train_dataloader=dict(dataset=[0], sampler=dict(type='DefaultSampler')),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        experiment_name=f'{tmp_path.name}_checkpoints',
+    )
+
+
+@pytest.fixture
+def full_disk():
     """As when a limit on the size of files is reached."""
-    path = tmp_path / 'iter_2.pth'
-    path.write_bytes(b'old')
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(UserError, match=r'iter_2.pth.*cannot be written: .*resume'):
-            get_file_backend(str(path)).put(bytes(2000), str(path))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == b'old'
-    assert os.listdir(tmp_path) == ['iter_2.pth']
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def save_by(runner, folder):
+    runner.save_checkpoint(
+        str(folder), 'iter_2.pth', save_optimizer=False, save_param_scheduler=False
+    )
+
+
+def test_saved_by_a_runner(tmp_path, runner):
+    save_by(runner, tmp_path / 'new')
+    assert os.listdir(tmp_path / 'new') == ['iter_2.pth']
+    state = torch.load(tmp_path / 'new/iter_2.pth', weights_only=False)['state_dict']
+    assert torch.equal(state['layer.weight'], runner.model.layer.weight)
+
+
+def test_disk_full(tmp_path, runner, full_disk):
+    folder = tmp_path / 'saved'
+    folder.mkdir()
+    (folder / 'iter_2.pth').write_bytes(b'old')
+    with pytest.raises(UserError, match=r'iter_2.pth.*cannot be written: .*resume'):
+        save_by(runner, folder)
+    assert (folder / 'iter_2.pth').read_bytes() == b'old'
+    assert os.listdir(folder) == ['iter_2.pth']
+
+
+def test_partial_files_of_a_kill_are_removed(tmp_path):
+    (tmp_path / '.iter_2.pth.new').touch()
+    run = Run(tmp_path)
+    SafeCheckpointHook(interval=1, by_epoch=False).before_train(run)
+    assert not list(tmp_path.iterdir())
 
 
 class Run:
@@ -88,6 +125,7 @@ class Run:
     def __init__(self, folder):
         self.folder, self.work_dir = Path(folder), str(folder)
         self.message_hub = MessageHub('run')
+        self.logger = MMLogger.get_instance('run')
         self.seen = []
 
     def save_checkpoint(self, folder, filename, *args, **kwargs):
@@ -97,7 +135,6 @@ class Run:
 
 @pytest.mark.parametrize('keep', [1, 2])
 def test_the_outdated_goes_last(tmp_path, keep):
-    assert HOOKS.get('CheckpointHook') is SafeCheckpointHook
     run = Run(tmp_path)
     hook = SafeCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=keep)
     hook.out_dir, hook.keep_ckpt_ids = run.work_dir, deque()
@@ -115,7 +152,7 @@ def test_the_former_best_goes_last(tmp_path, keys):
     run = Run(tmp_path)
     options = dict(interval=-1, by_epoch=False, save_best=keys)
     hook = SafeCheckpointHook(rule='greater', **options)
-    run.iter, run.epoch, run.logger = 0, 0, MMLogger.get_instance('best')
+    run.iter, run.epoch = 0, 0
     run.max_iters = 3
     hook.before_train(run)
     for run.iter, value in enumerate([3, 1, 5]):
@@ -150,7 +187,7 @@ def test_copied_files_have_any_time(tmp_path):
 def test_killed_before_it_was_named(tmp_path, text):
     save(tmp_path / 'iter_4.pth', age=10)
     last = save(tmp_path / 'iter_6.pth')
-    save(tmp_path / 'best_mIoU_iter_6.pth')  # without the optimiser's state
+    save(tmp_path / 'best_mIoU_iter_6.pth')  # without the optimizer's state
     if text is not None:
         note(tmp_path, text)
     assert latest_checkpoint(tmp_path) == last
