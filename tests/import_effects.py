@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 import warnings
-from contextlib import redirect_stdout, suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from importlib import import_module
 
 warnings.simplefilter('ignore')
@@ -20,7 +20,8 @@ def import_all(package):
     )
     names = [each.name for each in found if not each.name.endswith('__main__')]
     for name in names:
-        with suppress(*([Exception] if package.__name__ != 'mmkd' else [])):
+        optional = package.__name__ != 'mmkd' or name.endswith('.triton_kernel')
+        with suppress(Exception) if optional else nullcontext():
             import_module(name)
     return names
 
