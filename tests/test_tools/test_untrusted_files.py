@@ -257,3 +257,19 @@ def test_refused_by_the_process(bench, untrusted, way):
     lines = [line for line in result.output.splitlines() if 'error: ' in line]
     (error,) = lines
     assert error.startswith(f"error: {key}: '{path}' {REFUSED}")
+
+
+def test_config_in_a_checkpoint_is_not_run(bench, teacher, tmp_path):
+    """MMEngine's Runner runs it when it resumes."""
+    marker, path = tmp_path / 'marker', tmp_path / 'iter_2.pth'
+    checkpoint = torch.load(
+        bench.folder / 'work_dirs/teacher/iter_2.pth', weights_only=False
+    )
+    checkpoint['meta']['config'] = f'import os\nos.mkdir({str(marker)!r})\n'
+    torch.save(checkpoint, path)
+    options = (f'load_from={path}', 'resume=True')
+    result = bench.run(
+        'train.py', 'teacher.py', '--work-dir', str(tmp_path), '--cfg-options', *options
+    )
+    assert result.iterations() == [3, 4]
+    assert not marker.exists()
