@@ -185,6 +185,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, 'OMP_NUM_THREADS': '1', 'PATH': path, **trust}
 
 
+def python_path(folder: Path) -> str:
+    """For modules in a folder, in subprocesses."""
+    return os.pathsep.join([str(folder), os.environ.get('PYTHONPATH', '')])
+
+
 def write_camvid(root: Path) -> None:
     """A tiny data set in CamVid's layout whose colours give the classes away."""
     rng = np.random.default_rng(0)

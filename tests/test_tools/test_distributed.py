@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .conftest import environment
+from .conftest import environment, python_path
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -67,7 +67,7 @@ def test_usage(bench, script):
 
 BROKEN = """
 _base_ = 'kd.py'
-custom_imports = dict(imports=['mmkd', 'breaks'])
+custom_imports = dict(imports=['breaks'])
 custom_hooks = [dict(type='BreaksHook')]
 train_cfg = dict(max_iters=1000, val_interval=1000)
 """
@@ -91,7 +91,7 @@ def test_a_worker_that_raises_ends_the_job(bench, kd):
     start = time.monotonic()
     done = bench.shell(
         'bash', TOOLS / 'dist_train.sh', config, 2, '--work-dir', 'broken',
-        PORT=free_port(), PYTHONPATH=str(bench.folder),
+        PORT=free_port(), PYTHONPATH=python_path(bench.folder),
     )  # fmt: skip
     assert time.monotonic() - start < 60
     assert done.code not in (0, None)

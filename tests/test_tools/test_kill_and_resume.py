@@ -9,19 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import mmseg
 import pytest
 import torch
 
-from .conftest import environment
+from .conftest import environment, python_path
 from .test_distributed import TOOLS, free_port
 
+MMSEG = Path(mmseg.__file__).parent / '.mim' / 'tools'
 # What there is to lose: theta of CTKD, an average of the weights, momentum, dropout.
 RUN = """
 _base_ = 'kd.py'
-model = dict(
-    distill_losses=dict(
-        loss_kd=dict(_delete_=True, type='CTKDLoss', standardize=True, {ctkd}),
-    )
+distill_losses = dict(
+    loss_kd=dict(_delete_=True, type='CTKDLoss', standardize=True, {ctkd})
 )
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
 """
@@ -50,15 +50,18 @@ param_scheduler = [dict(type='PolyLR', power=0.9, begin=0, end=8, by_epoch=True)
 LAST = dict(iterations='iter_40.pth', epochs='epoch_8.pth')
 
 
-def start(bench, processes, *arguments):
-    """Starts a training; returns the process and its log."""
-    if processes == 1:
+def start(bench, by, *arguments):
+    """Starts a training by so many processes or by mmseg's own train.py."""
+    if by == 1:
         return bench.start('train.py', *arguments)
     config, *options = arguments
+    command = ['bash', TOOLS / 'dist_train.sh', config, str(by), *options]
+    if by == 'mmseg':
+        command = [sys.executable, MMSEG / 'train.py', *arguments]
     log = bench.folder / f'{len(list(bench.folder.glob("*.log")))}.log'
     with log.open('wb') as file:
         process = subprocess.Popen(
-            ['bash', TOOLS / 'dist_train.sh', config, str(processes), *options],
+            command,
             cwd=bench.folder,
             env={**environment(), 'PORT': free_port()},
             stdout=file,
@@ -76,9 +79,9 @@ def run(bench, *arguments):
     return log.read_text()
 
 
-def kill(bench, moment, processes, *arguments):
+def kill(bench, moment, by, *arguments):
     """Starts a training, and kills all of it at a moment after its first checkpoint."""
-    process, log = start(bench, processes, *arguments)
+    process, log = start(bench, by, *arguments)
     work_dir = bench.folder / arguments[arguments.index('--work-dir') + 1]
     until = time.monotonic() + 100
     while not (work_dir / 'last_checkpoint').exists() and time.monotonic() < until:
@@ -124,45 +127,52 @@ def whole(bench, kd):
     """The end of an uninterrupted run, each of which is made once."""
     made = {}
 
-    def whole(kind, processes):
-        if (kind, processes) not in made:
+    def whole(kind, by):
+        if (kind, by) not in made:
             config = bench.write(f'{kind}.py', KINDS[kind])
-            work_dir = f'whole_{kind}_{processes}'
-            run(bench, processes, config, '--work-dir', work_dir)
-            made[kind, processes] = state(bench, kind, work_dir)
-        return made[kind, processes]
+            work_dir = f'whole_{kind}_{by}'
+            run(bench, by, config, '--work-dir', work_dir)
+            made[kind, by] = state(bench, kind, work_dir)
+        return made[kind, by]
 
     return whole
 
 
 @pytest.mark.parametrize(
-    ('kind', 'workers', 'processes'),
+    ('kind', 'workers', 'by'),
     [
         ('iterations', 4, 1),
         ('epochs', 0, 1),
+        ('iterations', 2, 'mmseg'),
         pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
         pytest.param('iterations', 4, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 0, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 2, marks=pytest.mark.slow),
+        pytest.param('epochs', 2, 'mmseg', marks=pytest.mark.slow),
     ],
 )
-def test_killed(bench, whole, kind, workers, processes):
-    expected = whole(kind, processes)
+def test_killed(bench, whole, kind, workers, by):
+    expected = whole(kind, by)
     moment = random.SystemRandom().uniform(0, 0.3)
-    work_dir = f'killed_{kind}_{workers}_{processes}'
+    work_dir = f'killed_{kind}_{workers}_{by}'
     arguments = [f'{kind}.py', '--work-dir', work_dir, '--cfg-options']
     arguments.append(f'train_dataloader.num_workers={workers}')
     arguments.append(f'train_dataloader.persistent_workers={workers > 0}')
-    kill(bench, moment, processes, *arguments)
+    kill(bench, moment, by, *arguments)
     assert not (bench.folder / work_dir / LAST[kind]).exists(), 'killed too late'
-    printed = run(bench, processes, *arguments, '--resume')
+    printed = run(bench, by, *arguments, '--resume')
     assert '(train)' in printed
     found = state(bench, kind, work_dir)
     assert 'ema_state_dict' in found
-    assert 'distill_losses' in found
+    assert found['distill_losses']['loss_kd.theta'] != 1  # where it starts
     assert differences(expected, found) == [], f'killed {moment} s after a checkpoint'
+
+
+def test_by_mmsegs_own_train_py(whole):
+    one, other = (whole('iterations', by) for by in (1, 'mmseg'))
+    assert differences(one, other) == []
 
 
 @pytest.fixture
@@ -177,7 +187,7 @@ def left(bench, whole):
         done = subprocess.run(
             command,
             cwd=bench.folder,
-            env={**environment(), 'PYTHONPATH': str(bench.folder)},
+            env={**environment(), 'PYTHONPATH': python_path(bench.folder)},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -188,7 +198,7 @@ def left(bench, whole):
 
 
 LEFT = """
-custom_imports = dict(imports=['mmkd', 'leaves'])
+custom_imports = dict(imports=['leaves'])
 custom_hooks = [*_base_.custom_hooks, dict(type='LeavesHook')]
 train_dataloader = dict(num_workers=2, persistent_workers=True)
 """
@@ -206,7 +216,7 @@ class LeavesHook(Hook):
 """
 
 
-def test_told_to_leave_amid_an_epoch(bench, whole, left):
+def test_told_to_leave_within_an_epoch(bench, whole, left):
     """The resumed run takes the rest of the epoch."""
     printed = run(bench, 1, *left)
     assert '[2][1/3]' in printed
@@ -214,7 +224,7 @@ def test_told_to_leave_amid_an_epoch(bench, whole, left):
     assert differences(whole('epochs', 1), state(bench, 'epochs', 'left')) == []
 
 
-def test_an_epoch_of_another_length_is_begun_again(bench, left):
+def test_an_epoch_of_another_length_is_started_again(bench, left):
     options = ['--cfg-options', 'train_dataloader.batch_size=3']
     printed = run(bench, 1, *left, *options)
     assert '[2][1/2]' in printed
