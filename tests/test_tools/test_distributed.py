@@ -65,6 +65,43 @@ def test_usage(bench, script):
     assert f'usage: {script} ' in done.output
 
 
+WRAPPED = """
+_base_ = 'kd.py'
+custom_imports = dict(imports=['wrapper'])
+custom_hooks = [dict(type='PrintsHook')]
+model_wrapper_cfg = dict(type='MyWrapper', find_unused_parameters=True)
+train_cfg = dict(max_iters=2)
+val_cfg = val_dataloader = val_evaluator = None
+"""
+WRAPPER = """
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import HOOKS, MODEL_WRAPPERS
+
+@MODEL_WRAPPERS.register_module()
+class MyWrapper(MMDistributedDataParallel):
+    pass
+
+@HOOKS.register_module()
+class PrintsHook(Hook):
+    def before_train(self, runner):
+        model = runner.model
+        print(type(model).__name__, model.find_unused_parameters, flush=True)
+"""
+
+
+def test_model_wrapper_of_the_config(bench, kd):
+    bench.write('wrapper.py', WRAPPER)
+    config = bench.write('wrapped.py', WRAPPED)
+    done = bench.shell(
+        'bash', TOOLS / 'dist_train.sh', config, 2, '--work-dir', 'wrapped',
+        PORT=free_port(), PYTHONPATH=python_path(bench.folder),
+    )  # fmt: skip
+    assert done.code == 0, done.output[-4000:]
+    assert done.output.count('MyWrapper True') == 2
+    assert done.iterations() == [1, 2]
+
+
 BROKEN = """
 _base_ = 'kd.py'
 custom_imports = dict(imports=['breaks'])
