@@ -7,60 +7,43 @@ import pytest
 import torch
 from mmpretrain.apis import init_model
 
-from mmkd.checkpoint import only_weights
+from mmkd.checkpoint import weights_only_by_default
 from tests.test_datasets.omniglot import write_archive
 
 from .conftest import CONFIGS, Workbench
 
-TEACHER = CONFIGS / 'omniglot/resnet20_40e_omniglot.py'
-CTKD = CONFIGS / 'ctkd/ctkd-ls_omniglot.py'
-KD = CONFIGS / 'kd/kd_omniglot.py'
-DKD = CONFIGS / 'dkd/dkd-ls_omniglot.py'
-MLKD = CONFIGS / 'mlkd/mlkd-ls_omniglot.py'
+NETWORK = """
+_base_ = '{base}'
+model = dict(backbone=dict(depth=8), head=dict(num_classes=5))
+data_preprocessor = dict(num_classes=5)
+train_cfg = dict(max_epochs=2, val_interval=1)
+default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
+randomness = dict(seed=0)
+data = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root='data')
+)
+train_dataloader = dict(batch_size=24, **data)
+val_dataloader = data
+test_dataloader = data
+"""
 
 
 @pytest.fixture(scope='module')
-def options(tmp_path_factory):
-    """A folder to run in, and the overrides that make a run small."""
-    folder = tmp_path_factory.mktemp('classification')
-    write_archive(folder / 'data')
-    given = ['model.backbone.depth=8', 'model.head.num_classes=5']
-    given += ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1']
-    given += ['default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1']
-    given += ['train_dataloader.batch_size=24', 'randomness.seed=0']
-    given += ['data_preprocessor.num_classes=5']
-    for split in ('train', 'val', 'test'):
-        given.append(f'{split}_dataloader.dataset.data_root=data')
-        given.append(f'{split}_dataloader.num_workers=0')
-        given.append(f'{split}_dataloader.persistent_workers=False')
-    return folder, given
+def bench(tmp_path_factory):
+    """A folder with data, ``teacher.py`` and ``student.py``."""
+    bench = Workbench(tmp_path_factory.mktemp('classification'))
+    write_archive(bench.folder / 'data')
+    for name, base in (('teacher', 'resnet20_40e'), ('student', 'resnet8half_20e')):
+        base = CONFIGS / f'omniglot/{base}_omniglot.py'
+        bench.write(f'{name}.py', NETWORK.format(base=base))
+    return bench
 
 
 @pytest.fixture(scope='module')
-def bench(options):
-    return Workbench(options[0])
-
-
-@pytest.fixture(scope='module')
-def teacher(bench, options):
-    """The options of a distillation, whose teacher is trained."""
-    bench.run(
-        'train.py', TEACHER, '--work-dir', 'teacher', '--cfg-options', *options[1]
-    )
-    checkpoint = bench.folder / 'teacher/epoch_2.pth'
-    text = TEACHER.read_text().replace('depth=20', 'depth=8').replace('156', '5')
-    text = text.replace("'../_base_", f"'{CONFIGS}/_base_")
-    config = bench.write('teacher.py', text)
-    given = [
-        option.replace('model.', 'model.student.')
-        for option in options[1]
-        if 'depth' not in option
-    ]
-    return [
-        *given,
-        f'model.teacher.checkpoint={checkpoint}',
-        f'model.teacher.config={config}',
-    ]
+def teacher(bench):
+    """The arguments of a distillation, whose teacher is trained."""
+    bench.run('train.py', 'teacher.py', '--work-dir', 'teacher')
+    return ['student.py', '--teacher', 'teacher.py', 'teacher/epoch_2.pth', '--method']
 
 
 def accuracies(result):
@@ -69,7 +52,7 @@ def accuracies(result):
 
 @pytest.fixture(scope='module')
 def distilled(bench, teacher):
-    return bench.run('train.py', CTKD, '--work-dir', 'ctkd', '--cfg-options', *teacher)
+    return bench.run('train.py', *teacher, 'cifar100/ctkd_ls', '--work-dir', 'ctkd')
 
 
 def test_training(distilled):
@@ -88,11 +71,9 @@ def test_log_has_the_sum_of_the_losses_and_each(bench, distilled):
         assert record['loss'] == pytest.approx(parts, rel=1e-5)
 
 
-def test_testing_gives_the_last_validation(bench, teacher, distilled):
-    tested = bench.run(
-        'test.py', CTKD, 'ctkd/epoch_2.pth', '--work-dir', 'tested', '--cfg-options',
-        *teacher,
-    )  # fmt: skip
+def test_testing_gives_the_last_validation(bench, distilled):
+    """With the config that the training has written."""
+    tested = bench.run('test.py', 'ctkd/student.py', 'ctkd/epoch_2.pth')
     assert accuracies(tested)[-1] == accuracies(distilled)[-1]
 
 
@@ -101,7 +82,7 @@ def test_the_checkpoint_is_a_plain_classifiers(bench, distilled):
     path = bench.folder / 'ctkd/epoch_2.pth'
     checkpoint = torch.load(path, weights_only=False)
     assert list(checkpoint['distill_losses']) == ['loss_ctkd.theta']
-    with only_weights():
+    with weights_only_by_default():
         config = str(bench.folder / 'ctkd/student.py')
         model = init_model(config, str(path), device='cpu')
     assert type(model).__name__ == 'ImageClassifier'
@@ -111,11 +92,11 @@ def test_the_checkpoint_is_a_plain_classifiers(bench, distilled):
 
 
 def test_resume(bench, teacher, distilled):
-    """Theta goes on from where it was."""
+    """Theta continues from where it was."""
     before = torch.load(bench.folder / 'ctkd/epoch_2.pth', weights_only=False)
     bench.run(
-        'train.py', CTKD, '--work-dir', 'ctkd', '--resume', '--cfg-options', *teacher,
-        'train_cfg.max_epochs=3',
+        'train.py', 'ctkd/student.py', '--work-dir', 'ctkd', '--resume',
+        '--cfg-options', 'train_cfg.max_epochs=3',
     )  # fmt: skip
     after = torch.load(bench.folder / 'ctkd/epoch_3.pth', weights_only=False)
     thetas = [state['distill_losses']['loss_ctkd.theta'] for state in (before, after)]
@@ -125,46 +106,48 @@ def test_resume(bench, teacher, distilled):
 
 
 @pytest.mark.parametrize(
-    ('config', 'extra', 'expected'),
+    ('method', 'options', 'expected'),
     [
         (
-            CTKD,
-            ['model.distill_losses.loss_ctkd.t_end=0.5'],
-            'model.distill_losses.loss_ctkd: CTKDLoss needs 0 < t_start < t_end',
+            'ctkd_ls',
+            ['distill_losses.loss_ctkd.t_end=0.5'],
+            'distill_losses.loss_ctkd: CTKDLoss needs 0 < t_start < t_end',
         ),
         (
-            MLKD,
-            ['model.distill_losses.loss_mlkd.views=2'],
-            'model.distill_losses.loss_mlkd: views=2 needs vectors, a weak view of',
+            'mlkd_ls',
+            ['train_dataloader.batch_size=24'],
+            'distill_losses.loss_mlkd: views=2 needs vectors, a weak view of',
         ),
         (
-            DKD,
+            'dkd_ls',
             [
-                'model.student.train_cfg.augments.type=Mixup',
-                'model.student.train_cfg.augments.alpha=0.8',
-                'model.student.head.loss.use_soft=True',
+                'model.train_cfg.augments.type=Mixup',
+                'model.train_cfg.augments.alpha=0.8',
+                'model.head.loss.use_soft=True',
             ],
-            'model.distill_losses.loss_dkd: DKDLoss needs the class of each position, '
+            'distill_losses.loss_dkd: DKDLoss needs the class of each position, '
             'but got soft labels',
         ),
         (
-            DKD,
+            'dkd_ls',
             ['train_dataloader.dataset.subset=images_evaluation'],
             "data_root: 'data' has neither images_evaluation/ nor images_evaluation.",
         ),
         (
-            KD,
-            ['model.distill_losses.loss_kd.type=mmkd.CWDLoss'],
-            'model.distill_losses.loss_kd: CWDLoss compares maps',
+            'kd',
+            ['distill_losses.loss_kd.type=mmkd.CWDLoss'],
+            'distill_losses.loss_kd: CWDLoss compares maps',
         ),
     ],
     ids=['bounds', 'views', 'mixup', 'omniglot', 'cwd'],
 )
-def test_bad_input(bench, teacher, config, extra, expected):
-    result = bench.run(
-        'train.py', config, '--work-dir', 'bad', '--cfg-options', *teacher, *extra,
-        code=1,
-    )  # fmt: skip
+def test_bad_input(bench, teacher, method, options, expected):
+    config = bench.write(
+        f'bad_{method}.py',
+        f"_base_ = ['student.py', '{CONFIGS}/methods/cifar100/{method}.py']\n"
+        "teacher = dict(config='teacher.py', checkpoint='teacher/epoch_2.pth')\n",
+    )
+    result = bench.run('train.py', config, '--cfg-options', *options, code=1)
     (error,) = [
         line for line in result.output.splitlines() if line.startswith('error: ')
     ]
