@@ -75,7 +75,9 @@ def run(distiller_config, folder, tmp_path):
         if kind is None:
             runner = build_runner(distiller_config, **arguments)
         else:
-            runner = kind(model=ConfigDict(network()), default_scope='mmseg', **arguments)
+            runner = kind(
+                model=ConfigDict(network()), default_scope='mmseg', **arguments
+            )
         runner.train()
         return runner
 
