@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .arguments import add_run_arguments, run_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -49,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         config = run_config(args)
         if args.method:
             add_method(config, args.method)
+            config.merge_from_dict(args.cfg_options or {})  # of the losses, too
         if args.teacher:
             path, checkpoint = args.teacher
             config.teacher = dict(
@@ -66,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             RUNNERS.build(config).train()
 
 
-def add_method(config, method: str) -> None:
+def add_method(config: 'Config', method: str) -> None:
     """Merge a method file into a config.
 
     Raises:
@@ -94,7 +99,7 @@ def add_method(config, method: str) -> None:
         config[key] = value
 
 
-def check_distillation(config) -> None:
+def check_distillation(config: 'Config') -> None:
     """Raise a UserError if a config has one key of a distillation, but not another."""
     from mmkd.errors import UserError
     from mmkd.registry import type_name

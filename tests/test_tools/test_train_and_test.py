@@ -280,13 +280,16 @@ def test_mmsegs_own_test_py(bench, readme):
     assert tested.metrics == trained.metrics[-1:]
 
 
-def test_the_config_of_a_training_without_one_is_recorded(bench, teacher, tmp_path):
-    done = bench.run('train.py', 'student.py', '--work-dir', tmp_path, *NO_CONFIG)
+def test_the_config_of_a_training_without_one_is_recorded(bench, readme, tmp_path):
+    options = ('--cfg-options', 'distill_losses.loss_kd.tau=2.0')
+    arguments = ('--work-dir', tmp_path, *NO_CONFIG, *options)
+    done = bench.run('train.py', 'student.py', *arguments)
     assert done.iterations() == [1, 2, 3, 4]
     config = Config.fromfile(tmp_path / 'student.py')
     assert config.runner_type == 'mmkd.DistillRunner'
     assert config.teacher.model.type == 'EncoderDecoder'
     assert config.distill_losses.loss_kd.divergence.type == 'BalancedKL'
+    assert config.distill_losses.loss_kd.tau == 2.0
     assert config.model.type == 'EncoderDecoder'
 
 
