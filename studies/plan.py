@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from grid import Grid, Tuning
+from studies.grid import Grid, Tuning
 
-from mmkd.analysis.trials import Trial, Trials
+from studies.trials import Trial, Trials
 
 TUNING_SEED = 10
 

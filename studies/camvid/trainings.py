@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from camvid_scale import MAIN, TUNING, length_options, scale, teacher_of
-from plan import TUNING_SEED
+from studies.camvid_plan import MAIN, TUNING, length_options, scale, teacher_of
+from studies.plan import TUNING_SEED
 
-from mmkd.analysis.trials import Trial, Trials
+from studies.trials import Trial, Trials
 
 TUNING_LENGTH = 200
 SMALL = scale('camvid', 'half', 400, TUNING_LENGTH, seeds=range(5))

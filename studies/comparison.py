@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from page import WIDTH, Page, plain
+from studies.page import WIDTH, Page, plain
 
 from mmkd.analysis.statistics import format_mean, mean_and_sd
-from mmkd.analysis.trials import Trials
+from studies.trials import Trials
 
 FIDELITY = {
     'agreement': 'agreement',

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grid import Grid, taus
-from plan import Plan
+from studies.grid import Grid, taus
+from studies.plan import Plan
 
-from mmkd.analysis.trials import Trial
+from studies.trials import Trial
 
 METRIC = 'mIoU'
 # The last sixth of each of the three films of the training set: for tuning.

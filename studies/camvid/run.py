@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 
 from camvid_page import draw_comparison
-from camvid_scale import GRIDS, MAIN, METRIC
-from camvid_trials import (
+from studies.camvid_plan import GRIDS, MAIN, METRIC
+from studies.camvid.trainings import (
     HEAVY,
     MENDS,
     SMALL,
@@ -23,12 +23,12 @@ from camvid_trials import (
     recipe,
     teachers,
 )
-from grid import Tuning, only_runs
+from studies.grid import Tuning, only_runs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from page import WIDTH, Page, lines, plain, study, ticks
+from studies.page import WIDTH, Page, lines, plain, study, ticks
 
-from mmkd.analysis.trials import Trials
+from studies.trials import Trials
 
 PAGE = Page(Path('docs/studies/camvid.md'))
 

@@ -10,13 +10,13 @@ figures are drawn anew; with --draw that is all.
 
 from pathlib import Path
 
-from grid import Tuning, only_runs
+from studies.grid import Tuning, only_runs
 from matplotlib.figure import Figure
-from omniglot_trials import LONGER, METRIC, PLAN, longer, recipe, warmed
-from page import WIDTH, Page, lines, plain, study, ticks
+from studies.omniglot.trainings import LONGER, METRIC, PLAN, longer, recipe, warmed
+from studies.page import WIDTH, Page, lines, plain, study, ticks
 from plan_page import draw_plan
 
-from mmkd.analysis.trials import Trials
+from studies.trials import Trials
 
 PAGE = Page(Path('docs/studies/omniglot.md'))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
-from mmkd.analysis.trials import Trials
+from studies.trials import Trials
 
 
 class Grid(NamedTuple):

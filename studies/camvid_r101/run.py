@@ -8,12 +8,12 @@ As camvid.py, with the trials in docs/studies/camvid_r101/trials.jsonl.
 from pathlib import Path
 
 from camvid_page import draw_comparison
-from camvid_scale import METRIC, TUNING, length_options, scale
-from grid import only_runs
-from page import Page, study
-from plan import TUNING_SEED
+from studies.camvid_plan import METRIC, TUNING, length_options, scale
+from studies.grid import only_runs
+from studies.page import Page, study
+from studies.plan import TUNING_SEED
 
-from mmkd.analysis.trials import Trial, Trials
+from studies.trials import Trial, Trials
 from mmkd.errors import UserError
 
 PAGE = Page(Path('docs/studies/camvid_r101.md'))

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from grid import Grid, taus
-from plan import TUNING_SEED, Plan
+from studies.grid import Grid, taus
+from studies.plan import TUNING_SEED, Plan
 
-from mmkd.analysis.trials import Trial, Trials
+from studies.trials import Trial, Trials
 
 METRIC = 'accuracy/top1'
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mmkd.analysis.figures import draw_runs
 from mmkd.analysis.statistics import format_mean, summarize
-from mmkd.analysis.trials import Trial, Trials
+from studies.trials import Trial, Trials
 from mmkd.cli.console import one_line_errors, silence_import_warnings
 from mmkd.errors import UserError
 
