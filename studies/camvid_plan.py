@@ -1,12 +1,15 @@
-"""What a CamVid study trains, whatever the size of its networks."""
+"""Methods, settings and tables that both CamVid studies have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
 
-from studies.grid import Grid, taus
-from studies.plan import Plan
-
-from studies.trials import Trial
+from .comparison import draw_comparison
+from .grid import Grid, taus
+from .page import Page
+from .plan import Plan
+from .trials import Trial, Trials
 
 METRIC = 'mIoU'
 # The last sixth of each of the three films of the training set: for tuning.
@@ -18,29 +21,29 @@ TUNING = {
     'val_dataloader.dataset.data_prefix.seg_map_path': 'trainannot',
 }
 
-KD, LS = dict(type='mmkd.KDLoss'), dict(standardize=True)
-BDD = dict(KD, divergence='mmkd.BalancedKL')
-LEVELLED = dict(BDD, **LS, effective_tau=True, balance_classes=True)
-CWD = dict(type='mmkd.CWDLoss')
-BESIDE = dict(beside=dict(CWD, tau=0.5, loss_weight=3.0))
-DKD = dict(type='mmkd.DKDLoss', beta=1.0)
-MAIN = 'levelled, and CWD'  # the main recipe
+KD, LS = dict(type='KDLoss'), dict(standardize=True)
+BDD = dict(KD, divergence='BalancedKL')
+SC_CB = dict(BDD, **LS, scale_compensated=True, class_balanced=True)
+CWD = dict(type='CWDLoss')
+ADDED = dict(added=dict(CWD, tau=0.5, loss_weight=3.0))
+DKD = dict(type='DKDLoss', beta=1.0)
+COMBINED = 'BDD+LS, SC, CB, CWD'
 LOW, HIGH = taus(0.25, 0.5, 1.0), taus(0.5, 1.0, 2.0)
 GRIDS = {
     'KD': Grid(KD, HIGH, (1.0, 4.0)),
     'KD+LS': Grid(dict(KD, **LS), LOW, (4.0, 16.0)),
     'BDD': Grid(BDD, HIGH, (0.5, 2.0)),
     'BDD+LS': Grid(dict(BDD, **LS), LOW, (2.0, 8.0)),
-    'BDD+LS, levelled': Grid(LEVELLED, LOW, (1.0, 4.0)),
-    MAIN: Grid(dict(LEVELLED, **BESIDE), LOW, (1.0, 4.0)),
+    'BDD+LS, SC, CB': Grid(SC_CB, LOW, (1.0, 4.0)),
+    COMBINED: Grid(dict(SC_CB, **ADDED), LOW, (1.0, 4.0)),
     'DKD+LS': Grid(dict(DKD, **LS), LOW, (4.0, 16.0)),
     'CWD': Grid(CWD, taus(0.5, 1.0, 4.0), (3.0, 12.0)),
-    'DIST': Grid(dict(type='mmkd.DISTLoss'), HIGH, (1.0, 4.0)),
+    'DIST': Grid(dict(type='DISTLoss'), HIGH, (1.0, 4.0)),
 }
 
 
 def length_options(length: int) -> dict:
-    """How long to train."""
+    """Return the options for a number of iterations."""
     return {
         'train_cfg.max_iters': length,
         'train_cfg.val_interval': length,
@@ -49,8 +52,8 @@ def length_options(length: int) -> dict:
 
 
 @dataclass(frozen=True)
-class Scale(Plan):
-    """A plan for networks of some size.
+class CamVidPlan(Plan):
+    """Plan for networks of some size.
 
     Args:
         length: Iterations of a student.
@@ -59,46 +62,67 @@ class Scale(Plan):
     length: int
 
     def losses(self, loss: Mapping, options: Mapping) -> dict[str, dict]:
-        """Both losses; a standardised one is warmed up over the first quarter."""
+        """Return one or two losses.
+
+        A standardized one without scale compensation has a warm-up over the first
+        quarter of the iterations.
+        """
         loss = dict(loss)
         losses = {'loss': loss}
-        if 'beside' in loss:
-            losses['loss_beside'] = loss.pop('beside')
-        if loss.get('standardize') and not loss.get('effective_tau'):
+        if 'added' in loss:
+            losses['loss_added'] = loss.pop('added')
+        if loss.get('standardize') and not loss.get('scale_compensated'):
             length = options.get('train_cfg.max_iters', self.length)
             loss.setdefault('schedule', dict(warmup=length // 4))
         return losses
 
 
-def teacher_of(
-    scale: str, name: str, options: Mapping | None = None, config: str = 'teacher'
+def teacher_training(
+    folder: Path, name: str, options: Mapping | None = None, config: str = 'teacher'
 ) -> Trial:
-    """A teacher's training."""
-    path = f'configs/studies/{scale}/{config}.py'
-    return Trial('teachers', name, 0, path, options or {})
+    """Return the training of a teacher."""
+    return Trial('teachers', name, 0, str(folder / f'{config}.py'), options or {})
 
 
-def scale(
+def camvid_plan(
     name: str, teacher: str, length: int, tuning_length: int, seeds: range
-) -> Scale:
-    """The plan for the networks in a folder of ``configs/studies``.
+) -> CamVidPlan:
+    """Return the plan for the networks of a study's folder.
 
     Args:
         name: Of the folder.
-        teacher: What the teacher is called.
+        teacher: Name of the teacher.
         length: Iterations of a student.
-        tuning_length: The same in tuning.
+        tuning_length: Iterations of a student in tuning.
         seeds: Of the comparison.
     """
-    return Scale(
-        name,
-        f'configs/studies/{name}/student.py',
-        f'configs/studies/{name}/distilled.py',
-        teacher_of(name, teacher),
-        teacher_of(name, f'{teacher}_tuning', TUNING),
+    folder = Path('studies', name)
+    return CamVidPlan(
+        folder,
+        str(folder / 'student.py'),
+        teacher_training(folder, teacher),
+        teacher_training(folder, f'{teacher}_tuning', TUNING),
         GRIDS,
         METRIC,
         TUNING | length_options(tuning_length),
         seeds,
         length,
     )
+
+
+def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
+    """Fill in the settings, the comparison, its classes and fidelity."""
+    axis = 'mIoU on the 101 validation images'
+    draw_comparison(page, trials, plan, COMBINED, METRIC, axis)
+    page.fill('classes', *class_table(trials, ['baseline', *GRIDS]))
+
+
+def class_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
+    """Return columns and rows: the mean IoU of each class."""
+    runs = trials.of('methods')
+    classes = list(next(iter(runs['baseline'].values()))['classes'])
+    rows = []
+    for name in classes:
+        per_method = ([r['classes'][name] for r in runs[m].values()] for m in methods)
+        rows.append([name, *(f'{mean(values):.1f}' for values in per_method)])
+    return ['class', *methods], rows

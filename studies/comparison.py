@@ -1,13 +1,24 @@
-"""What a study says of how students follow their teacher."""
+"""Tables and figures of a study's comparison of methods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import mean
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
-from studies.page import WIDTH, Page, plain
 
-from mmkd.analysis.statistics import format_mean, mean_and_sd
-from studies.trials import Trials
+from mmkd.analysis.statistics import (
+    SUMMARY_COLUMNS,
+    format_mean,
+    mean_and_sd,
+    summarize,
+    summary_cells,
+)
 
+from .page import WIDTH, Page, style
+from .plan import Plan
+from .trials import Trials
+
+COLORS = [c for c in colormaps['tab10'].colors if len(set(c)) > 1]  # no gray
 FIDELITY = {
     'agreement': 'agreement',
     'forward_kl': 'KL(teacher \\|\\| student)',
@@ -17,46 +28,92 @@ FIDELITY = {
     'std_ratio': 'std ratio',
     'ece': 'calibration error',
 }
+Values = Mapping[str, Mapping[int, float]]
 
 
-def draw_fidelity(page: Page, trials: Trials, methods: Sequence[str]) -> None:
-    """Fills in the table and the figure."""
-    page.fill('fidelity', *table(trials, methods))
+def draw_comparison(
+    page: Page, trials: Trials, plan: Plan, reference: str, label: str, axis: str
+) -> None:
+    """Fill in the settings, the comparison and the fidelity of the students.
+
+    Args:
+        page: The page.
+        trials: Finished trials.
+        plan: The study's.
+        reference: Method that the others are compared with, besides the baseline.
+        label: Name of the metric in a table.
+        axis: Name of the metric in a figure.
+    """
+    page.fill('tuning', *plan.tuned(trials).table(label))
+    values = trials.values('methods', plan.metric)
+    values = {method: values[method] for method in ('baseline', *plan.grids)}
+    page.fill('methods', *comparison_table(values, 'baseline', label))
+    others = [method for method in plan.grids if method != reference]
+    against = {method: values[method] for method in (reference, *others)}
+    page.fill('against', *comparison_table(against, reference, label))
+    text = 'Each run as a dot, the mean of each method as a line'
+    page.save('methods', draw_methods(values, axis), text)
+    page.fill('fidelity', *fidelity_table(trials, list(plan.grids)))
     text = 'Rank correlation, error of small probabilities, standard deviations'
-    page.save('fidelity', figure_of(trials, methods), text)
+    page.save('fidelity', draw_fidelity(trials, list(plan.grids)), text)
 
 
-def values_of(trials: Trials, method: str, kind: str) -> list[float]:
-    """A figure of each seed."""
+def comparison_table(
+    values: Values, reference: str, metric: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows: each method, and its difference to one of them."""
+    columns = ['method', 'runs', metric, f'difference to {reference}']
+    rows = [[r['config'], *summary_cells(r)] for r in summarize(values, reference)]
+    return [*columns, *SUMMARY_COLUMNS[3:]], rows
+
+
+def draw_methods(values: Values, metric: str) -> Figure:
+    """Draw each run as a dot and each method's mean; the first one's goes through."""
+    # After the warnings of what it imports are silenced.
+    from mmkd.analysis.figures import draw_runs
+
+    figure = Figure((WIDTH, 0.9 + 0.36 * len(values)), layout='constrained')
+    axes = figure.subplots()
+    colors = ['0.5', *COLORS * len(values)]
+    for row, (runs, color) in enumerate(zip(values.values(), colors, strict=False)):
+        draw_runs(axes, row, runs.values(), color)
+    first = next(iter(values.values()))
+    axes.axvline(mean(first.values()), color='0.7', lw=1, ls='--', zorder=1)
+    axes.set(xlabel=metric, ylim=(len(values) - 0.4, -0.8))
+    axes.set_yticks(range(len(values)), values)
+    style(axes)
+    return figure
+
+
+def fidelity_of(trials: Trials, method: str, kind: str) -> list[float]:
+    """Return a fidelity metric of each seed."""
     runs = trials.of('methods')[method]
     return [run['metrics'][f'fidelity/{kind}'] for run in runs.values()]
 
 
-def table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
-    """Mean and standard deviation of each figure."""
+def fidelity_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
+    """Return columns and rows: mean and standard deviation of each fidelity metric."""
     rows = [
-        [
-            m,
-            *(
-                format_mean(*mean_and_sd(values_of(trials, m, kind)), digits=3)
-                for kind in FIDELITY
-            ),
+        [m]
+        + [
+            format_mean(*mean_and_sd(fidelity_of(trials, m, kind)), digits=3)
+            for kind in FIDELITY
         ]
         for m in methods
     ]
     return ['method', *FIDELITY.values()], rows
 
 
-def figure_of(trials: Trials, methods: Sequence[str]) -> Figure:
-    """What the papers claim: order, small probabilities, range."""
+def draw_fidelity(trials: Trials, methods: Sequence[str]) -> Figure:
+    """Draw what the papers claim: order, small probabilities, range."""
     kinds = 'rank_correlation', 'small_probability_error', 'std_ratio'
     figure = Figure((WIDTH, 2.7), layout='constrained')
     for axes, kind in zip(figure.subplots(1, 3, sharey=True), kinds, strict=True):
-        for place, method in enumerate(methods):
-            values = values_of(trials, method, kind)
-            axes.scatter(values, [place] * len(values), 18)
+        for row, method in enumerate(methods):
+            values = fidelity_of(trials, method, kind)
+            axes.scatter(values, [row] * len(values), 18)
         axes.set_title(FIDELITY[kind], fontsize=9)
         axes.set_yticks(range(len(methods)), methods)
         axes.set_ylim(len(methods) - 0.5, -0.5)
-        plain(axes)
+        style(axes)
     return figure

@@ -1,18 +1,18 @@
-"""The settings that a study tries of each method, and the best of them."""
+"""Settings that a study tries of each method, and the best of them."""
 
 from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
-from studies.trials import Trials
+from .trials import Trials
 
 
 class Grid(NamedTuple):
-    """A loss, and what is tried of it: each temperature with each weight.
+    """A loss, with each temperature and each weight to try.
 
     Args:
-        loss: Config of what stays.
-        taus: Arguments that set a temperature, by what it is called.
+        loss: Config without them.
+        taus: Arguments that set a temperature, by its name.
         weights: Of the loss.
     """
 
@@ -21,7 +21,7 @@ class Grid(NamedTuple):
     weights: tuple[float, ...]
 
     def cells(self, method: str) -> dict[str, dict]:
-        """The loss of each cell, by the name of its trial."""
+        """Return the loss of each cell, by the name of its trial."""
         return {
             f'{method}, tau {tau}, weight {weight:g}': dict(
                 self.loss, **setting, loss_weight=weight
@@ -31,36 +31,36 @@ class Grid(NamedTuple):
 
 
 def taus(*values: float) -> dict[str, dict]:
-    """Temperatures of a loss that has one."""
+    """Return temperatures as arguments of a loss that has one."""
     return {f'{tau:g}': {'tau': tau} for tau in values}
 
 
 class Tuning:
-    """A study's trials of the group ``tuning``: one run a cell.
+    """Trials of the group ``tuning``: one run for each cell.
 
     Args:
-        trials: Those that are done.
+        trials: Finished trials.
         grids: Of each method.
-        metric: What a run is judged by.
+        metric: By which runs are compared.
     """
 
     def __init__(self, trials: Trials, grids: Mapping[str, Grid], metric: str) -> None:
         self.grids = grids
-        self.scores = only_runs(trials, 'tuning', metric)
+        self.scores = single_runs(trials, 'tuning', metric)
 
     def chosen(self, method: str) -> str:
-        """Name of the best cell of a method."""
+        """Return the name of the best cell of a method."""
         return max(self.grids[method].cells(method), key=self.scores.__getitem__)
 
     def best(self, method: str) -> dict:
-        """Its loss."""
+        """Return the loss of the best cell of a method."""
         return self.grids[method].cells(method)[self.chosen(method)]
 
     def table(self, label: str) -> tuple[list[str], list[list[str]]]:
-        """Columns and rows: a row a method, its grid, the best one bold.
+        """Return columns and rows: a row for each method, its best cell bold.
 
         Args:
-            label: What the metric is called.
+            label: Name of the metric.
         """
         rows = []
         for method, grid in self.grids.items():
@@ -76,7 +76,7 @@ class Tuning:
         return ['method', *[f'tau, weight: {label}'] * columns], rows
 
 
-def only_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:
-    """The metric of each trial of a group that has one run of each."""
+def single_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:
+    """Return the metric of each trial of a group that has one run of each."""
     found = trials.values(group, metric)
     return {name: value for name, runs in found.items() for (value,) in [runs.values()]}

@@ -1,4 +1,4 @@
-"""The trainings of a study, and the scalars of those that are done, in one file."""
+"""Trainings of a study, and the scalars of the finished ones, in one file."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.run_directory import RunDirectory
 from mmkd.engine.run_queue import RunQueue
 from mmkd.engine.training import Training
@@ -14,15 +15,15 @@ from mmkd.errors import UserError
 
 @dataclass(frozen=True)
 class Trial:
-    """A training of a study.
+    """Training of a study.
 
     Args:
-        group: The part of the study that it belongs to.
-        method: What is trained; with ``group`` and ``seed`` its name.
-        seed: Of all that is random.
+        group: Part of the study; with ``method`` and ``seed`` the trial's name.
+        method: What is trained.
+        seed: Of all random numbers.
         config: Path of the config.
-        options: What the trial changes in it, as for ``--cfg-options``.
-        teacher: The trial whose checkpoint it distils from, if it does.
+        options: Overrides of config keys, as for ``--cfg-options``.
+        teacher: Trial whose checkpoint is the teacher's, if there is one.
     """
 
     group: str
@@ -34,30 +35,30 @@ class Trial:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Which of the study's trials this is."""
+        """Group, method and seed."""
         return self.group, self.method, self.seed
 
     @property
     def name(self) -> str:
-        """What to call it on a screen."""
+        """Name on a screen."""
         return ' '.join(map(str, self.key))
 
-    def run(self, folder: Path) -> Training:
-        """The training in its place below a folder."""
+    def training(self, folder: Path) -> Training:
+        """Return the training in its place below a folder."""
         place = folder / self.group / self.method / f'seed_{self.seed}'
         options = {'randomness.seed': self.seed, **self.options}
         return Training(self.config, place, options, self.name)
 
 
 class Trials:
-    """The finished trials of a study: a file under version control, a line each.
+    """Finished trials of a study: a file under version control, a line for each.
 
-    What is in the file is not trained again, whatever has become of its checkpoints; to
-    train it anew, delete its line and its folder.
+    A trial in the file is not trained again, even if its checkpoints are gone; to train
+    it again, delete its line and its folder.
 
     Args:
         path: Of the file; it need not exist.
-        folder: Where the trainings are.
+        folder: Folder of the trainings.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -69,7 +70,7 @@ class Trials:
         return iter(self.records.values())
 
     def of(self, group: str) -> dict[str, dict[int, dict]]:
-        """The records of a group, by method and seed."""
+        """Return the records of a group, by method and seed."""
         found: dict[str, dict[int, dict]] = {}
         for record in self:
             if record['group'] == group:
@@ -77,14 +78,14 @@ class Trials:
         return found
 
     def values(self, group: str, metric: str) -> dict[str, dict[int, float]]:
-        """A metric of a group's trials at their end, by method and seed."""
+        """Return the last value of a metric, by method and seed, for a group."""
         return {
             method: {seed: record['metrics'][metric] for seed, record in seeds.items()}
             for method, seeds in self.of(group).items()
         }
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Those that have no line yet.
+        """Return the trials without a line.
 
         Raises:
             UserError: if a trial's line has other options.
@@ -92,49 +93,47 @@ class Trials:
         for trial in trials:
             record = self.records.get(trial.key)
             if record and record['options'] != _plain(trial.options):
+                folder = trial.training(self.folder).work_dir
                 raise UserError(
                     f'{self.path}: {trial.name} was trained with other options; '
-                    f'delete its line, and {trial.run(self.folder).work_dir} if it is '
-                    'there, to train it anew'
+                    f'to train it again, delete its line, and {folder} if it exists'
                 )
         return [trial for trial in trials if trial.key not in self.records]
 
     def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
-        """Trains what is missing, and writes down what comes out, whatever happens.
+        """Train what is missing, and record what has finished even if others fail.
 
-        A teacher that has a line, but no checkpoint any more, is trained anew for what
-        is missing.
+        A teacher with a line, but without a checkpoint, is trained again if a missing
+        trial needs it.
 
         Raises:
             UserError: as of :meth:`missing`, or if a training fails.
         """
         missing = self.missing(trials)
         wanted = {t.key: t for trial in missing for t in (trial.teacher, trial) if t}
-        runs = [trial.run(self.folder) for trial in wanted.values()]
+        trainings = [trial.training(self.folder) for trial in wanted.values()]
         try:
-            failed = RunQueue(runs, jobs).execute() if runs else []
+            failed = RunQueue(trainings, jobs).execute() if trainings else []
         finally:
             self.add(missing)
         if failed:
-            names = ', '.join(run.name for run in failed)
-            raise UserError(f'{len(failed)} of {len(runs)} trials failed: {names}')
+            names = ', '.join(training.name for training in failed)
+            raise UserError(f'{len(failed)} of {len(trainings)} trials failed: {names}')
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Writes down those of some trials that have come to their end."""
+        """Record those of some trials that have finished."""
         for trial in trials:
-            run = trial.run(self.folder).directory
+            run = trial.training(self.folder).directory
             if trial.key not in self.records and run.finished:
                 self.records[trial.key] = record_of(trial, run)
         self.records = dict(sorted(self.records.items()))  # as they will be read
         lines = map(json.dumps, self.records.values())
-        new = self.path.with_suffix('.new')
-        new.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(''.join(f'{line}\n' for line in lines))
-        new.replace(self.path)
+        with write_atomically(self.path) as new:
+            new.write_text(''.join(f'{line}\n' for line in lines))
 
 
 def record_of(trial: Trial, run: RunDirectory) -> dict:
-    """What is kept of a finished training."""
+    """Return the record of a finished training."""
     last = next(reversed(run.training.values()))
     return dict(
         group=trial.group,
@@ -152,7 +151,7 @@ def record_of(trial: Trial, run: RunDirectory) -> dict:
 
 
 def commit() -> str:
-    """The checkout's, where there is one; ``-dirty`` if it is not all of it."""
+    """Return the checkout's commit, if there is one; ``-dirty`` with changes to it."""
     folder = str(Path(__file__).parent)
     command = ['git', '-C', folder, 'describe', '--always', '--dirty', '--exclude=*']
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
@@ -163,10 +162,10 @@ def _key(record: Mapping) -> tuple[str, str, int]:
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float]:
-    """Those that JSON knows: no NaN."""
+    """Leave out NaN, which JSON does not have."""
     return {key: value for key, value in values.items() if value == value}
 
 
 def _plain(options: Mapping) -> dict:
-    """In JSON's types, as they come back from the file."""
+    """Return options in JSON's types, as they are read from the file."""
     return json.loads(json.dumps(dict(options)))

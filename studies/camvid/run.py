@@ -1,70 +1,69 @@
-"""The CamVid study: every training and every number of docs/studies/camvid.md
+"""Run the CamVid study: every training and every number of its README.md
 
-python tools/studies/camvid.py --jobs 2
+python -m studies.camvid.run --jobs 2
 
-Trains what docs/studies/camvid/trials.jsonl does not have yet, and writes it there; a
-study that is stopped goes on where it was. The methods' settings come from the trials
-of the group `tuning`, which see nothing of the validation set. Then the page's tables
-and figures are drawn anew; with --draw that is all.
+Trains what trials.jsonl does not have yet, and records it there; if it is stopped,
+rerunning it resumes. The methods' settings come from the trials of the group `tuning`,
+which do not use the validation set. Then the page's tables and figures are redrawn;
+with --draw nothing is trained.
 """
 
 import os
-from pathlib import Path
 
-from camvid_page import draw_comparison
-from studies.camvid_plan import GRIDS, MAIN, METRIC
-from studies.camvid.trainings import (
-    HEAVY,
-    MENDS,
-    SMALL,
-    TUNING_LENGTH,
-    drivers,
-    mends,
-    recipe,
-    teachers,
-)
-from studies.grid import Tuning, only_runs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from studies.page import WIDTH, Page, lines, plain, study, ticks
 
+from studies.camvid.trainings import (
+    HEAVY,
+    PLAN,
+    TUNING_LENGTH,
+    VARIANTS,
+    ablation,
+    recipe,
+    teachers,
+    variants,
+)
+from studies.camvid_plan import COMBINED, GRIDS, METRIC, draw_camvid_comparison
+from studies.grid import Tuning, single_runs
+from studies.page import WIDTH, Page, draw_line, style_log_axis
+from studies.plan import run_study
 from studies.trials import Trials
-
-PAGE = Page(Path('docs/studies/camvid.md'))
 
 
 def draw(trials: Trials) -> None:
-    """Fills the page."""
-    draw_comparison(PAGE, trials, SMALL)
-    tuned = SMALL.tuned(trials)
-    found = only_runs(trials, 'drivers', METRIC)
-    PAGE.fill('recipe', *recipe_table(only_runs(trials, 'recipe', METRIC), found))
-    PAGE.fill('mends', *mend_table(tuned, only_runs(trials, 'mends', METRIC)))
-    PAGE.fill('weights', *weight_table(tuned, found))
-    PAGE.fill('reverse', *reverse_table(tuned, found))
-    PAGE.fill('others', *other_table(tuned, found))
-    text = 'Temperature, weight, the reverse half and the length of the training'
-    PAGE.save('drivers', driver_figure(tuned, found), text)
+    """Fill the page."""
+    page = Page(PLAN.folder / 'README.md')
+    draw_camvid_comparison(page, trials, PLAN)
+    tuned = PLAN.tuned(trials)
+    found = single_runs(trials, 'ablation', METRIC)
+    page.fill('recipe', *recipe_table(single_runs(trials, 'recipe', METRIC), found))
+    scores = single_runs(trials, 'variants', METRIC)
+    page.fill('variants', *variant_table(tuned, scores))
+    page.fill('weights', *weight_table(tuned, found))
+    page.fill('reverse', *reverse_table(tuned, found))
+    page.fill('others', *other_table(tuned, found))
+    text = 'Temperature, weight, reverse KL and the length of the training'
+    page.save('ablation', draw_ablation(tuned, found), text)
 
 
-def recipe_table(found: dict, drivers: dict) -> tuple[list, list]:
-    """The student alone by its optimiser."""
-    scores = found | {'AdamW at 0.005': drivers['alone, 400']}
+def recipe_table(found: dict, ablation: dict) -> tuple[list, list]:
+    """Return columns and rows: the baseline by its optimizer."""
+    scores = found | {'AdamW at 0.005': ablation['baseline, 400']}
     rows = [[name, f'{score:.2f}'] for name, score in scores.items()]
-    return ['optimiser', f'{METRIC}, alone'], rows
+    return ['optimizer', f'{METRIC}, baseline'], rows
 
 
-def mend_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """BDD+LS as LSKD has it, and each other way."""
+def variant_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+    """Return columns and rows: BDD+LS as in the papers, and each variant."""
     score = tuned.scores['BDD+LS, tau 0.5, weight 8']
-    rows = [['as LSKD: per pixel, warm-up, weight 8', f'{score:.2f}']]
-    rows += [[name, f'{found[name]:.2f}'] for name in MENDS]
+    rows = [['as published: std of the pixel, warm-up, weight 8', f'{score:.2f}']]
+    rows += [[name, f'{found[name]:.2f}'] for name in VARIANTS]
     return ['BDD+LS, tau 0.5', METRIC], rows
 
 
 def weight_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """The metric at each weight, at the method's best temperature."""
-    points = weights_of(tuned, found)
+    """Return columns and rows: the metric at each weight."""
+    points = scores_by_weight(tuned, found)
     weights = sorted({weight for each in points.values() for weight in each})
     rows = [
         [method, *(f'{each[w]:.2f}' if w in each else '' for w in weights)]
@@ -73,8 +72,8 @@ def weight_table(tuned: Tuning, found: dict) -> tuple[list, list]:
     return ['weight', *(f'{w:g}' for w in weights)], rows
 
 
-def weights_of(tuned: Tuning, found: dict) -> dict[str, dict[float, float]]:
-    """The same as numbers."""
+def scores_by_weight(tuned: Tuning, found: dict) -> dict[str, dict[float, float]]:
+    """Return the metric at each weight, at each method's best temperature."""
     points = {}
     for method, heavy in HEAVY.items():
         tau = tuned.best(method)['tau']
@@ -88,34 +87,31 @@ def weights_of(tuned: Tuning, found: dict) -> dict[str, dict[float, float]]:
     return points
 
 
-def reverse_of(tuned: Tuning, found: dict) -> tuple[dict, dict]:
-    """The metric by reverse weight, and by the reverse half's temperature."""
-    main = tuned.best('BDD+LS')
-    here = tuned.scores[tuned.chosen('BDD+LS')]
-    weights = {1.0: here}
-    weights |= {w: found[f'reverse weight {w:g}'] for w in (0.25, 4.0)}
-    taus = {main['tau']: here}
-    tau = 2 * main['tau']
-    taus[tau] = found[f'reverse tau {tau:g}']
-    return dict(sorted(weights.items())), dict(sorted(taus.items()))
+def scores_by_reverse(tuned: Tuning, found: dict) -> tuple[dict, dict]:
+    """Return the metric by reverse weight, and by reverse temperature."""
+    tau = tuned.best('BDD+LS')['tau']
+    score = tuned.scores[tuned.chosen('BDD+LS')]
+    weights = {w: found[f'reverse weight {w:g}'] for w in (0.25, 4.0)} | {1.0: score}
+    taus = {tau: score, 2 * tau: found[f'reverse tau {2 * tau:g}']}
+    return dict(sorted(weights.items())), taus
 
 
 def reverse_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """What weight and temperature of the reverse half do."""
-    weights, taus = reverse_of(tuned, found)
+    """Return columns and rows: the effect of reverse weight and temperature."""
+    weights, taus = scores_by_reverse(tuned, found)
     rows = [
         [f'{what} {setting:g}', f'{value:.2f}']
-        for what, found in (('weight', weights), ('temperature', taus))
-        for setting, value in found.items()
+        for what, scores in (('weight', weights), ('temperature', taus))
+        for setting, value in scores.items()
     ]
-    return ['BDD+LS, the reverse half', METRIC], rows
+    return ['BDD+LS, reverse KL', METRIC], rows
 
 
 def other_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Resolution, teacher, optimiser: alone, KD and BDD+LS."""
+    """Return columns and rows: resolution, teacher, length and optimizer."""
     rows = []
-    methods = ('alone', 'KD', 'BDD+LS', MAIN)
-    names = ['alone', *(tuned.chosen(method) for method in methods[1:])]
+    methods = ('baseline', 'KD', 'BDD+LS', COMBINED)
+    names = ['baseline', *(tuned.chosen(method) for method in methods[1:])]
     found = found | {m: tuned.scores[n] for m, n in zip(methods, names, strict=True)}
     for what, ending in (
         ('as tuned', ''),
@@ -123,15 +119,15 @@ def other_table(tuned: Tuning, found: dict) -> tuple[list, list]:
         ('teacher as small as the student', ', small teacher'),
         ('400 iterations', ', 400'),
         ('800 iterations', ', 800'),
-        ('SGD at 0.02 for AdamW', ', SGD'),
+        ('SGD at 0.02 instead of AdamW', ', SGD'),
     ):
         values = [found.get(f'{method}{ending}') for method in methods]
         rows.append([what, *('' if v is None else f'{v:.2f}' for v in values)])
     return ['', *methods], rows
 
 
-def driver_figure(tuned: Tuning, found: dict) -> Figure:
-    """Temperature, weight, reverse half and length."""
+def draw_ablation(tuned: Tuning, found: dict) -> Figure:
+    """Draw temperature, weight, reverse KL and length."""
     figure = Figure((WIDTH, 5.4), layout='constrained')
     (tau, weight), (reverse, length) = figure.subplots(2, 2)
     for method in ('KD', 'BDD', 'KD+LS', 'BDD+LS'):
@@ -139,38 +135,35 @@ def driver_figure(tuned: Tuning, found: dict) -> Figure:
         for name, loss in GRIDS[method].cells(method).items():
             best = max(by_tau.get(loss['tau'], 0.0), tuned.scores[name])
             by_tau[loss['tau']] = best
-        lines(tau, by_tau, method)
-    title(tau, 'temperature, at the better weight', 'tau')
-    for name, points in weights_of(tuned, found).items():
-        lines(weight, points, name)
-    title(weight, 'weight of the loss', 'weight')
-    weights, taus = reverse_of(tuned, found)
-    lines(reverse, weights, 'reverse weight')
-    lines(reverse, taus, 'reverse temperature')
-    title(reverse, 'BDD+LS: the reverse half', 'weight or temperature')
-    main = tuned.scores[tuned.chosen(MAIN)]
-    for method, here in (('alone', tuned.scores['alone']), (MAIN, main)):
-        points = {TUNING_LENGTH: here}
+        draw_line(tau, by_tau, method)
+    label(tau, 'temperature, at the better weight', 'tau')
+    for name, points in scores_by_weight(tuned, found).items():
+        draw_line(weight, points, name)
+    label(weight, 'weight of the loss', 'weight')
+    weights, taus = scores_by_reverse(tuned, found)
+    draw_line(reverse, weights, 'reverse weight')
+    draw_line(reverse, taus, 'reverse temperature')
+    label(reverse, 'BDD+LS: reverse KL', 'weight or temperature')
+    for method, name in (('baseline', 'baseline'), (COMBINED, tuned.chosen(COMBINED))):
+        points = {TUNING_LENGTH: tuned.scores[name]}
         for steps in (400, 800):
             if f'{method}, {steps}' in found:
                 points[steps] = found[f'{method}, {steps}']
-        lines(length, points, method)
-    title(length, 'length of the training', 'iterations')
+        draw_line(length, points, method)
+    label(length, 'length of the training', 'iterations')
     return figure
 
 
-def title(axes: Axes, text: str, label: str) -> None:
-    """The looks of a panel."""
-    ticks(axes)
-    axes.set(xlabel=label, ylabel=METRIC)
-    axes.set_title(text, fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
-    plain(axes)
+def label(axes: Axes, title: str, xlabel: str) -> None:
+    """Style and label a panel."""
+    style_log_axis(axes)
+    axes.set(xlabel=xlabel, ylabel=METRIC)
+    axes.set_title(title, fontsize=9)
 
 
 if __name__ == '__main__':
-    # Where the trainings find variants.py.
-    paths = str(Path(__file__).parent), os.environ.get('PYTHONPATH')
+    # The trainings import variants.py from here.
+    paths = os.getcwd(), os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
-    stages = [teachers, recipe, SMALL.tuning, mends, SMALL.methods, drivers]
-    study(__doc__, Trials(PAGE.folder / 'trials.jsonl', SMALL.work), stages, draw)
+    stages = [teachers, recipe, PLAN.tuning, variants, PLAN.methods, ablation]
+    run_study(__doc__, PLAN.trials, stages, draw)

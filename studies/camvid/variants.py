@@ -1,35 +1,29 @@
-"""Standardised KD otherwise than LSKD has it: what the CamVid study tries."""
+"""Variants of standardized KD that the CamVid study tries."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mmkd.functional import class_balance
-from mmkd.losses.kd_loss import KDLoss
-from mmkd.losses.logit_loss import mean_over_counted
-from mmkd.registry import MODELS
-
-SURE = 1e4  # times a one-hot, whose softmax is itself
+from mmkd.functional import class_balance, masked_mean
+from mmkd.losses import KDLoss
 
 
-@MODELS.register_module()
 class KDVariant(KDLoss):
-    r"""KDLoss with ``standardize=True`` whose steps can be done otherwise.
+    r"""KDLoss with ``standardize=True`` and another standard deviation or factor.
 
     With :math:`z = (x - mean) / \sigma` at each pixel, the loss is the mean over the
-    pixels of :math:`f \tau^2 D(p, q)`.
+    valid pixels of :math:`f \tau^2 D(p, q)`.
 
     Args:
-        over: What sigma is the standard deviation of: the logits of the ``'pixel'``,
-            or, each pixel's mean taken off, of the ``'image'``, which leaves the
-            teacher the difference between pixels it is sure and unsure of.
+        over: Logits of which sigma is the standard deviation: those of the ``'pixel'``
+            or, after subtracting each pixel's mean, of the ``'image'``, which keeps the
+            teacher's differences in confidence between pixels.
         factor: f, without a gradient: ``'one'``; ``'student'``, :math:`\sigma_s^2`, and
-            ``'both'``, :math:`\sigma_s \sigma_t`, which level what 1 / sigma_s does to
-            the gradient; ``'confidence'``, the teacher's largest probability;
-            ``'class'``: each class that is the teacher's first anywhere weighs the same
-            in sum; ``'mass'``: each class does, shared out by the teacher's
-            probabilities.
+            ``'both'``, :math:`\sigma_s \sigma_t`, which compensate the gradient's
+            factor 1 / sigma_s; ``'confidence'``, the teacher's largest probability;
+            ``'class'``, :func:`class_balance` by the teacher's most probable class;
+            ``'mass'``, :func:`class_balance` by its probabilities.
         kwargs: As of :class:`KDLoss`.
     """
 
@@ -44,35 +38,41 @@ class KDVariant(KDLoss):
         super().__init__(standardize=True, impl='eager', **kwargs)
         self.over, self.factor = over, factor
 
-    def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
-        """The mean over the counted pixels."""
-        size, target = self.size_and_target(student, target)
-        student, teacher = (self.resize(x, size) for x in (student, teacher))
-        counted = self.counted(target)
-        student, sigma_s = self.scaled(student, counted)
-        teacher_z, sigma_t = self.scaled(teacher, counted)
+    def compare(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        target: Tensor | None,
+        mask: Tensor,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean over the valid pixels."""
+        z_student, sigma_s = self.standardized(student, mask)
+        z_teacher, sigma_t = self.standardized(teacher, mask)
         factor = {
-            'one': lambda: torch.ones_like(sigma_s),
+            'one': lambda: None,
             'student': lambda: sigma_s.detach() ** 2,
             'both': lambda: (sigma_s * sigma_t).detach(),
             'confidence': lambda: teacher.softmax(1).amax(1),
-            'class': lambda: class_balance(SURE * first(teacher), counted),
-            'mass': lambda: class_balance(teacher, counted),
+            'class': lambda: class_balance(one_hot_logits(teacher), mask),
+            'mass': lambda: class_balance(teacher, mask),
         }[self.factor]()
-        return mean_over_counted(factor * self.diverge(student, teacher_z), counted)
+        return masked_mean(
+            self.divergence(z_student, z_teacher, self.tau), mask, factor
+        )
 
-    def scaled(self, logits: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
-        """z, and sigma of each pixel (N, H, W)."""
-        centred = logits - logits.mean(1, keepdim=True)
-        variance = centred.square().sum(1) / (logits.shape[1] - 1)
+    def standardized(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z, and sigma of each pixel (N, H, W)."""
+        centered = logits - logits.mean(1, keepdim=True)
+        variance = centered.square().sum(1) / (logits.shape[1] - 1)
         if self.over == 'image':
-            number = counted.sum((1, 2), keepdim=True).clamp(min=1)
-            variance = torch.where(counted, variance, 0).sum((1, 2), True) / number
-            variance = variance.expand_as(counted)
+            number = mask.sum((1, 2), keepdim=True).clamp(min=1)
+            variance = torch.where(mask, variance, 0).sum((1, 2), True) / number
+            variance = variance.expand_as(mask)
         sigma = (variance + 1e-12).sqrt()
-        return centred / sigma[:, None], sigma
+        return centered / sigma[:, None], sigma
 
 
-def first(logits: Tensor) -> Tensor:
-    """One-hot of the largest."""
-    return torch.zeros_like(logits).scatter_(1, logits.argmax(1, True), 1)
+def one_hot_logits(logits: Tensor) -> Tensor:
+    """Return logits whose softmax is 1 at the largest logit."""
+    return torch.zeros_like(logits).scatter_(1, logits.argmax(1, True), 1e4)

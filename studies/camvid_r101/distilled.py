@@ -1,17 +1,7 @@
-# The study gives the loss its arguments: tools/studies/camvid_r101.py.
+# A trial adds the teacher's checkpoint and distill_losses.
 _base_ = './student.py'
-model = dict(
-    _delete_=True,
-    type='mmkd.Distiller',
-    student=_base_.model,
-    teacher=dict(
-        config='{{ fileDirname }}/teacher.py',
-        checkpoint='work_dirs/teacher/iter_10000.pth',
-        precision='bf16',
-    ),
-    distill_losses=dict(loss=dict(type='mmkd.KDLoss')),
-)
+runner_type = 'mmkd.DistillRunner'
+teacher = dict(config='{{ fileDirname }}/teacher.py', precision='bf16')
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]
-test_evaluator = val_evaluator
-# It is the same teacher each time, and has been validated.
-custom_hooks = [dict(type='mmkd.DistillHook', teacher_images=0)]
+# All trials share a teacher, which has been validated.
+custom_hooks = [dict(type='mmkd.TeacherMetricHook', images=0)]

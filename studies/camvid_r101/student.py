@@ -1,5 +1,5 @@
 # From scratch, in bf16 on a GPU.
-_base_ = '../../pspnet/pspnet_r18-d8_1xb16-40k_camvid-360x360.py'
+_base_ = '../../configs/pspnet/pspnet_r18-d8_1xb16-40k_camvid-360x360.py'
 model = dict(pretrained=None)
 optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')
 param_scheduler = [

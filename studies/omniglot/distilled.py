@@ -1,8 +1,10 @@
-# The study gives the loss its arguments: tools/studies/omniglot.py.
-_base_ = '../../_base_/pairs/omniglot.py'
-model = dict(distill_losses=dict(loss=dict(type='mmkd.KDLoss')))
+# A trial adds the teacher's checkpoint and distill_losses.
+_base_ = '../../configs/omniglot/resnet8half_20e_omniglot.py'
+runner_type = 'mmkd.DistillRunner'
+teacher = dict(
+    config='{{ fileDirname }}/../../configs/omniglot/resnet20_40e_omniglot.py'
+)
 train_cfg = dict(val_interval=20)
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric')]
-test_evaluator = val_evaluator
-# It is the same teacher each time, and has been validated.
-custom_hooks = [dict(type='mmkd.DistillHook', teacher_images=0)]
+# All trials share a teacher, which has been validated.
+custom_hooks = [dict(type='mmkd.TeacherMetricHook', images=0)]

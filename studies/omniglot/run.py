@@ -1,52 +1,49 @@
-"""The Omniglot study: every training and every number of docs/studies/omniglot.md
+"""Run the Omniglot study: every training and every number of its README.md
 
-python tools/studies/omniglot.py --jobs 2
+python -m studies.omniglot.run --jobs 2
 
-Trains what docs/studies/omniglot/trials.jsonl does not have yet, and writes it there; a
-study that is stopped goes on where it was. The methods' settings come from the trials
-of the group `tuning`, which see nothing of the test set. Then the page's tables and
-figures are drawn anew; with --draw that is all.
+Trains what trials.jsonl does not have yet, and records it there; if it is stopped,
+rerunning it resumes. The methods' settings come from the trials of the group `tuning`,
+which do not use the test set. Then the page's tables and figures are redrawn; with
+--draw nothing is trained.
 """
 
-from pathlib import Path
-
-from studies.grid import Tuning, only_runs
 from matplotlib.figure import Figure
-from studies.omniglot.trainings import LONGER, METRIC, PLAN, longer, recipe, warmed
-from studies.page import WIDTH, Page, lines, plain, study, ticks
-from plan_page import draw_plan
 
+from studies.comparison import draw_comparison
+from studies.grid import Tuning, single_runs
+from studies.omniglot.trainings import LONGER, METRIC, PLAN, longer, recipe, with_warmup
+from studies.page import WIDTH, Page, draw_line, style_log_axis
+from studies.plan import run_study
 from studies.trials import Trials
-
-PAGE = Page(Path('docs/studies/omniglot.md'))
 
 
 def draw(trials: Trials) -> None:
-    """Fills the page."""
-    tuned = PLAN.tuned(trials)
+    """Fill the page."""
+    page, tuned = Page(PLAN.folder / 'README.md'), PLAN.tuned(trials)
     axis = 'top-1 accuracy on the 936 test images, %'
-    draw_plan(PAGE, trials, PLAN, 'KD+LS', 'top-1, %', axis)
-    PAGE.fill('recipe', *recipe_table(tuned, only_runs(trials, 'recipe', METRIC)))
-    text = 'Accuracy against the weight of plain and of standardised losses'
-    PAGE.save('weights', weight_figure(tuned), text)
-    PAGE.fill('warmed', *warm_table(tuned, only_runs(trials, 'warmed', METRIC)))
-    PAGE.fill('longer', *length_table(tuned, only_runs(trials, 'longer', METRIC)))
+    draw_comparison(page, trials, PLAN, 'KD+LS', 'top-1, %', axis)
+    page.fill('recipe', *recipe_table(tuned, single_runs(trials, 'recipe', METRIC)))
+    text = 'Accuracy against the weight of plain and of standardized losses'
+    page.save('weights', draw_weights(tuned), text)
+    page.fill('warmup', *warmup_table(tuned, single_runs(trials, 'warmup', METRIC)))
+    page.fill('longer', *length_table(tuned, single_runs(trials, 'longer', METRIC)))
 
 
 def recipe_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """The student alone by the size of its batches."""
-    scores = found | {'16, as in the config': tuned.scores['alone']}
+    """Return columns and rows: the baseline by its batch size."""
+    scores = found | {'16, as in the config': tuned.scores['baseline']}
     rows = [[size, f'{score:.2f}'] for size, score in scores.items()]
-    return ['images in a batch', 'alone, top-1, %'], rows
+    return ['batch size', 'baseline, top-1, %'], rows
 
 
-def weight_figure(tuned: Tuning) -> Figure:
-    """A panel for the plain and one for the standardised losses."""
+def draw_weights(tuned: Tuning) -> Figure:
+    """Draw a panel of the plain and one of the standardized losses."""
     figure = Figure((WIDTH, 2.8), layout='constrained')
-    plain_losses, standardised = figure.subplots(1, 2, sharey=True)
+    plain, standardized = figure.subplots(1, 2, sharey=True)
     for axes, shown in (
-        (plain_losses, ('KD', 'BDD')),
-        (standardised, ('KD+LS', 'BDD+LS', 'MLKD+LS')),
+        (plain, ('KD', 'BDD')),
+        (standardized, ('KD+LS', 'BDD+LS', 'MLKD+LS')),
     ):
         for method in shown:
             points: dict[float, dict[float, float]] = {}
@@ -54,17 +51,15 @@ def weight_figure(tuned: Tuning) -> Figure:
                 at = points.setdefault(loss['tau'], {})
                 at[loss['loss_weight']] = tuned.scores[name]
             for tau, found in points.items():
-                lines(axes, found, f'{method}, tau {tau:g}')
-        ticks(axes)
+                draw_line(axes, found, f'{method}, tau {tau:g}')
+        style_log_axis(axes)
         axes.set(xlabel='weight')
-        axes.legend(frameon=False, fontsize=8)
-        plain(axes)
-    plain_losses.set(ylabel='top-1, %')
+    plain.set(ylabel='top-1, %')
     return figure
 
 
-def warm_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """The metric of what is not warmed up, and is."""
+def warmup_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+    """Return columns and rows: the metric without and with a warm-up."""
     rows = [
         [name, f'{tuned.scores[name]:.2f}', f'{score:.2f}']
         for name, score in found.items()
@@ -73,8 +68,8 @@ def warm_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """The metric of what is trained for 20 and for 40 epochs."""
-    names = {'alone': 'alone'} | {method: tuned.chosen(method) for method in LONGER}
+    """Return columns and rows: the metric after 20 and after 40 epochs."""
+    names = {'baseline': 'baseline'} | {m: tuned.chosen(m) for m in LONGER}
     rows = [
         [method, f'{tuned.scores[name]:.2f}', f'{found[method]:.2f}']
         for method, name in names.items()
@@ -83,5 +78,5 @@ def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 if __name__ == '__main__':
-    stages = [PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, warmed, longer]
-    study(__doc__, Trials(PAGE.folder / 'trials.jsonl', PLAN.work), stages, draw)
+    stages = [PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, with_warmup, longer]
+    run_study(__doc__, PLAN.trials, stages, draw)

@@ -1,10 +1,10 @@
-"""What the Omniglot study trains."""
+"""Trainings of the Omniglot study."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from studies.grid import Grid, taus
 from studies.plan import TUNING_SEED, Plan
-
 from studies.trials import Trial, Trials
 
 METRIC = 'accuracy/top1'
@@ -15,13 +15,13 @@ TUNING = {
     'val_dataloader.dataset.drawers': [*range(12, 15)],
 }
 
-KD, WARM = dict(type='mmkd.KDLoss'), dict(schedule=dict(warmup=400))
-LS = dict(WARM, standardize=True)
-BDD = dict(KD, divergence='mmkd.BalancedKL')
-LEVELLED = dict(BDD, standardize=True, effective_tau=True)
-CTKD = dict(type='mmkd.CTKDLoss', warmup=4, t_start=0.5)
-DKD = dict(type='mmkd.DKDLoss', beta=8.0)
-MLKD = dict(type='mmkd.MLKDLoss')
+KD, WARMUP = dict(type='KDLoss'), dict(schedule=dict(warmup=400))
+LS = dict(WARMUP, standardize=True)
+BDD = dict(KD, divergence='BalancedKL')
+SC = dict(BDD, standardize=True, scale_compensated=True)
+CTKD = dict(type='CTKDLoss', warmup=4, t_start=0.5)
+DKD = dict(type='DKDLoss', beta=8.0)
+MLKD = dict(type='MLKDLoss')
 GRIDS = {
     'KD': Grid(KD, taus(2.0, 4.0), (1.0, 3.0, 9.0)),
     'KD+LS': Grid(dict(KD, **LS), taus(1.0, 2.0), (3.0, 9.0, 27.0)),
@@ -34,7 +34,7 @@ GRIDS = {
     'MLKD+LS': Grid(
         dict(MLKD, **LS),
         {
-            # The others as the paper's 3, 5, 2 and 6 are to LSKD's 2.
+            # In the ratio of the paper's 3, 5, 2 and 6 to LSKD's 2.
             f'{tau:g}': dict(tau=tau, taus=[tau * t for t in (1.5, 2.5, 1.0, 3.0)])
             for tau in (1.0, 2.0)
         },
@@ -42,7 +42,7 @@ GRIDS = {
     ),
     'BDD': Grid(BDD, taus(2.0, 4.0), (0.5, 1.5, 4.5)),
     'BDD+LS': Grid(dict(BDD, **LS), taus(1.0, 2.0), (1.5, 4.5, 13.5)),
-    'BDD+LS, levelled': Grid(LEVELLED, taus(1.0, 2.0), (0.15, 0.5, 1.5)),
+    'BDD+LS, SC': Grid(SC, taus(1.0, 2.0), (0.15, 0.5, 1.5)),
 }
 
 LONG = {
@@ -50,21 +50,20 @@ LONG = {
     'train_cfg.val_interval': 40,
     'param_scheduler.T_max': 40,
 }
-SIZES = 64, 32  # of a batch
-WARMED = 'KD', 'BDD'  # whose largest weight is tried with a warm-up, too
-LONGER = ('KD', 'KD+LS', 'BDD+LS')  # trained for twice as long, too
+BATCH_SIZES = 64, 32
+WITH_WARMUP = 'KD', 'BDD'  # whose largest weight is tried with a warm-up, too
+LONGER = ('KD', 'KD+LS', 'BDD+LS')  # also trained for twice as long
 
 
 def teacher(name: str, options: Mapping) -> Trial:
-    """The teacher's training."""
+    """Return the training of a teacher."""
     config = 'configs/omniglot/resnet20_40e_omniglot.py'
     return Trial('teachers', name, 0, config, options)
 
 
 PLAN = Plan(
-    'omniglot',
+    Path('studies/omniglot'),
     'configs/omniglot/resnet8half_20e_omniglot.py',
-    'configs/studies/omniglot/distilled.py',
     teacher('full', {}),
     teacher('tuning', TUNING),
     GRIDS,
@@ -75,32 +74,32 @@ PLAN = Plan(
 
 
 def recipe(trials: Trials) -> list[Trial]:
-    """The student alone with batches of other sizes than that of its config."""
+    """Return the baseline with other batch sizes than its config's."""
     return [
-        PLAN.alone(
+        PLAN.baseline(
             'recipe',
             TUNING_SEED,
             TUNING | {'train_dataloader.batch_size': size},
             str(size),
         )
-        for size in SIZES
+        for size in BATCH_SIZES
     ]
 
 
-def warmed(trials: Trials) -> list[Trial]:
-    """The plain losses at their largest weight, warmed up as standardised ones are."""
+def with_warmup(trials: Trials) -> list[Trial]:
+    """Return the plain losses at their largest weight, with LS's warm-up."""
     return [
-        PLAN.distil('warmed', name, TUNING_SEED, loss | WARM, TUNING)
-        for method in WARMED
+        PLAN.distill('warmup', name, TUNING_SEED, loss | WARMUP, TUNING)
+        for method in WITH_WARMUP
         for name, loss in GRIDS[method].cells(method).items()
         if loss['loss_weight'] == max(GRIDS[method].weights)
     ]
 
 
 def longer(trials: Trials) -> list[Trial]:
-    """Twice as long, trained otherwise as in tuning."""
+    """Return trainings of twice the length, otherwise as in tuning."""
     tuned, options = PLAN.tuned(trials), TUNING | LONG
-    return [PLAN.alone('longer', TUNING_SEED, options)] + [
-        PLAN.distil('longer', method, TUNING_SEED, tuned.best(method), options)
+    return [PLAN.baseline('longer', TUNING_SEED, options)] + [
+        PLAN.distill('longer', method, TUNING_SEED, tuned.best(method), options)
         for method in LONGER
     ]

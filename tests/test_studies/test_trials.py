@@ -4,11 +4,10 @@ import shutil
 
 import pytest
 
-from mmkd.analysis.trials import Trial, Trials
 from mmkd.engine.training import Training
 from mmkd.errors import UserError
-
-from .runs import CONFIG, STUDENT, step, validation, write_run
+from studies.trials import Trial, Trials
+from tests.test_analysis.runs import CONFIG, STUDENT, step, validation, write_run
 
 GROUP = 'main', 'kd'
 
@@ -24,7 +23,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """Has a training be over at once; gives the list of what was trained."""
+    """Finish a training at once; return the list of what was trained."""
     trained = []
 
     def start(run, environment=None):
@@ -39,7 +38,7 @@ def train(tmp_path, monkeypatch):
 
 
 def trials_in(folder):
-    return Trials(folder / 'docs' / 'trials.jsonl', folder / 'work')
+    return Trials(folder / 'study' / 'trials.jsonl', folder / 'work')
 
 
 def test_only_what_is_missing_is_trained(tmp_path, config, train):
@@ -69,7 +68,7 @@ def test_a_teacher_comes_along_where_its_checkpoint_is_gone(tmp_path, config, tr
 def test_a_line_is_what_the_logs_hold(tmp_path, config, train):
     options = {'model.backbone.depth': 50}
     trials_in(tmp_path).complete([Trial(*GROUP, 3, config, options)])
-    (line,) = (tmp_path / 'docs' / 'trials.jsonl').read_text().splitlines()
+    (line,) = (tmp_path / 'study' / 'trials.jsonl').read_text().splitlines()
     assert 'NaN' not in line
     record = json.loads(line)
     assert (record['group'], record['method'], record['seed']) == (*GROUP, 3)

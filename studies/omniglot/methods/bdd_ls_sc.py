@@ -1,0 +1,12 @@
+# BDD+LS, SC with the settings that the study chose, see README.md.
+runner_type = 'mmkd.DistillRunner'
+distill_losses = dict(
+    loss_kd=dict(
+        type='KDLoss',
+        tau=1.0,
+        standardize=True,
+        divergence='BalancedKL',
+        scale_compensated=True,
+        loss_weight=1.5,
+    )
+)

@@ -1,0 +1,158 @@
+"""Studies' pages agree with their trials, and their configs with the scripts."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from itertools import groupby
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+from torch import nn
+
+from mmkd.distillation.tapped_loss import TappedLoss
+from mmkd.engine.config import read_config
+from mmkd.errors import UserError
+from mmkd.losses.schedule import Progress
+from studies.camvid import trainings as camvid
+from studies.omniglot import trainings as omniglot
+from tests.test_tools.conftest import REPO, environment
+
+METHODS = {
+    'KD': 'kd',
+    'KD+LS': 'lskd',
+    'CTKD+LS': 'ctkd_ls',
+    'DKD+LS': 'dkd_ls',
+    'MLKD+LS': 'mlkd_ls',
+    'BDD': 'bdd',
+    'BDD+LS': 'bdd_ls',
+    'BDD+LS, SC': 'bdd_ls_sc',
+}
+
+
+@pytest.mark.parametrize('study', ['camvid', 'omniglot'])
+def test_page_agrees_with_the_trials(study, tmp_path):
+    """Nothing is left to train, and redrawing the page changes nothing."""
+    checkout(tmp_path)
+    page = tmp_path / 'studies' / study / 'README.md'
+    text = page.read_text()
+    page.write_text(without_drawn_parts(text))
+    done = run(study, tmp_path, '--draw')
+    assert done.returncode == 0, done.stderr
+    assert page.read_text() == text
+
+
+def test_page_with_a_missing_trial(tmp_path):
+    """Nothing is drawn, and the missing trial is named."""
+    checkout(tmp_path)
+    folder = tmp_path / 'studies' / 'camvid'
+    text = (folder / 'README.md').read_text()
+    trials = folder / 'trials.jsonl'
+    kept = [
+        line
+        for line in trials.read_text().splitlines(keepends=True)
+        if not line.startswith('{"group": "methods", "method": "CWD", "seed": 1')
+    ]
+    trials.write_text(''.join(kept))
+    done = run('camvid', tmp_path, '--draw')
+    assert done.returncode == 1
+    assert 'trials are missing, such as methods CWD 1; leave out' in done.stderr
+    assert (folder / 'README.md').read_text() == text
+
+
+def test_study_without_trials(tmp_path):
+    """Its script names the first trial, and its page says that there is none."""
+    checkout(tmp_path)
+    done = run('camvid_r101', tmp_path, '--draw')
+    assert 'trials are missing, such as lengths 10000 10; leave' in done.stderr
+    page = tmp_path / 'studies' / 'camvid_r101' / 'README.md'
+    assert '**Not trained yet.**' in page.read_text()
+
+
+@pytest.mark.parametrize(('twice', 'enough'), [(51.4, True), (51.6, False)])
+def test_full_size_study_stops_if_its_length_is_too_short(twice, enough, monkeypatch):
+    monkeypatch.chdir(REPO)
+    module = importlib.import_module('studies.camvid_r101.run')
+    found = {'10000': {10: 50.0}, '20000': {10: twice}}
+    trials = SimpleNamespace(values=lambda group, metric: found)
+    if enough:
+        names = [trial.method for trial in module.teachers(trials)]
+        assert names == ['r101', 'r101_tuning']
+    else:
+        with pytest.raises(UserError, match=r'to 51\.60 mIoU, .*; double it'):
+            module.teachers(trials)
+
+
+@pytest.mark.parametrize(('method', 'name'), METHODS.items())
+def test_method_files_have_the_tuned_settings(method, name, monkeypatch):
+    monkeypatch.chdir(REPO)
+    plan = omniglot.PLAN
+    config = Config.fromfile(REPO / 'studies' / 'omniglot' / 'methods' / f'{name}.py')
+    assert set(config) == {'runner_type', 'distill_losses'}
+    (loss,) = config.distill_losses.values()
+    assert loss == plan.tuned(plan.trials).best(method)
+
+
+@pytest.mark.parametrize(
+    ('plan', 'stages'),
+    [
+        (camvid.PLAN, [camvid.variants, camvid.ablation]),
+        (omniglot.PLAN, [omniglot.with_warmup, omniglot.longer]),
+    ],
+    ids=['camvid', 'omniglot'],
+)
+def test_trials_can_be_trained(plan, stages, monkeypatch):
+    """Their losses can be built, and their schedules fit the length of the run."""
+    monkeypatch.chdir(REPO)
+    trials = plan.trials
+    stages = [plan.tuning, plan.methods, *stages]
+    distillations = [
+        trial for stage in stages for trial in stage(trials) if trial.teacher
+    ]
+    assert len(distillations) > 50
+    student = nn.ModuleDict(dict(tap=nn.Conv2d(1, 3, 1)))
+    for path, group in groupby(distillations, lambda trial: trial.config):
+        base = read_config(path)
+        for trial in group:
+            config = Config(base.to_dict())
+            config.merge_from_dict(dict(trial.options))
+            assert config.runner_type == 'mmkd.DistillRunner'
+            assert config.teacher.checkpoint
+            progress = Progress(
+                max_iterations=config.train_cfg.get('max_iters'),
+                max_epochs=config.train_cfg.get('max_epochs'),
+            )
+            for name, loss in config.distill_losses.items():
+                loss = TappedLoss(name, dict(loss, student='tap'), student)
+                loss.check_run(progress)
+
+
+def checkout(folder):
+    """Copy what a study's script needs."""
+    shutil.copytree(REPO / 'studies', folder / 'studies')
+    for name in ('configs', 'tools'):
+        (folder / name).symlink_to(REPO / name)
+
+
+def run(study, folder, *options):
+    """Run a study's script in a folder."""
+    return subprocess.run(
+        [sys.executable, '-m', f'studies.{study}.run', *options],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+
+
+def without_drawn_parts(text):
+    """Return a page with empty tables."""
+    kept, inside = [], False
+    for line in text.splitlines(keepends=True):
+        inside = inside and line != '<!-- end -->\n'
+        if not inside:
+            kept.append(line)
+        inside = inside or (line.startswith('<!-- ') and line != '<!-- end -->\n')
+    return ''.join(kept)
