@@ -4,12 +4,12 @@ python benchmarks/loss.py                               # 2x19x512x1024
 python benchmarks/loss.py --classes 150 --size 512 512
 python benchmarks/loss.py --device cuda
 
-Against them: the usual formulas, as papers' codes have them, and the cross entropy of
-the task itself.
+For comparison: common implementations, as in the code of papers, and the task's cross
+entropy.
 """
 
 import torch
-from measuring import parser_of, peak, report, silence, times
+from measuring import BDD_LS, parser_of, peak, report, silence, times
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate, kl_div, log_softmax, softmax
 
@@ -17,13 +17,13 @@ from mmkd.losses import CWDLoss, KDLoss
 
 
 def batchmean_kl(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-    """KL of upsampled maps as PyTorch has it, ignoring nothing."""
+    """Return PyTorch's KL of upsampled maps, without a mask."""
     student, teacher = upsample(student, target), upsample(teacher, target)
     return kl_div(log_softmax(student, 1), softmax(teacher, 1), reduction='batchmean')
 
 
 def permuted_lskd(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-    """LSKD's formula for vectors, on a map whose pixels are made rows."""
+    """Return LSKD's loss for vectors, with pixels as rows."""
     rows = []
     for logits in (student, teacher):
         logits = upsample(logits, target).permute(0, 2, 3, 1).flatten(0, 2)
@@ -33,22 +33,23 @@ def permuted_lskd(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
 
 
 def task(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-    """What training without a teacher computes anyway."""
+    """Return the loss of the baseline."""
     return cross_entropy(upsample(student, target), target, ignore_index=255)
 
 
 def upsample(logits: Tensor, target: Tensor) -> Tensor:
-    """To the label's size."""
+    """Resize to the label's size."""
     return interpolate(logits, target.shape[1:], mode='bilinear')
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = parser_of(__doc__)
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--classes', type=int, default=19)
     parser.add_argument('--size', type=int, nargs=2, default=[512, 1024])
     parser.add_argument('--stride', type=int, default=8, help='of the logits')
-    parser.add_argument('--no-compile', action='store_true', help='spares a minute')
+    parser.add_argument('--no-compile', action='store_true', help='saves a minute')
     args = parser.parse_args()
     silence()
 
@@ -60,11 +61,9 @@ def main() -> None:
     )
     target = torch.randint(args.classes, (args.batch, *args.size), device=args.device)
     target[:, ::10] = 255
-    options = dict(resolution='label', tau=0.5, standardize=True)
-    recipe = dict(**options, divergence='BalancedKL')
     losses = {
-        'main recipe, eager': KDLoss(impl='eager', **recipe),
-        'main recipe, fused': KDLoss(impl='fused', **recipe),
+        'BDD + LS, eager': KDLoss(impl='eager', **BDD_LS),
+        'BDD + LS, fused': KDLoss(impl='fused', **BDD_LS),
         'KD, eager': KDLoss(impl='eager', resolution='label'),
         'KD, fused': KDLoss(impl='fused', resolution='label'),
         'KL as batchmean': batchmean_kl,
@@ -73,7 +72,7 @@ def main() -> None:
         'cross entropy': task,
     }
     if not args.no_compile:
-        losses['main recipe, compiled'] = torch.compile(losses['main recipe, eager'])
+        losses['BDD + LS, compiled'] = torch.compile(losses['BDD + LS, eager'])
 
     def step(loss: object) -> None:
         leaf = student.clone().requires_grad_()
@@ -86,7 +85,7 @@ def main() -> None:
         {
             'loss': name,
             'ms': ms,
-            'against eager': found['main recipe, eager'] / ms,
+            'against eager': found['BDD + LS, eager'] / ms,
             'against cross entropy': ms / found['cross entropy'],
             'peak, full-size tensors': peak(variants[name], args.device) / full,
         }

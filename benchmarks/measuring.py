@@ -1,4 +1,4 @@
-"""What the benchmarks share: times in one process, peaks, a table, JSON and a plot."""
+"""Measurements of time and memory, and their table, JSON file and plot."""
 
 import argparse
 import json
@@ -16,15 +16,19 @@ from rich.table import Table
 from mmkd.cli.console import silence_import_warnings
 
 Variants = dict[str, Callable[[], object]]
+# Options of KDLoss.
+BDD_LS = dict(
+    resolution='label', tau=0.5, standardize=True, divergence=dict(type='BalancedKL')
+)
 
 
 def parser_of(doc: str) -> argparse.ArgumentParser:
-    """Arguments that every benchmark has."""
+    """Return a parser with the arguments that all benchmarks have."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--repeats', type=int, default=5, help='of which the median')
+    parser.add_argument('--repeats', type=int, default=5, help='the median is shown')
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/benchmarks'), help='folder to write'
     )
@@ -32,22 +36,22 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
 
 
 def silence() -> None:
-    """Leaves the screen to the results."""
+    """Silence warnings and logs."""
     silence_import_warnings()
     MMLogger.get_instance('benchmark', log_level='ERROR')
 
 
 def has_bf16(device: str) -> bool:
-    """Whether a device computes in bf16; a CPU without instructions for it crawls."""
+    """Return True if a device has bf16 instructions; without, a CPU is far slower."""
     if device != 'cpu':
         return torch.cuda.is_bf16_supported()
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def times(variants: Variants, device: str, repeats: int) -> dict[str, float]:
-    """The median of each variant's milliseconds, after one run to warm up.
+    """Return the median milliseconds of each variant, after one run to warm up.
 
-    In turns, so that what else the machine does hits all alike.
+    The variants take turns, so that other load on the machine affects all alike.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(repeats + 1):
@@ -62,7 +66,7 @@ def times(variants: Variants, device: str, repeats: int) -> dict[str, float]:
 
 
 def peak(run: Callable[[], object], device: str) -> int:
-    """The most bytes that a run holds at once, beyond what was there before."""
+    """Return the peak memory of a run in bytes, without what was allocated before."""
     if device != 'cpu':
         wait(device)
         before = torch.cuda.memory_allocated()
@@ -82,15 +86,15 @@ def peak(run: Callable[[], object], device: str) -> int:
 
 
 def wait(device: str) -> None:
-    """Waits until the device has done its work."""
+    """Wait until the device is idle."""
     if device != 'cpu':
         torch.cuda.synchronize()
 
 
 def report(name: str, title: str, rows: list[dict], args: argparse.Namespace) -> None:
-    """Prints rows as a table; writes them as JSON, with the machine, and as a plot.
+    """Print rows as a table; write them as JSON, with the machine, and as a plot.
 
-    The first column names a row; the plot has a bar for each value of the second.
+    The first column is a row's name; the plot has a bar for each value of the second.
     """
     table = Table(title=title)
     for index, column in enumerate(rows[0]):
@@ -119,7 +123,7 @@ def _text(value: object) -> str:
 
 
 def _cpu() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name, if the system knows it."""
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(': ')[2] for line in lines if line.startswith('model name')]

@@ -1,4 +1,4 @@
-"""The main recipe's networks and a random batch, without any file."""
+"""PSPNet-R101 and PSPNet-R18 with random weights, and a random batch."""
 
 import tempfile
 from pathlib import Path
@@ -11,16 +11,18 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmkd.distillation import Distiller
 from mmkd.registry import MODELS
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-(RECIPE,) = CONFIGS.glob('bdd_ls/*_4xb2-40k_cityscapes-512x512.py')
+CONFIGS = Path(__file__).parents[1] / 'configs' / 'pspnet'
+STUDENT = CONFIGS / 'pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+TEACHER = CONFIGS / 'pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
 
-def network_of(path: str | Path) -> nn.Module:
-    """A network of random weights whose BN have seen images.
+def network_of(path: Path) -> nn.Module:
+    """Return a network of random weights whose BN have statistics of images.
 
-    Else its activations would die away, and a CPU is slow with numbers next to 0.
+    Without, its activations would vanish, and a CPU is slow with subnormal numbers.
     """
     config = Config.fromfile(path).model
     config.pretrained = None
@@ -35,28 +37,27 @@ def network_of(path: str | Path) -> nn.Module:
     return network
 
 
-def distiller_of(device: str, loss: dict, **teacher: object) -> nn.Module:
-    """R101 to R18 with other settings of the loss and of the teacher."""
-    config = Config.fromfile(RECIPE)
-    config.model.student.pretrained = None
+def distiller_of(device: str, loss: dict, **teacher: object) -> Distiller:
+    """Return a Distiller of the pair.
+
+    Args:
+        device: Where it is.
+        loss: Options of KDLoss.
+        teacher: Further keys of ``teacher``.
+    """
+    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'teacher.pth')
-        torch.manual_seed(0)
-        network = network_of(config.model.teacher.config)
-        torch.save(dict(state_dict=network.state_dict()), path)
-        config.model.teacher.update(checkpoint=str(path), **teacher)
-        config.model.distill_losses.loss_kd.update(loss)
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            distiller = MODELS.build(config.model)
-            distiller.init_weights()
-    if device == 'cpu':
-        distiller.student = revert_sync_batchnorm(distiller.student)
-        distiller.teacher.model = revert_sync_batchnorm(distiller.teacher.model).eval()
+        torch.save(dict(state_dict=network_of(TEACHER).state_dict()), path)
+        teacher |= dict(config=str(TEACHER), checkpoint=str(path))
+        losses = dict(loss_kd=dict(type='KDLoss', **loss))
+        distiller = Distiller(network_of(STUDENT), teacher, losses)
+        distiller.init_weights()
     return distiller.to(device).train()
 
 
 def batch_of(device: str, size: int) -> tuple[Tensor, list]:
-    """Two images and labels."""
+    """Return two images and their labels."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 3, size, size, generator=generator).to(device)
     samples = []

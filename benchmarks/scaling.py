@@ -1,4 +1,4 @@
-"""How the fused loss grows with pixels, with classes and with processes
+"""Time and memory of the fused loss by pixels, classes and processes
 
 python benchmarks/scaling.py
 python benchmarks/scaling.py --device cuda
@@ -8,7 +8,7 @@ import time
 
 import torch
 import torch.multiprocessing as multiprocessing
-from measuring import parser_of, peak, report, silence, times
+from measuring import BDD_LS, parser_of, peak, report, silence, times
 
 from mmkd.losses import KDLoss
 
@@ -18,14 +18,13 @@ PROCESSES = [1, 2]
 
 
 def step_of(device: str, classes: int, size: tuple[int, int]) -> object:
-    """The main recipe's loss, forward and backward, from logits at 1/8."""
+    """Return BDD + LS, forward and backward, of logits at 1/8."""
     logits = [
         torch.randn(1, classes, size[0] // 8, size[1] // 8, device=device)
         for _ in range(2)
     ]
     target = torch.randint(classes, (1, *size), device=device)
-    options = dict(resolution='label', tau=0.5, standardize=True)
-    loss = KDLoss(impl='fused', divergence='BalancedKL', **options)
+    loss = KDLoss(impl='fused', **BDD_LS)
 
     def step() -> None:
         loss(logits[0].clone().requires_grad_(), logits[1], target).backward()
@@ -34,7 +33,7 @@ def step_of(device: str, classes: int, size: tuple[int, int]) -> object:
 
 
 def work(ready: object, results: object, repeats: int) -> None:
-    """One of several processes, each with one thread and an image of its own."""
+    """Time steps in one of several processes, with one thread and its own image."""
     torch.set_num_threads(1)
     step = step_of('cpu', 19, (512, 1024))
     step()
@@ -46,7 +45,7 @@ def work(ready: object, results: object, repeats: int) -> None:
 
 
 def together(number: int, repeats: int) -> float:
-    """Milliseconds of a step when so many processes work at once."""
+    """Return the milliseconds of a step in a number of concurrent processes."""
     context = multiprocessing.get_context('spawn')
     ready, results = context.Barrier(number), context.Queue()
     processes = [
@@ -62,6 +61,7 @@ def together(number: int, repeats: int) -> float:
 
 
 def main() -> None:
+    """Run the benchmark."""
     args = parser_of(__doc__).parse_args()
     silence()
     cases = {f'{h} x {w}, 19 classes': (19, (h, w)) for h, w in SIZES}
@@ -74,7 +74,7 @@ def main() -> None:
         rows.append(
             {
                 'map': name,
-                'ns a number': 1e6 * found[name] / numbers,
+                'ns per element': 1e6 * found[name] / numbers,
                 'ms': found[name],
                 'peak, full-size tensors': peak(variants[name], args.device)
                 / (4 * numbers),
@@ -86,7 +86,7 @@ def main() -> None:
             rows.append(
                 {
                     'map': f'512 x 1024, processes of 1 thread: {number}',
-                    'ns a number': 1e6 * ms / (19 * 512 * 1024 * number),
+                    'ns per element': 1e6 * ms / (19 * 512 * 1024 * number),
                     'ms': ms,
                     'peak, full-size tensors': None,
                 }

@@ -1,12 +1,12 @@
-"""Whether a long run grows: memory, open files and time of 3,000 iterations
+"""Growth of memory, open files and time over 3,000 iterations
 
 python benchmarks/soak.py
 
-Distils a tiny pair on a few drawn street scenes with all that a real run does: workers,
-augmentation, logs, checkpoints, validations. What the process and its workers hold is
-read every 50 iterations; the first third is warm-up. Exits with 1 if memory or open
-files have grown by more than 2 %; times, of the processors and elapsed, are the
-machine's as well. Linux only.
+Distills a tiny pair on a few drawn street scenes with all that a real run does, that is
+workers, augmentation, logs, checkpoints, validations. Memory and open files of the
+process and its workers are read every 50 iterations; the first third is warm-up. Exits
+with 1 if memory or open files have grown by more than 2 %; CPU and elapsed times also
+depend on other load on the machine. Linux only.
 """
 
 import os
@@ -18,14 +18,18 @@ from statistics import mean, median
 from tempfile import TemporaryDirectory
 
 import torch
-from measuring import parser_of, report, silence
+from measuring import BDD_LS, parser_of, report, silence
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-TOOLS = Path(__file__).parents[1]
-DEMO = TOOLS.parent / 'configs' / 'demo'
+from mmkd.cli.console import one_line_errors
+from mmkd.engine.config import read_config
+from mmkd.registry import MODELS
+
+REPO = Path(__file__).parents[1]
 EVERY = 50
 LIMIT = 2  # percent, of memory and files
 NARROW = {'backbone.base_channels': 8, 'backbone.stem_channels': 8}
@@ -34,7 +38,7 @@ NARROW |= {'auxiliary_head.in_channels': 32, 'auxiliary_head.channels': 8}
 
 
 class Watch(Hook):
-    """Reads what this process and its children hold."""
+    """Read memory and open files of this process and its children."""
 
     priority = 'LOWEST'
 
@@ -42,9 +46,11 @@ class Watch(Hook):
         self.rows: list[dict] = []
 
     def before_train(self, runner: Runner) -> None:
+        """Start the clocks."""
         self.last = time.perf_counter(), time.process_time()
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Add a row every few iterations."""
         if not self.every_n_train_iters(runner, EVERY):
             return
         now = time.perf_counter(), time.process_time()
@@ -64,45 +70,37 @@ class Watch(Hook):
 
 
 def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
     tasks = Path(f'/proc/{pid}/task').glob('*/children')
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def resident(pid: int) -> int:
-    """Bytes that belong to a process alone: what it shares is counted elsewhere."""
+    """Return the private memory of a process in bytes."""
     lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
     private = [line.split() for line in lines if line.startswith('Private_')]
     return 1024 * sum(int(words[1]) for words in private)
 
 
 def open_files(pid: int) -> int:
+    """Return the number of open files of a process."""
     return len(list(Path(f'/proc/{pid}/fd').iterdir()))
 
 
-def config_of(folder: Path, iterations: int) -> object:
-    """The demo's distillation of a narrow student by a narrow, untrained teacher."""
-    from mmkd.engine.config import read_config
-    from mmkd.registry import MODELS
-
+def config_of(folder: Path, iterations: int) -> Config:
+    """Return a distillation of a narrow student by a narrow, untrained teacher."""
     scenes = folder / 'scenes'
-    command = [TOOLS / 'dataset_converters' / 'street_scenes.py', '--out', scenes]
-    command += ['--size', '64', '128', '--train', '16', '--val', '4']
+    command = [REPO / 'tools' / 'dataset_converters' / 'street_scenes.py']
+    command += ['--out', scenes, '--size', '64', '128', '--train', '16', '--val', '4']
     subprocess.run([sys.executable, *map(str, command)], check=True)
-    config = read_config(DEMO / 'student.py')
+    config = read_config(REPO / 'configs' / 'demo' / 'student.py')
     config.merge_from_dict({f'model.{key}': value for key, value in NARROW.items()})
     with DefaultScope.overwrite_default_scope('mmseg'):
         teacher = revert_sync_batchnorm(MODELS.build(config.model))
-    torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
-    config.model = dict(
-        type='mmkd.Distiller',
-        student=config.model.to_dict(),
-        teacher=dict(
-            model=config.model.to_dict(), checkpoint=str(folder / 'teacher.pth')
-        ),
-        distill_losses=dict(
-            loss_kd=dict(type='KDLoss', standardize=True, divergence='BalancedKL')
-        ),
-    )
+    checkpoint = str(folder / 'teacher.pth')
+    torch.save(dict(state_dict=teacher.state_dict()), checkpoint)
+    config.teacher = dict(model=config.model.to_dict(), checkpoint=checkpoint)
+    config.distill_losses = dict(loss_kd=dict(type='KDLoss', **BDD_LS))
     for split in ('train', 'val', 'test'):
         config[f'{split}_dataloader'].dataset.data_root = str(scenes)
     config.merge_from_dict(
@@ -121,17 +119,16 @@ def config_of(folder: Path, iterations: int) -> object:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = parser_of(__doc__)
     parser.add_argument('--iterations', type=int, default=3000)
     args = parser.parse_args()
     silence()
-    from mmkd.engine import launch
-    from mmkd.engine.hooks import PositionSeedHook
+    from mmkd.distillation import DistillRunner
 
     watch = Watch()
-    with TemporaryDirectory() as folder, launch.guarded():
-        runner = launch.build_runner(config_of(Path(folder), args.iterations))
-        runner.register_hook(PositionSeedHook())
+    with TemporaryDirectory() as folder, one_line_errors():
+        runner = DistillRunner.from_cfg(config_of(Path(folder), args.iterations))
         runner.register_hook(watch)
         runner.train()
 

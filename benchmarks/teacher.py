@@ -1,4 +1,4 @@
-"""Time of the teacher's forward pass, PSPNet-R101 on two images, by each lever
+"""Time of the teacher's forward pass, PSPNet-R101 on two images, by its fast path
 
 python benchmarks/teacher.py
 python benchmarks/teacher.py --device cuda --compile
@@ -8,8 +8,7 @@ import copy
 
 import torch
 from measuring import has_bf16, parser_of, peak, report, silence, times
-from mmengine.config import Config
-from pair import RECIPE, batch_of, network_of
+from pair import TEACHER, batch_of, network_of
 
 from mmkd.distillation.fast_path import FastPath
 
@@ -22,6 +21,7 @@ PATHS = {
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = parser_of(__doc__)
     parser.add_argument('--size', type=int, default=512, help='of the square images')
     parser.add_argument('--compile', action='store_true', help='also torch.compile')
@@ -36,7 +36,7 @@ def main() -> None:
     if args.compile:
         paths['both, compiled'] = FastPath(compile=True)
     torch.manual_seed(0)
-    network = network_of(Config.fromfile(RECIPE).model.teacher.config)
+    network = network_of(TEACHER)
     network = network.to(args.device).eval().requires_grad_(False)
     images, _ = batch_of(args.device, args.size)
     plain = network(images)

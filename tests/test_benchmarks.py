@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 
-from .conftest import TOOLS, Workbench
+from tests.test_tools.conftest import REPO, Workbench
 
-BENCHMARKS = TOOLS / 'benchmarks'
+BENCHMARKS = REPO / 'benchmarks'
 
 
 @pytest.fixture(scope='module')
@@ -15,15 +15,15 @@ def measuring():
     return runpy.run_path(str(BENCHMARKS / 'measuring.py'))
 
 
-def test_times_are_medians_of_each_variant(measuring):
+def test_times_of_each_variant(measuring):
     ran = []
     variants = {name: lambda name=name: ran.append(name) for name in 'ab'}
     found = measuring['times'](variants, 'cpu', 3)
-    assert ran == list('abababab')  # in turns, after one to warm up
+    assert ran == list('abababab')  # in turns, the first to warm up
     assert all(0 <= ms < 100 for ms in found.values())
 
 
-def test_peak_counts_what_is_held_at_once(measuring):
+def test_peak_of_concurrent_allocations(measuring):
     def run():
         a = torch.ones(1000)
         b = a + 1
@@ -34,7 +34,7 @@ def test_peak_counts_what_is_held_at_once(measuring):
 
 
 def test_losses(tmp_path):
-    """The whole benchmark, on maps that take no time."""
+    """The whole benchmark, on small maps."""
     bench = Workbench(tmp_path)
     script = BENCHMARKS / 'loss.py'
     result = bench.shell(
@@ -44,7 +44,7 @@ def test_losses(tmp_path):
     assert result.code == 0, result.output
     content = json.loads((tmp_path / 'results/loss_19x32x64_cpu.json').read_text())
     names = [row['loss'] for row in content['rows']]
-    assert names[:2] == ['main recipe, eager', 'main recipe, fused']
+    assert names[:2] == ['BDD + LS, eager', 'BDD + LS, fused']
     eager, fused, *_ = (row['peak, full-size tensors'] for row in content['rows'])
     assert fused < eager
     assert content['machine']['torch'] == torch.__version__
