@@ -7,6 +7,6 @@ distill_losses = dict(
         standardize=True,
         divergence='BalancedKL',
         loss_weight=13.5,
-        schedule=dict(warmup=400),
+        schedule=dict(warmup=400 / 2740),  # iterations
     )
 )

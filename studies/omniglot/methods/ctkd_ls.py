@@ -8,6 +8,6 @@ distill_losses = dict(
         warmup=4,
         standardize=True,
         loss_weight=27.0,
-        schedule=dict(warmup=400),
+        schedule=dict(warmup=400 / 2740),  # iterations
     )
 )

@@ -6,6 +6,6 @@ distill_losses = dict(
         tau=2.0,
         standardize=True,
         loss_weight=27.0,
-        schedule=dict(warmup=400),
+        schedule=dict(warmup=400 / 2740),  # iterations
     )
 )

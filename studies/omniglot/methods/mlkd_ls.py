@@ -7,6 +7,6 @@ distill_losses = dict(
         taus=[3.0, 5.0, 2.0, 6.0],
         standardize=True,
         loss_weight=3.0,
-        schedule=dict(warmup=400),
+        schedule=dict(warmup=400 / 2740),  # iterations
     )
 )
