@@ -87,7 +87,7 @@ def weights_only_by_default() -> Iterator[None]:
 
 
 def _history_method(owner: object, name: str) -> object:
-    """What a pickled log history needs of getattr: its own public methods."""
+    """Return a public method of a log history, all that its pickle needs of getattr."""
     if owner is not HistoryBuffer or str(name).startswith('_'):
         raise pickle.UnpicklingError(f'GLOBAL builtins.getattr of {name!r} was refused')
     return getattr(owner, name)
@@ -144,7 +144,7 @@ def read_checkpoint(path: str, key: str) -> object:
 
 
 def _fix(key: str) -> str:
-    """What to do about a bad file."""
+    """Return the fix for an invalid file."""
     if key == 'checkpoint':  # a tool's argument, no key of the config
         return 'give another'
     return f'give another with --cfg-options {key}=PATH'
@@ -185,7 +185,7 @@ def _load_remote(path: str, key: str) -> object:
 
 
 def _what_is_refused(error: Exception, path: Path | None = None) -> str:
-    """Says so if loading was stopped since it could run code; else ''.
+    """Return what was refused as it could run code; '' for another error.
 
     Of a file that is no pickle at all, torch's unpickler complains in the same way as
     of one that calls what it should not.
@@ -198,7 +198,7 @@ def _what_is_refused(error: Exception, path: Path | None = None) -> str:
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether a file is a whole pickle; reads its steps without taking them."""
+    """Return True if a file is a complete pickle; its opcodes are not executed."""
     with path.open('rb') as file:
         try:
             return bool([step for step, _, _ in pickletools.genops(file)])
@@ -222,7 +222,7 @@ def _what_is_wrong(path: Path) -> str:
 
 
 def _holds_a_program(path: Path) -> bool:
-    """Whether a zip file has what torch.jit.save writes beside the weights."""
+    """Return True if a zip file has what torch.jit.save writes beside the weights."""
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith('/constants.pkl') for name in archive.namelist())
 

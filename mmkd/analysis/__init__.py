@@ -1,1 +1,1 @@
-"""What finished runs tell: histories, statistics, figures and the report of them."""
+"""Comparison of finished runs: statistics, figures and the report."""

@@ -21,7 +21,7 @@ RUNS = 2  # of each candidate, the first of which warms it up
 
 @dataclass(frozen=True)
 class FastPath:
-    """How the teacher is made faster: keys of ``teacher``.
+    """Options that make the teacher faster: keys of ``teacher``.
 
     Args:
         fuse_conv_bn: Fold each BN into the convolution before it; exact but for
@@ -52,7 +52,7 @@ class FastPath:
     def apply(
         self, model: nn.Module, images: Tensor, taps: Iterable[str] = ()
     ) -> tuple[nn.Module, str]:
-        """Makes a faster network of ``model``, which it may use up.
+        """Return a faster network made of ``model``, which may be changed.
 
         Args:
             model: A segmentor or classifier in eval mode.
@@ -121,7 +121,7 @@ class FastPath:
 def _run(
     model: nn.Module, images: Tensor, taps: Iterable[str]
 ) -> tuple[list[Tensor], float]:
-    """What a network gives, at its taps too, and the seconds of its fastest run."""
+    """Return outputs and tap outputs of a network, and its fastest run in seconds."""
     seconds = []
     with record(model, taps) as tapped:
         for _ in range(RUNS):
@@ -166,13 +166,13 @@ def _finite(outputs: list[Tensor]) -> bool:
 
 
 def _differ(outputs: list[Tensor], expected: list[Tensor]) -> bool:
-    """Whether outputs differ by more than folding may round."""
+    """Return True if outputs differ by more than the rounding of folding."""
     pairs = zip(outputs, expected, strict=True)
     return any((a - b).norm() > 1e-3 * b.norm() for a, b in pairs)
 
 
 def _agreement(outputs: list[Tensor], expected: list[Tensor]) -> str:
-    """How often two outputs, logits first, have the same largest class."""
+    """Describe how often two outputs, logits first, have the same largest class."""
     same = outputs[0].argmax(1) == expected[0].argmax(1)
     share = 100 * float(same.double().mean())
     return f'the same class at {share:.2f} % of the positions'

@@ -1,4 +1,4 @@
-"""Bridging two networks that normalise images differently."""
+"""Conversion of images between two networks' normalizations."""
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ SWAPS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
 
 
 class NormalizationBridge(nn.Module):
-    """Turns images normalised for one network into those of another.
+    """Convert images normalized for one network into those of another.
 
     Undoes ``(x - mean) / std`` and the channel order of ``source``, a data preprocessor
     of MMEngine's, mmseg's or mmpretrain's, and applies those of ``target``. Where both
     are alike it hands the images on untouched. Padding, which preprocessors add after
-    normalising, is moved like a pixel of the source's padding value.
+    normalizing, is moved like a pixel of the source's padding value.
 
     Example:
         >>> from mmengine.model import ImgDataPreprocessor

@@ -15,7 +15,7 @@ def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     .. math:: w_m = \frac{M}{C} \sum_c \frac{p_{mc}}{M_c}
 
     with mean 1 over the valid positions. In a plain mean over pixels a road weighs a
-    thousand times as much as a pole; in mIoU both weigh the same.
+    thousand times as much as a pole; in mIoU both have equal weight.
 
     Args:
         logits: (N, C) or (N, C, H, W), usually the teacher's.

@@ -1,4 +1,4 @@
-"""What the networks for CIFAR have in common."""
+"""Base of the CIFAR networks."""
 
 from mmengine.model import BaseModule
 from torch import nn

@@ -32,7 +32,7 @@ RENAMED = {
 
 
 def rename(key: str, network: str) -> str:
-    """What mmkd calls a weight of mdistiller's."""
+    """Return mmkd's name of a weight of mdistiller."""
     new = re.sub(*CLASSIFIER, key)
     if new != key:
         return new
