@@ -232,7 +232,7 @@ def take(owner, name):
 
 
 class TestCode:
-    """What would run code is refused, and says so; none of it runs."""
+    """Files that would run code are refused; none of it runs."""
 
     @pytest.mark.parametrize(
         'kind', ['zip', 'zip, protocol 4', 'legacy', 'pickle 0', 'pickle 2', 'pickle 4']

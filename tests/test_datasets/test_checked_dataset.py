@@ -1,4 +1,4 @@
-"""What the tests of bad input in whole runs leave out."""
+"""Cases that the tests of invalid input in whole runs leave out."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ class Fails(Dataset):
 
 
 def photo(path, size=(40, 30), **kwargs):
-    colours = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3))
-    Image.fromarray(colours.astype(np.uint8)).save(path, **kwargs)
+    colors = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3))
+    Image.fromarray(colors.astype(np.uint8)).save(path, **kwargs)
     return str(path)
 
 

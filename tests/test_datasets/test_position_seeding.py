@@ -77,7 +77,7 @@ def test_another_seed_or_rank_is_another_stream(whole, seeds):
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_epochs(workers):
-    """Each has a stream of its own, from the start or amid it."""
+    """Each has a stream of its own, from the start or within it."""
     epochs = [take(loader_of(endless=False, epoch=e), 9) for e in range(2)]
     assert [len(epoch) for epoch in epochs] == [4, 4]
     assert sorted(s[0] for b in epochs[0] for s in b) == list(range(10))
@@ -91,7 +91,7 @@ def test_epochs(workers):
 
 
 def test_epochs_of_a_loop_that_counts_iterations():
-    """A sampler that ends is begun again with the next epoch's order."""
+    """A sampler that ends starts again with the next epoch's order."""
     dataset = Noise()
 
     def found(done):

@@ -120,7 +120,7 @@ def test_partial_files_of_a_kill_are_removed(tmp_path):
 
 
 class Run:
-    """What a CheckpointHook asks of a Runner."""
+    """The part of a Runner that a CheckpointHook uses."""
 
     def __init__(self, folder):
         self.folder, self.work_dir = Path(folder), str(folder)
@@ -195,7 +195,7 @@ def test_killed_before_it_was_named(tmp_path, text):
 
 @pytest.mark.parametrize('damaged', ['iter_6.pth', 'iter_8.pth'])
 def test_incomplete_ones_do_not_count(tmp_path, damaged):
-    """Whether one is named or not."""
+    """Named or not."""
     last = save(tmp_path / 'iter_4.pth', age=10)
     note(tmp_path, tmp_path / 'iter_6.pth')
     whole = save(tmp_path / 'iter_9.pth').read_bytes()

@@ -32,7 +32,7 @@ class TestConfig:
         mine = tmp_path / 'mine.py'
         mine.write_text(f"_base_ = '{PLAIN}'\nwork_dir = 'own'")
         assert config_of(mine).work_dir == 'own'
-        assert config_of(mine, '--work-dir', 'said').work_dir == 'said'
+        assert config_of(mine, '--work-dir', 'given').work_dir == 'given'
 
     def test_overrides(self):
         options = ['train_cfg.max_iters=3', 'model.backbone.depth=34']

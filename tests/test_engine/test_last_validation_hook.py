@@ -35,7 +35,7 @@ class Count(BaseMetric):
 
 
 class Stop(Hook):
-    """Has SaveOnSignalHook leave after some iterations, as a signal would."""
+    """Make SaveOnSignalHook exit after some iterations, as a signal would."""
 
     priority = 'VERY_HIGH'
 
@@ -111,9 +111,9 @@ def test_epochs(attempt):
     assert attempt(EPOCHS) == [2]
 
 
-def test_an_epoch_that_is_begun_again_is_not_over(attempt):
+def test_an_epoch_that_starts_again_is_not_over(attempt):
     """Its iterations are counted twice, and are more than the run should have."""
     assert attempt(EPOCHS, after=6) == [1]
-    # Epochs have two batches now: iteration 7 of 4, amid epoch 2.
+    # Epochs have two batches now: iteration 7 of 4, within epoch 2.
     assert attempt(EPOCHS, after=1, batch_size=2) == []
     assert attempt(EPOCHS, batch_size=2) == [2]

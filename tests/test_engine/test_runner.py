@@ -1,4 +1,4 @@
-"""What mmkd.Runner adds to MMEngine's; its hooks have tests of their own."""
+"""Additions of mmkd.Runner to MMEngine's; its hooks have tests of their own."""
 
 from pathlib import Path
 

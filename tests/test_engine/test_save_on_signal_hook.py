@@ -22,7 +22,7 @@ class Recorder(CheckpointHook):
 
 @pytest.fixture
 def runner():
-    """One that is amid iteration 7, from 0, of epoch 2."""
+    """One that is within iteration 7, from 0, of epoch 2."""
     return SimpleNamespace(
         iter=7,
         epoch=2,

@@ -1,4 +1,4 @@
-"""Whole runs of the tools on a tiny data set, each made once and shared.
+"""Whole runs of the tools on a tiny dataset, each made once and shared.
 
 Most runs are forks of one process that has imported the stack already, which spares
 each of them seconds; what a run prints and its exit status are those of the script.
@@ -74,14 +74,14 @@ distill_losses = dict(
 
 @dataclass
 class Result:
-    """What became of a run."""
+    """Exit status and output of a run."""
 
     code: int
     output: str
 
     @property
     def metrics(self) -> list[dict]:
-        """What each evaluation gave, over all and for each class."""
+        """Metrics of each evaluation, overall and by class."""
         found = []
         for block in self.output.split('per class results:')[1:]:
             total = dict(re.findall(r'(aAcc|mIoU|mAcc): ([\d.]+)', block))
@@ -170,7 +170,7 @@ class Workbench:
         return Result(done.returncode, done.stdout)
 
     def scalars(self, work_dir: str) -> list[dict]:
-        """What the last run in a work_dir has logged, line by line."""
+        """Log records of the last run in a work_dir."""
         (*_, file) = sorted((self.folder / work_dir).glob('*/vis_data/scalars.json'))
         return [json.loads(line) for line in file.read_text().splitlines()]
 
@@ -191,16 +191,16 @@ def python_path(folder: Path) -> str:
 
 
 def write_camvid(root: Path) -> None:
-    """A tiny data set in CamVid's layout whose colours give the classes away."""
+    """A tiny dataset in CamVid's layout whose colors give the classes away."""
     rng = np.random.default_rng(0)
-    colours = rng.integers(0, 256, (12, 3))
+    colors = rng.integers(0, 256, (12, 3))
     for split, number in (('train', 6), ('val', 5)):
         (root / split).mkdir(parents=True)
         (root / f'{split}annot').mkdir()
         for index in range(number):
             label = np.kron(rng.integers(0, 12, (4, 6)), np.ones((16, 16), int))
             noise = rng.integers(-20, 20, (64, 96, 3))
-            image = (colours[label] + noise).clip(0, 255)
+            image = (colors[label] + noise).clip(0, 255)
             for folder, array in ((split, image), (f'{split}annot', label)):
                 file = root / folder / f'{index}.png'
                 Image.fromarray(array.astype(np.uint8)).save(file)

@@ -181,7 +181,7 @@ def read(options):
 
 
 def build(options):
-    """What DistillRunner does until the first iteration, but for the Runner."""
+    """The steps of DistillRunner before the first iteration, without a Runner."""
     config = read(options)
     with DefaultScope.overwrite_default_scope('mmseg'), naming_keys(config):
         DATASETS.build(config.train_dataloader.dataset)
@@ -254,11 +254,11 @@ CHECKPOINTS = {
 }
 
 
-@pytest.mark.parametrize('spoil', CHECKPOINTS, ids=lambda spoil: spoil.__name__)
-def test_teachers_checkpoint(bench, kd, monkeypatch, spoil):
-    spoil(bench)
+@pytest.mark.parametrize('corrupt', CHECKPOINTS, ids=lambda corrupt: corrupt.__name__)
+def test_teachers_checkpoint(bench, kd, monkeypatch, corrupt):
+    corrupt(bench)
     option = 'teacher.checkpoint=bad.pth'
-    if spoil is other_order:  # which the Runner's data set shows
+    if corrupt is other_order:  # which the Runner's dataset shows
         error = error_of(bench.run('train.py', kd, '--cfg-options', option, code=None))
     else:
         monkeypatch.chdir(bench.folder)
@@ -266,7 +266,7 @@ def test_teachers_checkpoint(bench, kd, monkeypatch, spoil):
             build([option])
         error = f'error: {raised.value}'
     assert error.startswith('error: teacher.checkpoint: ')
-    for part in CHECKPOINTS[spoil]:
+    for part in CHECKPOINTS[corrupt]:
         assert part in error
 
 
@@ -478,12 +478,12 @@ DATA = {
 
 @pytest.fixture
 def damaged(bench, kd, tmp_path):
-    """Spoils a copy of the data; gives the option to train on it."""
+    """Corrupt a copy of the data; returns the option to train on it."""
 
-    def make(spoil):
+    def make(corrupt):
         root = tmp_path / 'data'
         shutil.copytree(bench.folder / 'data', root)
-        spoil(root)
+        corrupt(root)
         return f'train_dataloader.dataset.data_root={root}'
 
     return make
@@ -499,13 +499,13 @@ def samples_of(option, workers=0, **kwargs):
     return checked, [Path(file).name for file in files]
 
 
-@pytest.mark.parametrize('spoil', DATA, ids=lambda spoil: spoil.__name__)
-def test_data(bench, damaged, monkeypatch, spoil):
+@pytest.mark.parametrize('corrupt', DATA, ids=lambda corrupt: corrupt.__name__)
+def test_data(bench, damaged, monkeypatch, corrupt):
     monkeypatch.chdir(bench.folder)
     with pytest.raises(UserError) as raised:
-        samples_of(damaged(spoil))
+        samples_of(damaged(corrupt))
     assert '\n' not in str(raised.value)
-    for part in DATA[spoil]:
+    for part in DATA[corrupt]:
         assert part in str(raised.value)
 
 
@@ -524,13 +524,13 @@ def test_no_images(bench, damaged, monkeypatch):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('spoil', [truncated_png, truncated_jpeg, truncated_label])
+@pytest.mark.parametrize('corrupt', [truncated_png, truncated_jpeg, truncated_label])
 def test_corrupt_files_are_skipped_and_counted(
-    bench, damaged, monkeypatch, spoil, workers
+    bench, damaged, monkeypatch, corrupt, workers
 ):
     """The next one stands in for it, on whichever worker."""
     monkeypatch.chdir(bench.folder)
-    checked, files = samples_of(damaged(spoil), workers, skip=True)
+    checked, files = samples_of(damaged(corrupt), workers, skip=True)
     assert files == [f'{index}.png' for index in (0, 2, 2, 3, 4, 5)]
     assert checked.skipped.nonzero().flatten().tolist() == [1]
 

@@ -17,7 +17,7 @@ from .conftest import environment, python_path
 from .test_distributed import TOOLS, free_port
 
 MMSEG = Path(mmseg.__file__).parent / '.mim' / 'tools'
-# What there is to lose: theta of CTKD, an average of the weights, momentum, dropout.
+# State to restore: theta of CTKD, an average of the weights, momentum, dropout.
 RUN = """
 _base_ = 'kd.py'
 distill_losses = dict(
@@ -177,7 +177,7 @@ def test_by_mmsegs_own_train_py(whole):
 
 @pytest.fixture
 def left(bench, whole):
-    """A run of epochs of three batches that was told to leave after the fifth."""
+    """A run of epochs of three batches that was stopped by a signal after the fifth."""
     whole('epochs', 1)  # writes the config
     bench.write('leaves.py', LEAVES)
     config = bench.write('left.py', "_base_ = 'epochs.py'\n" + LEFT)
@@ -216,7 +216,7 @@ class LeavesHook(Hook):
 """
 
 
-def test_told_to_leave_within_an_epoch(bench, whole, left):
+def test_stopped_within_an_epoch(bench, whole, left):
     """The resumed run takes the rest of the epoch."""
     printed = run(bench, 1, *left)
     assert '[2][1/3]' in printed

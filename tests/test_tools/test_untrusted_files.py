@@ -43,7 +43,7 @@ def with_pickle(path, code):
 
 
 def with_getattr(path, code):
-    """Takes its way from a log history, which a checkpoint may hold, to exec."""
+    """Reaches exec from a log history, which a checkpoint may contain."""
 
     def text(value):
         return b'X' + len(value).to_bytes(4, 'little') + value.encode()
