@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmkd.engine.run_directory import RunDirectory
+from mmkd.registry import type_name
 
 from .latency_table import network_size
 from .plain_config import needs_mmkd
@@ -110,7 +111,7 @@ def _recipe(
     loader = config.get('train_dataloader') or {}
     if 'dataset' in loader:
         rows['data'] = (
-            f'{loader.dataset.get("type")}, in batches of '
+            f'{type_name(loader.dataset)}, in batches of '
             f'{loader.get("batch_size", 1)} for each process'
         )
     if 'optim_wrapper' in config:
@@ -130,7 +131,7 @@ def _describe(model: Mapping) -> str:
     backbone = model.get('backbone') or {}
     kinds = ('depth', 'stem_channels', 'base_channels', 'arch')
     details = ', '.join(f'{key} {backbone[key]}' for key in kinds if key in backbone)
-    name = f'{head.get("type", model.get("type"))} on {backbone.get("type")}'
+    name = f'{type_name(head or model)} on {type_name(backbone)}'
     return f'{name} ({details})' if details else name
 
 
@@ -139,7 +140,8 @@ def _call(node: object) -> str:
     if not isinstance(node, Mapping):
         return repr(node)
     arguments = (f'{k}={_call(v)}' for k, v in node.items() if k != 'type')
-    return f'{node.get("type", "dict")}({", ".join(arguments)})'
+    name = type_name(node) if 'type' in node else 'dict'
+    return f'{name}({", ".join(arguments)})'
 
 
 def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -> str:

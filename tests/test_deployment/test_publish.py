@@ -10,7 +10,9 @@ from mmengine.registry import DefaultScope
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from mmkd.deployment.plain_config import plain_config
 from mmkd.deployment.publish import FORMATS, publish
+from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 from tests.test_tools.conftest import CONFIGS
@@ -116,6 +118,32 @@ def test_card_has_recipe_and_metrics(config, checkpoint, tmp_path):
     assert '| mIoU | 42.25 |' in card
     assert '1.50' not in card
     assert '7.75' not in card
+
+
+PURE_PYTHON = """
+from mmengine.config import read_base
+from mmkd import DistillRunner
+from mmkd.datasets import CamVidDataset
+from mmkd.losses import KDLoss
+with read_base():
+    from .small_base import *
+runner_type = DistillRunner
+teacher = dict(model=model, checkpoint='secret/place/big.pth')
+distill_losses = dict(loss_kd=dict(type=KDLoss, tau=2.0))
+train_dataloader = dict(dataset=dict(type=CamVidDataset))
+"""
+
+
+def test_pure_python_config(config, checkpoint, tmp_path):
+    plain = plain_config(config)
+    plain.dump(tmp_path / 'small_base.py')
+    (tmp_path / 'pure.py').write_text(PURE_PYTHON)
+    path = publish(read_config(tmp_path / 'pure.py'), checkpoint, tmp_path / 'out')
+    card = path.with_name('README.md').read_text()
+    assert '`KDLoss(tau=2.0)`' in card
+    assert '| data | CamVidDataset, in batches of 1 ' in card
+    assert 'mmkd' not in path.with_name('student.py').read_text()
+    assert read_config(path.with_name('student.py')).model == plain.model
 
 
 def test_card_without_a_log(config, checkpoint, tmp_path):
