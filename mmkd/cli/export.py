@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .arguments import add_config_options
 
+REQUIRED = 0.999  # share of labels equal to mmseg's
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
@@ -67,7 +69,7 @@ def export(args: argparse.Namespace) -> None:
     from mmkd.deployment import network, onnx_export, onnx_parity
     from mmkd.deployment.latency_table import latency_table
     from mmkd.engine.config import read_config
-    from mmkd.errors import output_errors
+    from mmkd.errors import UserError, output_errors
 
     onnx_export.check_extra()
     config = read_config(args.config, args.cfg_options)
@@ -87,9 +89,16 @@ def export(args: argparse.Namespace) -> None:
     session = onnx_export.open_session(graph)
     smaller = tuple(side * 3 // 4 + 1 for side in size)
     for each in (size, smaller) if args.dynamic else (size,):
-        parity = onnx_parity.measure_parity(session, student, images, each)
-        print(parity)
-        parity.check()
+        equal, gap = onnx_parity.measure_parity(session, student, images, each)
+        print(
+            f'{len(images)} images of {each[0]}x{each[1]}: {100 * equal:.4f} % of the '
+            f"labels are mmseg's; largest difference of a logit {gap:.2g}"
+        )
+        if equal < REQUIRED:
+            raise UserError(
+                f'--out: not written, since less than {REQUIRED:.1%} of the labels are '
+                "mmseg's; does another --opset, or --size without --dynamic, help?"
+            )
 
     if not args.logits:
         graph = onnx_export.without_logits(graph)

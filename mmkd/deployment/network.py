@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from mmkd.checkpoint import check_fit, load_weights
 from mmkd.distillation.normalization import NormalizationBridge
-from mmkd.distillation.teacher import inline_teacher
+from mmkd.distillation.teacher import Teacher, inline_teacher
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
@@ -40,7 +40,12 @@ def load_network(
     model = dict(config.model)
     if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor)
-    return _load(model, config, checkpoint, 'checkpoint', allow_extra)
+    state, meta = load_weights(checkpoint, 'checkpoint')
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
+        network = revert_sync_batchnorm(MODELS.build(ConfigDict(model)))
+    check_fit(network, state, f"checkpoint: '{checkpoint}'", allow_extra)
+    network.load_state_dict(state, strict=False)
+    return network.eval().requires_grad_(False), meta
 
 
 def load_teacher(config: Config) -> nn.Module:
@@ -53,21 +58,9 @@ def load_teacher(config: Config) -> nn.Module:
         raise UserError(
             f"teacher: '{config.filename}' has none; give the config of a distillation"
         )
-    folder = Path(config.filename or '.').parent
-    teacher = inline_teacher(config.teacher, folder)
-    path = teacher['checkpoint']
-    return _load(teacher['model'], config, path, 'teacher.checkpoint')[0]
-
-
-def _load(
-    model: dict, config: Config, path: str, key: str, allow_extra: bool = False
-) -> tuple[nn.Module, dict]:
-    state, meta = load_weights(path, key)
+    teacher = inline_teacher(config.teacher, Path(config.filename or '.').parent)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        network = revert_sync_batchnorm(MODELS.build(ConfigDict(model)))
-    check_fit(network, state, f"{key}: '{path}'", allow_extra)
-    network.load_state_dict(state, strict=False)
-    return network.eval().requires_grad_(False), meta
+        return revert_sync_batchnorm(Teacher(teacher, nn.Identity()).model)
 
 
 def check_exportable(network: nn.Module) -> None:

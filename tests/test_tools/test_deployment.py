@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from mmkd.cli import export
+from mmkd.deployment import onnx_parity
 from mmkd.deployment.network import Deployable, load_network
 from mmkd.deployment.onnx_export import EXPORTER
 from mmkd.engine.config import read_config
@@ -101,3 +103,12 @@ def test_images_that_are_not_there(bench, kd, distilled):
         EXPORT, kd, CHECKPOINT, '--out', 'no.onnx', '--images', 'nowhere', code=None
     )
     assert "--images: 'nowhere' does not exist" in error_of(result)
+
+
+@exports
+def test_unequal_labels(bench, kd, distilled, monkeypatch):
+    monkeypatch.chdir(bench.folder)
+    monkeypatch.setattr(onnx_parity, 'measure_parity', lambda *_: (0.9989, 0.0))
+    with pytest.raises(SystemExit, match=r'--out: not written, .* 99\.9% .*--opset'):
+        export.main([kd, CHECKPOINT, '--out', 'unequal.onnx'])
+    assert not (bench.folder / 'unequal.onnx').exists()

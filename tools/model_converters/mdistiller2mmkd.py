@@ -43,7 +43,7 @@ def rename(key: str, network: str) -> str:
 
 
 def convert(src: str, dst: Path, network: str) -> None:
-    """Saves mdistiller's weights as those of a network of configs/cifar100."""
+    """Save mdistiller's weights as those of a network of configs/cifar100."""
     import torch
     from mmengine.config import Config
     from mmpretrain.datasets import CIFAR100
@@ -81,7 +81,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
-    # After the arguments, so that --help answers at once.
+    # After the arguments, so that --help is instant.
     from mmkd.cli.console import silence_import_warnings
 
     silence_import_warnings()
