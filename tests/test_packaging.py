@@ -1,4 +1,4 @@
-"""What an installation holds, and what works without the OpenMMLab stack."""
+"""Contents of an installation, and its parts that work without the OpenMMLab stack."""
 
 import ast
 import os

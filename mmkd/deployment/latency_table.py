@@ -72,5 +72,5 @@ def latency_table(
         file, latency = exported
         latencies = f'{found[name]:.1f}', latency
         table.add_row(name, f'{parameters:.2f}', f'{weights:.1f}', file, *latencies)
-        exported = '', ''  # the first alone is
+        exported = '', ''  # only the first is
     return table

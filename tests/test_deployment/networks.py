@@ -33,8 +33,8 @@ def segmentor(preprocessor: dict | None = None, **head: object) -> nn.Module:
 
 
 def blocks(number: int, size: tuple[int, int]) -> Tensor:
-    """RGB images (N, H, W, 3), uint8, of coloured squares."""
+    """RGB images (N, H, W, 3), uint8, of colored squares."""
     generator = torch.Generator().manual_seed(0)
     shape = (number, 3, *(side // 16 for side in size))
-    colours = torch.randint(0, 256, shape, generator=generator).float()
-    return functional.interpolate(colours, size).byte().permute(0, 2, 3, 1)
+    colors = torch.randint(0, 256, shape, generator=generator).float()
+    return functional.interpolate(colors, size).byte().permute(0, 2, 3, 1)

@@ -36,7 +36,7 @@ def truth(bench, kd, distilled):
         label = np.asarray(Image.open(file.parents[1] / 'valannot' / file.name))
         results = {name: inference_model(m, str(file)) for name, m in models.items()}
         found[file.name] = dict(
-            counted=label != 11,
+            valid=label != 11,
             label=label,
             logits={n: r.seg_logits.data.double().numpy() for n, r in results.items()},
             **{n: r.pred_sem_seg.data[0].numpy() for n, r in results.items()},
@@ -45,7 +45,7 @@ def truth(bench, kd, distilled):
 
 
 def share(image, first, second):
-    return (image[first] == image[second])[image['counted']].mean()
+    return (image[first] == image[second])[image['valid']].mean()
 
 
 def kl(image):
@@ -53,7 +53,7 @@ def kl(image):
         np.exp(image['logits'][name]) / np.exp(image['logits'][name]).sum(0)
         for name in ('teacher', 'distilled')
     )
-    return (p * np.log(p / q)).sum(0)[image['counted']].mean()
+    return (p * np.log(p / q)).sum(0)[image['valid']].mean()
 
 
 def table(bench, out):

@@ -48,7 +48,7 @@ def image(bench):
 
 @pytest.fixture(scope='module')
 def labels(bench, kd, distilled, image):
-    """What the distilled network makes of the image."""
+    """Labels that the distilled network gives to the image."""
     network, _ = load_network(read_config(kd), str(bench.folder / CHECKPOINT))
     pixels = torch.from_numpy(np.asarray(Image.open(image))[None])
     return Deployable(network)(pixels)[0][0].numpy()

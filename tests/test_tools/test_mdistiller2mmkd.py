@@ -21,9 +21,9 @@ convert = runpy.run_path(str(TOOLS / TOOL))['convert']
 
 @pytest.fixture(scope='module')
 def images():
-    colours = torch.tensor([(-1.0, 0.0, 2.0), (1.0, 1.0, -1.0), (0.0, 0.0, 0.0)])
+    colors = torch.tensor([(-1.0, 0.0, 2.0), (1.0, 1.0, -1.0), (0.0, 0.0, 0.0)])
     noise = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    return noise + colours[:, :, None, None]
+    return noise + colors[:, :, None, None]
 
 
 def save(path, state, **extra):
@@ -121,7 +121,7 @@ class Code:
     """Unpickling it makes a folder."""
 
     def __reduce__(self):
-        return os.mkdir, ('made_by_a_stranger',)
+        return os.mkdir, ('made_by_untrusted_file',)
 
 
 class TestTool:
@@ -139,7 +139,7 @@ class TestTool:
         assert 'Traceback' not in output
         assert output.strip().startswith(f"error: checkpoint: '{path}' is refused")
         assert not (bench.folder / 'refused.pth').exists()
-        assert not (bench.folder / 'made_by_a_stranger').exists()
+        assert not (bench.folder / 'made_by_untrusted_file').exists()
 
     def test_unknown_network(self, bench):
         arguments = ('a.pth', 'b.pth', '--network', 'resnet21')

@@ -121,9 +121,9 @@ def test_heat_map():
     rows = [row(label, dict(large=kl), large=label) for kl in values]
     columns = [*class_columns(META, []), kl_column('large')]
     image = panel_pixels(rows, columns)
-    counted = np.concatenate([kl[label != 255] for kl in values])
-    top = np.percentile(counted, 99)
-    assert top < counted.max()
+    valid = np.concatenate([kl[label != 255] for kl in values])
+    top = np.percentile(valid, 99)
+    assert top < valid.max()
     for place, kl in enumerate(values):
         shown = cells(tile(image, 2, place, 2), label.shape).astype(int)
         expected = colormaps['viridis']((kl / top).clip(0, 1), bytes=True)[..., :3]

@@ -85,7 +85,7 @@ def run(distiller_config, folder, tmp_path):
 
 
 def pictures(runner):
-    """What the local backend has been sent, by file name."""
+    """Return the images of the local backend, by file name."""
     files = sorted(Path(runner.work_dir).glob('*/vis_data/vis_image/*'))
     return {file.name: np.asarray(Image.open(file)) for file in files}
 
