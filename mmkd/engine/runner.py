@@ -95,6 +95,7 @@ class Runner(MMEngineRunner):
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on CPUs too."""
         if self.distributed and get_device() == 'cpu':
+            self.cfg.pop('sync_bn', None)  # gloo has no SyncBN
             model = revert_sync_batchnorm(model)
             if model_wrapper_cfg is None:
                 model_wrapper_cfg = dict(
