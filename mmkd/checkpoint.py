@@ -130,7 +130,8 @@ def state_and_meta(
     if not state:
         found = ', '.join(map(str, list(checkpoint)[:5])) or 'nothing'
         raise UserError(f"{key}: '{path}' holds no weights, but {found}; {_fix(key)}")
-    return state, checkpoint.get('meta') or {}
+    meta = checkpoint.get('meta')
+    return state, meta if isinstance(meta, dict) else {}
 
 
 def read_checkpoint(path: str, key: str) -> object:

@@ -13,7 +13,10 @@ class UserError(ValueError):
 
     def __str__(self) -> str:
         # A DataLoader puts its worker's whole traceback before the message.
-        return super().__str__().strip().rpartition(f'{type(self).__name__}: ')[2]
+        text = super().__str__().strip()
+        if text.startswith('Caught '):
+            text = text.rpartition(f'{type(self).__name__}: ')[2]
+        return text
 
 
 @contextmanager

@@ -55,6 +55,21 @@ RUNNERS = Registry(
 )
 
 
+def is_type(config: object, kind: type, registry: Registry) -> bool:
+    """Return True if a config's ``type`` is a class itself, in any way to name it.
+
+    Args:
+        config: Anything; only a mapping with a ``type`` describes a class.
+        kind: The class; a subclass of it is another one.
+        registry: MMEngine's registry of such classes.
+    """
+    found = config.get('type') if isinstance(config, Mapping) else None
+    if isinstance(found, str):
+        with registry.switch_scope_and_registry(None) as current:
+            found = current.get(found)
+    return found is kind
+
+
 def type_name(config: Mapping) -> str:
     """Return the class name that a config's ``type`` gives, as a string or a class.
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmkd.engine.atomic_file import write_atomically
-from mmkd.engine.run_directory import RunDirectory
-from mmkd.engine.run_queue import RunQueue
-from mmkd.engine.training import Training
 from mmkd.errors import UserError
+from mmkd.runs.run_directory import RunDirectory
+from mmkd.runs.run_queue import RunQueue
+from mmkd.runs.training import Training
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean
 
 from mmkd.distillation.teacher import without_pretraining
-from mmkd.engine.run_directory import RunDirectory, common_metric, find_runs
 from mmkd.errors import UserError
+from mmkd.runs.run_directory import RunDirectory, common_metric, find_runs
 
 from .statistics import summarize
 

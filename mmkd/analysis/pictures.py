@@ -6,8 +6,8 @@ from mmengine.device import get_device
 
 from mmkd.datasets.build_dataset import build_dataset
 from mmkd.deployment.network import load_network, load_teacher
-from mmkd.engine.run_directory import RunDirectory
 from mmkd.errors import UserError
+from mmkd.runs.run_directory import RunDirectory
 from mmkd.visualization import draw_panel, evenly_spaced, panel_columns, panel_rows
 
 from .comparison import Comparison

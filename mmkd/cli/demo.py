@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def draw_scenes() -> None:
     """Draw the street scenes, unless they are there."""
-    from mmkd.engine.training import TRAIN
+    from mmkd.runs.training import TRAIN
 
     tool = TRAIN.with_name('dataset_converters') / 'street_scenes.py'
     command = [sys.executable, str(tool), '--out', str(DATA), *SCENES]
@@ -47,8 +47,8 @@ def draw_scenes() -> None:
 def train(work_dir: Path, options: dict) -> dict:
     """Train the networks, each once; resume where an earlier call was stopped."""
     from mmkd.engine.config import CONFIGS
-    from mmkd.engine.run_queue import RunQueue
-    from mmkd.engine.training import Training
+    from mmkd.runs.run_queue import RunQueue
+    from mmkd.runs.training import Training
 
     trainings = {}
     for name, config in NETWORKS.items():

@@ -52,8 +52,8 @@ def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
         UserError: if a config cannot be read, or an option applies to none.
     """
     from mmkd.engine.config import read_config
-    from mmkd.engine.training import Training
     from mmkd.errors import UserError
+    from mmkd.runs.training import Training
 
     options = args.cfg_options or {}
     distills = {
@@ -96,7 +96,7 @@ def write_results(runs: Mapping, args: argparse.Namespace) -> None:
         UserError: if they do not have the metric, or no common one.
     """
     from mmkd.analysis.statistics import summarize
-    from mmkd.engine.run_directory import common_metric
+    from mmkd.runs.run_directory import common_metric
 
     metric = common_metric(list(runs.values()), args.metric)
     rows, values = [], {Path(config).stem: {} for config in args.configs}
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
-    from mmkd.engine.run_queue import RunQueue
+    from mmkd.runs.run_queue import RunQueue
 
     with one_line_errors():
         trainings = trainings_of(args)

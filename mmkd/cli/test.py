@@ -32,7 +32,11 @@ def main(argv: list[str] | None = None) -> None:
     silence_import_warnings()
     from mmengine.config import Config
 
-    from mmkd.engine.config import enable_tta, enable_visualization
+    from mmkd.engine.config import (
+        enable_tta,
+        enable_visualization,
+        write_predictions,
+    )
     from mmkd.engine.config_errors import naming_keys
     from mmkd.engine.runner import Runner
 
@@ -46,6 +50,6 @@ def main(argv: list[str] | None = None) -> None:
         if args.tta:
             enable_tta(config)
         if args.out is not None:
-            config.test_evaluator.update(output_dir=args.out, keep_results=True)
+            write_predictions(config, args.out)
         with naming_keys(config):
             Runner.from_cfg(config).test()

@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     silence_import_warnings()
     from mmengine.registry import RUNNERS
 
+    from mmkd.engine.checkpoint_hook import latest_checkpoint
     from mmkd.engine.config import enable_amp
     from mmkd.engine.config_errors import naming_keys
 
@@ -53,17 +54,16 @@ def main(argv: list[str] | None = None) -> None:
         config = run_config(args)
         if args.method:
             add_method(config, args.method)
-            config.merge_from_dict(args.cfg_options or {})  # of the losses, too
         if args.teacher:
             path, checkpoint = args.teacher
-            config.teacher = dict(
-                config=str(Path(path).resolve()), checkpoint=checkpoint
-            )
+            path = str(Path(path).resolve())
+            config.teacher = dict(config=path, checkpoint=checkpoint)
+        config.merge_from_dict(args.cfg_options or {})  # of teacher and losses, too
         check_distillation(config)
-        if args.resume:
+        if args.resume and (args.cfg_options or {}).get('load_from'):
             config.resume = True
-            if not (args.cfg_options or {}).get('load_from'):
-                config.load_from = None
+        elif args.resume and latest_checkpoint(config.work_dir):
+            config.resume, config.load_from = True, None
         if args.amp:
             enable_amp(config)
         config.setdefault('runner_type', 'mmkd.Runner')
@@ -100,21 +100,25 @@ def add_method(config: 'Config', method: str) -> None:
 
 
 def check_distillation(config: 'Config') -> None:
-    """Raise a UserError if a config has one key of a distillation, but not another."""
-    from mmkd.errors import UserError
-    from mmkd.registry import type_name
+    """Raise a UserError if a config has some keys of a distillation, but not all."""
+    from mmengine.registry import RUNNERS
 
-    given = {key: bool(config.get(key)) for key in ('teacher', 'distill_losses')}
-    runner = type_name(dict(type=config.get('runner_type', 'Runner')))
-    distills = runner not in ('Runner', 'None')
+    from mmkd.distillation import DistillRunner
+    from mmkd.errors import UserError
+
+    kind = config.get('runner_type', 'mmkd.Runner')
+    kind = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    distills = isinstance(kind, type) and issubclass(kind, DistillRunner)
     fixes = dict(
         teacher='add teacher=dict(config=..., checkpoint=...), or --teacher',
         distill_losses='add distill_losses, or choose a method with --method',
     )
+    if not distills and not any(config.get(key) for key in fixes):
+        return
     for key, fix in fixes.items():
-        if not given[key] and (distills or any(given.values())):
+        if not config.get(key):
             raise UserError(f'{key}: a distillation needs it; {fix}')
-    if any(given.values()) and not distills:
+    if not distills:
         raise UserError(
             "runner_type: it must be 'mmkd.DistillRunner' for teacher and "
             'distill_losses to have an effect'

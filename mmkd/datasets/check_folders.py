@@ -21,7 +21,8 @@ def check_folders(dataset: dict, key: str) -> None:
     """Check the folders of a dataset, and of those that it wraps or joins.
 
     Args:
-        dataset: Config of the dataset. Remote folders are not checked.
+        dataset: Config of the dataset. Remote folders (a URL, or ``backend_args``) are
+            not checked.
         key: Config key of the dataset, for the errors.
 
     Raises:
@@ -32,7 +33,7 @@ def check_folders(dataset: dict, key: str) -> None:
     for number, part in enumerate(dataset.get('datasets', ())):
         check_folders(part, f'{key}.datasets.{number}')
     root = dataset.get('data_root') or ''
-    if '://' in root:
+    if '://' in root or dataset.get('backend_args'):
         return
     if root and not Path(root).is_dir():
         raise UserError(

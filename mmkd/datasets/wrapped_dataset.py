@@ -28,6 +28,14 @@ class WrappedDataset(Dataset):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        # Hooks replace the pipeline of a running training's dataset, for example.
+        inner = self.__dict__.get('dataset')
+        if name not in self.__dict__ and hasattr(inner, name):
+            setattr(inner, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def __len__(self) -> int:
         return len(self.dataset)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from mmkd.engine.run_directory import RunDirectory
 from mmkd.registry import type_name
+from mmkd.runs.run_directory import RunDirectory
 
 from .latency_table import network_size
 from .plain_config import needs_mmkd

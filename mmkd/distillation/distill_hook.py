@@ -1,5 +1,7 @@
 """Checks, schedules and checkpoints of a distillation."""
 
+from typing import TYPE_CHECKING
+
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
@@ -9,7 +11,8 @@ from mmkd.evaluation import FidelityMetric
 from mmkd.losses.schedule import Progress
 from mmkd.registry import HOOKS
 
-from .distill_runner import DistillRunner
+if TYPE_CHECKING:
+    from .distill_runner import DistillRunner
 
 
 @HOOKS.register_module()
@@ -24,7 +27,7 @@ class DistillHook(Hook):
       ``distill_losses`` beside the student's ``state_dict``.
     """
 
-    def before_train(self, runner: DistillRunner) -> None:
+    def before_train(self, runner: 'DistillRunner') -> None:
         """Check what is known only now."""
         distiller = runner.distiller
         check_classes(distiller.teacher.classes, runner)
@@ -33,30 +36,31 @@ class DistillHook(Hook):
         for parameter in distiller.distill_losses.parameters():
             broadcast(parameter.data)
 
-    def before_train_iter(self, runner: DistillRunner, *args, **kwargs) -> None:
+    def before_train_iter(self, runner: 'DistillRunner', *args, **kwargs) -> None:
         """Set the position in the run."""
         runner.distiller.progress = progress_of(runner)
 
-    def before_val(self, runner: DistillRunner) -> None:
+    def before_val(self, runner: 'DistillRunner') -> None:
         """Look for a metric that compares both networks."""
         self._set_compares(runner, runner.val_loop)
 
-    def before_test(self, runner: DistillRunner) -> None:
+    def before_test(self, runner: 'DistillRunner') -> None:
         """Look for a metric that compares both networks."""
         self._set_compares(runner, runner.test_loop)
 
-    def _set_compares(self, runner: DistillRunner, loop: object) -> None:
-        runner.distiller.compares = runner.teacher is not None and any(
-            isinstance(metric, FidelityMetric) for metric in loop.evaluator.metrics
-        )
+    def _set_compares(self, runner: 'DistillRunner', loop: object) -> None:
+        if runner.teacher is not None:
+            runner.distiller.compares = any(
+                isinstance(metric, FidelityMetric) for metric in loop.evaluator.metrics
+            )
 
-    def before_save_checkpoint(self, runner: DistillRunner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: 'DistillRunner', checkpoint: dict) -> None:
         """Save what the losses learn."""
         state = runner.distiller.distill_losses.state_dict()
         if state:
             checkpoint['distill_losses'] = state
 
-    def after_load_checkpoint(self, runner: DistillRunner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: 'DistillRunner', checkpoint: dict) -> None:
         """Restore what the losses have learned, when resuming.
 
         Raises:
@@ -66,17 +70,18 @@ class DistillHook(Hook):
         if not runner._resume:
             return
         saved = checkpoint.get('distill_losses') or {}
-        missing = [name for name in losses.state_dict() if name not in saved]
-        if missing:
+        if different := sorted(set(losses.state_dict()) ^ set(saved)):
+            in_checkpoint = different[0] in saved
+            where = 'the config' if in_checkpoint else 'the checkpoint to resume from'
             raise UserError(
-                f'distill_losses.{missing[0]}: the checkpoint to resume from has no '
-                'such parameter, as its run had another loss; resume with the losses '
-                'it was trained with, or start a new run from it with load_from'
+                f'distill_losses.{different[0]}: a parameter that {where} lacks, as '
+                'the run had other losses; resume with the losses it was trained '
+                'with, or start a new run from the checkpoint with load_from'
             )
-        losses.load_state_dict({name: saved[name] for name in losses.state_dict()})
+        losses.load_state_dict(saved)
 
 
-def progress_of(runner: DistillRunner) -> Progress:
+def progress_of(runner: 'DistillRunner') -> Progress:
     """Return the position and length of a Runner's training."""
     counts_epochs = not isinstance(runner.train_loop, IterBasedTrainLoop)
     return Progress(
@@ -87,7 +92,7 @@ def progress_of(runner: DistillRunner) -> Progress:
     )
 
 
-def check_classes(classes: list | None, runner: DistillRunner) -> None:
+def check_classes(classes: list | None, runner: 'DistillRunner') -> None:
     """Raise a UserError if checkpoint and dataset disagree on the classes."""
     metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
     ours = [str(name).lower() for name in metainfo.get('classes') or ()]

@@ -1,19 +1,23 @@
 """Runner that distills a teacher into the config's model."""
 
 import copy
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 from mmkd.engine.runner import Runner
 from mmkd.errors import UserError
-from mmkd.registry import RUNNERS, type_name
+from mmkd.registry import RUNNERS, is_type
 
+from .distill_hook import DistillHook
 from .distiller import Distiller
 from .teacher import inline_teacher
+from .teacher_metric_hook import TeacherMetricHook
 
 
 @RUNNERS.register_module()
@@ -33,7 +37,7 @@ class DistillRunner(Runner):
         >>> distill_losses = dict(loss_kd=dict(type='KDLoss', standardize=True))
     """
 
-    own_hooks = (*Runner.own_hooks, 'DistillHook', 'TeacherMetricHook')
+    own_hooks = (*Runner.own_hooks, DistillHook, TeacherMetricHook)
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> 'DistillRunner':
@@ -49,11 +53,14 @@ class DistillRunner(Runner):
                     f"{key}: runner_type='{cls.__name__}' needs it; see README.md, or "
                     'remove runner_type to train without a teacher'
                 )
-        filename = getattr(cfg, 'filename', None)
-        teacher = inline_teacher(cfg['teacher'], Path(filename or '.').parent)
-        if type_name(cfg.get('optim_wrapper') or {}) == 'AmpOptimWrapper':
-            teacher.setdefault('precision', 'fp16')  # the teacher runs without autocast
-        cfg['teacher'] = teacher
+        folder = Path(getattr(cfg, 'filename', None) or '.').parent
+        with suppress(UserError):  # training raises it; a test needs no teacher
+            cfg['teacher'] = inline_teacher(cfg['teacher'], folder)
+        wrapper = cfg.get('optim_wrapper') or {}
+        if is_type(wrapper, AmpOptimWrapper, OPTIM_WRAPPERS):
+            # The teacher runs without autocast.
+            half = 'bf16' if wrapper.get('dtype') == 'bfloat16' else 'fp16'
+            cfg['teacher'].setdefault('precision', half)
         return super().from_cfg(cfg)
 
     @property
@@ -64,16 +71,21 @@ class DistillRunner(Runner):
     @property
     def network(self) -> nn.Module:
         """The student, which the config's ``model`` describes."""
-        return self.distiller.student
+        return getattr(self.distiller, 'student', self.distiller)
 
     @property
     def teacher(self) -> nn.Module | None:
         """The teacher; None before training."""
-        return self.distiller.teacher
+        return getattr(self.distiller, 'teacher', None)
 
-    def build_model(self, model: nn.Module | dict) -> Distiller:
-        """Build the student and put teacher and losses around it."""
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the student and put teacher and losses around it.
+
+        A model of test-time augmentation, which is never trained, stays alone.
+        """
         student = super().build_model(model)
+        if isinstance(student, BaseTTAModel):
+            return student
         return Distiller(student, self.cfg.teacher, self.cfg.distill_losses)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:

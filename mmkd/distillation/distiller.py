@@ -49,7 +49,8 @@ class Distiller(BaseModel):
     Attributes:
         progress: Position in the run; :class:`DistillHook` sets it.
         compares: The teacher predicts too, for a :class:`FidelityMetric`.
-        recorded: Outputs of the last batch by network and tap, for error reports.
+        recorded: Outputs of the last batch, as ``student.<tap>`` and
+            ``teacher.<tap>``; :class:`FiniteHook` reports them.
 
     Raises:
         UserError: naming the config key of what is invalid.
@@ -77,18 +78,25 @@ class Distiller(BaseModel):
         self.teacher_config = teacher
         # Past nn.Module, which would make the teacher a submodule.
         self.__dict__['teacher'] = None
-        if not distill_losses:
-            raise UserError('distill_losses: at least one loss is needed')
+        if not isinstance(distill_losses, Mapping):
+            raise UserError(
+                'distill_losses: a dict of losses by name is needed, such as '
+                "dict(loss_kd=dict(type='KDLoss'))"
+            )
         self.losses = [
-            TappedLoss(name, config, student) for name, config in distill_losses.items()
+            TappedLoss(name, config)
+            for name, config in distill_losses.items()
+            if config is not None  # a derived config removes a loss so
         ]
+        if not self.losses:
+            raise UserError('distill_losses: at least one loss is needed')
         # Registered, for their parameters.
         self.distill_losses = nn.ModuleDict(
             {loss.name: loss.loss for loss in self.losses}
         )
         self.progress = Progress()
         self.compares = False
-        self.recorded: dict[tuple[str, str], Tensor] = {}
+        self.recorded: dict[str, Tensor] = {}
 
     @property
     def data_preprocessor(self) -> nn.Module:
@@ -104,10 +112,20 @@ class Distiller(BaseModel):
                 inline_teacher(self.teacher_config), self.data_preprocessor
             )
         for loss in self.losses:
-            loss.find_teacher_tap(teacher.model, self.student)
+            loss.find_taps(self.student, teacher.model)
         device = next(self.student.parameters()).device
         teacher.model._set_device(device)
         self.__dict__['teacher'] = teacher.to(device)
+
+    def __getattr__(self, name: str) -> object:
+        """Look up the student's modules and attributes, as config keys name them."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = self.__dict__.get('_modules', {}).get('student')
+            if student is None:
+                raise
+            return getattr(student, name)
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
@@ -138,7 +156,7 @@ class Distiller(BaseModel):
             losses['task.loss'] = losses.pop('loss')
         outputs = dict(student=student_outputs, teacher=teacher_outputs)
         self.recorded = {
-            (network, tap): output.detach()
+            f'{network}.{tap}': output.detach()
             for network, by_tap in outputs.items()
             for tap, output in by_tap.items()
         }

@@ -21,13 +21,12 @@ class TappedLoss:
             is, the modules whose outputs are compared (default: see :func:`find_tap`),
             and ``schedule``, the arguments of a :class:`WeightSchedule` (default:
             a constant weight).
-        student: The student.
 
     Raises:
-        UserError: naming the config key, for a bad name, type, argument or tap.
+        UserError: naming the config key, for a bad name, type or argument.
     """
 
-    def __init__(self, name: str, config: Mapping, student: nn.Module) -> None:
+    def __init__(self, name: str, config: Mapping) -> None:
         config = dict(config)
         self.name = name
         self.key = f'distill_losses.{name}'
@@ -36,9 +35,7 @@ class TappedLoss:
                 f"{self.key}: MMEngine trains only what has 'loss' in its name, and a "
                 f"name has no dot; call it 'loss_{name.replace('.', '_')}'"
             )
-        self.student_tap = find_tap(
-            student, config.pop('student', None), f'{self.key}.student'
-        )
+        self.student_tap = config.pop('student', None)
         self.teacher_tap = config.pop('teacher', None)
         schedule = config.pop('schedule', None)
         try:
@@ -47,12 +44,14 @@ class TappedLoss:
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f'{self.key}: {error.args[0]}') from error
 
-    def find_teacher_tap(self, teacher: nn.Module, student: nn.Module) -> None:
-        """Resolve the teacher's tap, which must have as many outputs as the student's.
+    def find_taps(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Resolve both taps, which must have the same number of outputs.
 
         Raises:
             UserError: naming the config key.
         """
+        key = f'{self.key}.student'
+        self.student_tap = find_tap(student, self.student_tap, key)
         key = f'{self.key}.teacher'
         self.teacher_tap = find_tap(teacher, self.teacher_tap, key)
         theirs = num_outputs(teacher, self.teacher_tap)

@@ -46,7 +46,13 @@ class Teacher(nn.Module):
         self.fast_path = FastPath(**{k: config[k] for k in FAST if k in config})
         self.ready = False
         state, meta = load_weights(path, f'{KEY}.checkpoint')
-        self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
+        try:
+            self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
+        except (KeyError, TypeError) as error:
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+            raise UserError(
+                f'{KEY}.config: the network cannot be built: {reason}'
+            ) from (error)
         check_fit(self.model, state, f"{KEY}.checkpoint: '{path}'")
         self.model.load_state_dict(state, strict=False)
         self.model.requires_grad_(False)
@@ -109,6 +115,10 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     Raises:
         UserError: for keys missing, unknown or contradicting, or no such config.
     """
+    if not isinstance(teacher, Mapping):
+        raise UserError(
+            f'{KEY}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
+        )
     unknown = set(teacher) - {'config', 'model', 'checkpoint', *FAST}
     if unknown:
         raise UserError(

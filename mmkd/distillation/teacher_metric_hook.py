@@ -2,17 +2,20 @@
 
 import math
 from itertools import islice
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
-from mmkd.engine.run_directory import CLASS_IOU
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
+from mmkd.runs.run_directory import CLASS_IOU
 
-from .distill_runner import DistillRunner
+if TYPE_CHECKING:
+    from .distill_runner import DistillRunner
 
 
 @HOOKS.register_module()
@@ -30,7 +33,7 @@ class TeacherMetricHook(Hook):
     def __init__(self, images: int = 128) -> None:
         self.images = images
 
-    def before_train(self, runner: DistillRunner) -> None:
+    def before_train(self, runner: 'DistillRunner') -> None:
         """Measure the teacher, unless the run is resumed."""
         if runner.iter == 0 and runner.val_loop is not None and self.images:
             # Not to change the random numbers of the training that follows.
@@ -38,7 +41,7 @@ class TeacherMetricHook(Hook):
                 self._measure(runner)
 
     @torch.no_grad()
-    def _measure(self, runner: DistillRunner) -> None:
+    def _measure(self, runner: 'DistillRunner') -> None:
         """Log the teacher's metric on validation images, with its own preprocessor."""
         loader = runner.val_dataloader
         every = runner.val_loop.evaluator.metrics
@@ -48,7 +51,8 @@ class TeacherMetricHook(Hook):
             return
         total = len(loader.dataset)
         images = total if self.images < 0 else min(self.images, total)
-        share = loader.batch_size * get_world_size()
+        batch_size = loader.batch_size or loader.batch_sampler.batch_size
+        share = batch_size * get_world_size()
         batches = math.ceil(images / share)
         images = min(batches * share, total)
         runner.logger.info(f'Measuring the teacher on {images} of {total} images ...')
@@ -58,7 +62,7 @@ class TeacherMetricHook(Hook):
         metrics = {
             name: value
             for name, value in evaluator.evaluate(images).items()
-            if not name.startswith(CLASS_IOU)
+            if not name.startswith(CLASS_IOU) and is_scalar(value)
         }
         values = ', '.join(f'{name}: {value:.4g}' for name, value in metrics.items())
         runner.logger.info(f'Teacher on {images} of {total} images: {values}')
@@ -66,8 +70,14 @@ class TeacherMetricHook(Hook):
         runner.visualizer.add_scalars(scalars, step=0)
         runner.message_hub.update_info('teacher_metrics', scalars)
 
-    def before_val_epoch(self, runner: DistillRunner) -> None:
+    def before_val_epoch(self, runner: 'DistillRunner') -> None:
         """Log the teacher's metric before the student's."""
         scalars = runner.message_hub.get_info('teacher_metrics', {})
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'val/{name}', value)
+
+
+def is_scalar(value: object) -> bool:
+    """Return True for a number, also as an array or tensor."""
+    kinds = int | float | np.number | np.ndarray | torch.Tensor
+    return isinstance(value, kinds) and np.prod(np.shape(value)) == 1

@@ -112,3 +112,17 @@ def enable_tta(config: Config) -> None:
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
     config.tta_model.module = config.model
     config.model = config.tta_model
+
+
+def write_predictions(config: Config, folder: str) -> None:
+    """Write the test's predictions by its IoUMetric.
+
+    Raises:
+        UserError: without such a metric.
+    """
+    metrics = config.test_evaluator
+    metrics = metrics if isinstance(metrics, list | tuple) else [metrics]
+    found = [metric for metric in metrics if type_name(metric) == 'IoUMetric']
+    if not found:
+        raise UserError('test_evaluator: --out needs an IoUMetric, which writes labels')
+    found[0].update(output_dir=folder, keep_results=True)

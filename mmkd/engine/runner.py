@@ -8,12 +8,14 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import HOOKS, METRICS, OPTIM_WRAPPERS
 from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmseg.evaluation import IoUMetric
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -28,14 +30,22 @@ from mmkd.datasets.checked_dataset import CheckedDataset
 from mmkd.datasets.position_seeding import PositionBatchSampler, PositionDataset
 from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.engine.atomic_file import write_atomically
-from mmkd.engine.checkpoint_hook import latest_checkpoint
+from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
+from mmkd.engine.hooks import (
+    BroadcastBuffersHook,
+    DeterministicHook,
+    FiniteHook,
+    LastValidationHook,
+    MemoryHook,
+    SaveOnSignalHook,
+    SkippedSamplesHook,
+)
 from mmkd.engine.hooks.deterministic_hook import position_seeds
 from mmkd.engine.num_classes import check_num_classes, segmentation_head
 from mmkd.engine.pretrained import check_pretrained
 from mmkd.errors import UserError
-from mmkd.registry import RUNNERS, type_name
-
-SPLITS = ('train', 'val', 'test')
+from mmkd.evaluation import ClassIoUMetric
+from mmkd.registry import RUNNERS, is_type
 
 
 @RUNNERS.register_module()
@@ -55,14 +65,14 @@ class Runner(MMEngineRunner):
     own tools use it by default.
     """
 
-    own_hooks = (
-        'FiniteHook',
-        'MemoryHook',
-        'DeterministicHook',
-        'SaveOnSignalHook',
-        'LastValidationHook',
-        'SkippedSamplesHook',
-        'BroadcastBuffersHook',
+    own_hooks: tuple[type[Hook], ...] = (
+        FiniteHook,
+        MemoryHook,
+        DeterministicHook,
+        SaveOnSignalHook,
+        LastValidationHook,
+        SkippedSamplesHook,
+        BroadcastBuffersHook,
     )
 
     @property
@@ -118,14 +128,28 @@ class Runner(MMEngineRunner):
         """
         default_hooks = dict(default_hooks or {})
         checkpoint = default_hooks.get('checkpoint', {'type': CheckpointHook})
-        if isinstance(checkpoint, dict) and type_name(checkpoint) == 'CheckpointHook':
-            safe = dict(checkpoint, type='mmkd.SafeCheckpointHook')
+        if is_type(checkpoint, CheckpointHook, HOOKS):
+            safe = dict(checkpoint, type=SafeCheckpointHook)
             default_hooks['checkpoint'] = safe
         super().register_hooks(default_hooks, custom_hooks)
-        present = {type(hook).__name__ for hook in self.hooks}
-        for name in self.own_hooks:
-            if name not in present:
-                self.register_hook(dict(type=f'mmkd.{name}'))
+        for kind in self.own_hooks:
+            if not any(isinstance(hook, kind) for hook in self.hooks):
+                self.register_hook(kind())
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop of the training and its data."""
+        self._split = 'train'
+        return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop of the validation and its data."""
+        self._split = 'val'
+        return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop of the test and its data."""
+        self._split = 'test'
+        return super().build_test_loop(loop)
 
     def build_dataloader(
         self,
@@ -138,12 +162,10 @@ class Runner(MMEngineRunner):
         Raises:
             UserError: if a folder does not exist, or the network has too few classes.
         """
-        found = (s for s in SPLITS if getattr(self, f'_{s}_dataloader') is dataloader)
-        split = next(found, 'test')
         if isinstance(dataloader, dict) and isinstance(dataloader['dataset'], dict):
-            check_folders(dataloader['dataset'], f'{split}_dataloader.dataset')
+            check_folders(dataloader['dataset'], f'{self._split}_dataloader.dataset')
         loader = super().build_dataloader(dataloader, seed, diff_rank_seed)
-        if split != 'train':
+        if self._split != 'train':
             return with_dataset(loader, CheckedDataset(loader.dataset))
         check_num_classes(self.network, loader.dataset)
         head = segmentation_head(self.network)
@@ -158,16 +180,17 @@ class Runner(MMEngineRunner):
 
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
         """Build an evaluator whose IoUMetric also gives the IoU of each class."""
-        if isinstance(evaluator, dict) and type_name(evaluator) == 'IoUMetric':
-            evaluator = dict(evaluator, type='mmkd.ClassIoUMetric')
-        elif isinstance(evaluator, list | tuple):
-            evaluator = [
-                dict(metric, type='mmkd.ClassIoUMetric')
-                if isinstance(metric, dict) and type_name(metric) == 'IoUMetric'
+        if isinstance(evaluator, Evaluator):
+            return super().build_evaluator(evaluator)
+        metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+        return super().build_evaluator(
+            [
+                dict(metric, type=ClassIoUMetric)
+                if is_type(metric, IoUMetric, METRICS)
                 else metric
-                for metric in evaluator
+                for metric in metrics
             ]
-        return super().build_evaluator(evaluator)
+        )
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the optimizer.
@@ -175,8 +198,7 @@ class Runner(MMEngineRunner):
         Raises:
             UserError: for MMEngine's mixed precision without a GPU.
         """
-        is_config = isinstance(optim_wrapper, dict)
-        amp = is_config and type_name(optim_wrapper) == 'AmpOptimWrapper'
+        amp = is_type(optim_wrapper, AmpOptimWrapper, OPTIM_WRAPPERS)
         if amp and get_device() == 'cpu':
             raise UserError(
                 'optim_wrapper.type: AmpOptimWrapper needs a GPU; on a CPU train '
@@ -223,6 +245,11 @@ class Runner(MMEngineRunner):
         checkpoint = read_checkpoint(filename, key)
         state, meta = state_and_meta(checkpoint, filename, key)
         meta.pop('config', None)  # MMEngine would run it as a program
+        if training and self._resume and not {'epoch', 'iter'} <= set(meta):
+            raise UserError(
+                f"load_from: '{filename}' has weights, but no state of a training to "
+                'resume; start a new run from it with resume=False'
+            )
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         if not training:
             network = self.network

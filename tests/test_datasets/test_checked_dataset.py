@@ -1,5 +1,7 @@
 """Cases that the tests of invalid input in whole runs leave out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmkd.datasets.checked_dataset import CheckedDataset, check_same_size
 from mmkd.datasets.image_files import CorruptFileError, image_size
+from mmkd.datasets.wrapped_dataset import WrappedDataset
 from mmkd.errors import UserError
 
 
@@ -134,3 +137,14 @@ def test_label_without_a_class():
     assert CheckedDataset(Labels(None))[0]
     with pytest.raises(UserError, match='label value 255'):
         CheckedDataset(Labels(None), 101, ignore_index=7)[0]
+
+
+def test_attributes_are_set_on_the_dataset_itself():
+    """A hook that replaces the pipeline of a running training, for example."""
+    inner = SimpleNamespace(pipeline='old', __len__=None)
+    wrapped = WrappedDataset(WrappedDataset(inner))
+    wrapped.pipeline = 'new'
+    wrapped.own = 1
+    assert inner.pipeline == 'new'
+    assert wrapped.own == 1
+    assert not hasattr(inner, 'own')

@@ -10,6 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import RUNNERS, DefaultScope
 
 import mmkd
+from mmkd.engine.hooks import FiniteHook
 from mmkd.errors import UserError
 from tests.conftest import build_runner, network
 from tests.test_distillation.test_distill_hook import Images
@@ -238,3 +239,52 @@ def test_fits_in_memory_once(distiller_config, tmp_path):
     ids = {id(p) for group in wrapper.optimizer.param_groups for p in group['params']}
     assert ids == {id(parameter) for parameter in runner.model.parameters()}
     assert isinstance(wrapper.optimizer, torch.optim.SGD)
+
+
+def test_a_test_needs_no_teacher(distiller_config, tmp_path):
+    """Its files may be missing: they are looked for when training starts."""
+    config = Config(dict(distiller_config, work_dir=str(tmp_path)))
+    config.teacher = dict(config='gone.py', checkpoint='gone.pth')
+    config.default_scope, config.experiment_name = 'mmseg', f'{tmp_path.name}_test'
+    runner = mmkd.DistillRunner.from_cfg(config)
+    with pytest.raises(UserError, match=r"^teacher\.config: 'gone\.py' exists neither"):
+        runner.distiller.init_weights()
+
+
+def test_config_keys_find_the_students_modules(distiller_config, tmp_path):
+    """Such as activation_checkpointing, which looks them up in the trained model."""
+    runner = build_runner(
+        distiller_config, work_dir=str(tmp_path), experiment_name=tmp_path.name
+    )
+    assert runner.model.backbone is runner.network.backbone
+    with pytest.raises(AttributeError, match='nowhere'):
+        _ = runner.model.nowhere
+
+
+def test_a_subclass_of_a_hook_takes_its_place(distiller_config, tmp_path):
+    class MyFiniteHook(FiniteHook):
+        pass
+
+    runner = build_runner(
+        distiller_config,
+        work_dir=str(tmp_path),
+        experiment_name=tmp_path.name,
+        custom_hooks=[dict(type=MyFiniteHook, action='skip')],
+    )
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, FiniteHook)]
+    assert type(hook) is MyFiniteHook
+
+
+@pytest.mark.parametrize(
+    ('losses', 'says'),
+    [
+        ([dict(type='KDLoss')], '^distill_losses: a dict of losses'),
+        (dict(loss_kd=None), '^distill_losses: at least one'),
+    ],
+)
+def test_invalid_losses(distiller_config, tmp_path, losses, says):
+    distiller_config['distill_losses'] = losses
+    with pytest.raises(UserError, match=says):
+        build_runner(
+            distiller_config, work_dir=str(tmp_path), experiment_name=tmp_path.name
+        )

@@ -180,7 +180,7 @@ def test_bf16_is_close(config):
         distiller = make(config, 'bdd-ls')
         wrapper = kind(torch.optim.SGD(distiller.parameters(), 0.01))
         logs.append(distiller.train_step(copy.deepcopy(batch), wrapper))
-    assert distiller.recorded['student', 'decode_head.conv_seg'].dtype == torch.bfloat16
+    assert distiller.recorded['student.decode_head.conv_seg'].dtype == torch.bfloat16
     for name, value in logs[0].items():
         torch.testing.assert_close(logs[1][name], value, rtol=0.05, atol=0.01)
         assert logs[1][name].dtype == torch.float32

@@ -72,8 +72,8 @@ def test_stops(train, tmp_path):
     assert error.startswith('iteration 2: ')
     for part in (
         'distill.loss_kd is nan',
-        "the student's decode_head.conv_seg has ",
-        "the teacher's decode_head.conv_seg has ",
+        'student.decode_head.conv_seg has ',
+        'teacher.decode_head.conv_seg has ',
         'the step was not taken',
         "action='skip'",
     ):
@@ -85,7 +85,7 @@ def test_stops(train, tmp_path):
     assert evidence['images'] == ['bad2.png', 'bad2.png']
     assert torch.isnan(evidence['inputs'][0]).sum() == 1
     assert torch.isnan(evidence['losses']['distill.loss_kd'])
-    assert set(evidence['logits']) == {
+    assert set(evidence['recorded']) == {
         'student.decode_head.conv_seg',
         'teacher.decode_head.conv_seg',
     }

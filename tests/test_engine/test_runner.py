@@ -79,8 +79,8 @@ def names(runner):
 def test_own_hooks_are_registered_once(config):
     config.custom_hooks = [dict(type='mmkd.FiniteHook', action='skip')]
     runner = mmkd.Runner.from_cfg(config)
-    for name in mmkd.Runner.own_hooks:
-        assert names(runner).count(name) == 1
+    for kind in mmkd.Runner.own_hooks:
+        assert names(runner).count(kind.__name__) == 1
     (finite,) = [hook for hook in runner.hooks if type(hook).__name__ == 'FiniteHook']
     assert finite.action == 'skip'
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from mmkd.engine.training import Training
 from mmkd.errors import UserError
+from mmkd.runs.training import Training
 from studies.trials import Trial, Trials
 from tests.test_analysis.runs import CONFIG, STUDENT, step, validation, write_run
 

@@ -358,7 +358,7 @@ def test_resuming_with_another_loss(bench, kd, distilled):
     ctkd += ('distill_losses.loss_ctkd.by_epoch=False',)
     ctkd += ('distill_losses.loss_ctkd.warmup=2',)
     error = error_of(bench.run('train.py', kd, *options, *ctkd, code=None))
-    assert 'distill_losses.loss_ctkd.theta: the checkpoint to resume from has' in error
+    assert 'distill_losses.loss_ctkd.theta: a parameter that the checkpoint' in error
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,16 @@ def test_resume(bench, distilled):
     assert len(momentum) == len(list(plain_student(bench).parameters()))
 
 
+def test_resume_of_nothing_keeps_load_from(bench, teacher):
+    """``--resume`` may always be there: it starts as the config says."""
+    config = bench.write('starts.py', f"_base_ = 'teacher.py'\nload_from = '{TEACHER}'")
+    arguments = ('--work-dir', 'starts', '--resume')
+    arguments = (*arguments, '--cfg-options', 'train_cfg.max_iters=1')
+    started = bench.run('train.py', config, *arguments)
+    assert started.iterations() == [1]
+    assert f'Load checkpoint from {TEACHER}' in started.output
+
+
 def test_ema(bench, kd):
     """The averaged student is validated, saved with plain keys and resumed."""
     ema = (

@@ -26,7 +26,7 @@ class FiniteHook(Hook):
     stops the run. What is needed to find the cause is saved in the work_dir, as
     ``nonfinite_iter_<n>_rank_<r>.pth``, at most three times: the batch, the names of
     its images, the losses, the weights, and the tensors that the model keeps in a dict
-    ``recorded``, if it has one: of a distillation, both networks' logits. The cost is
+    ``recorded``, if it has one. The cost is
     one norm of the gradient, for which a GPU is synchronized before each step.
 
     Args:
@@ -120,7 +120,7 @@ def finite(value: object) -> bool:
     return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
 
 
-def describe(outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor]) -> str:
+def describe(outputs: Mapping, recorded: Mapping[str, torch.Tensor]) -> str:
     """Name the losses and recorded tensors that are not finite."""
     bad = [name for name, value in outputs.items() if not finite(value)]
     parts = [f'{name} is {float(outputs[name]):.3g}' for name in bad if name != 'loss']
@@ -128,14 +128,9 @@ def describe(outputs: Mapping, recorded: Mapping[tuple[str, str], torch.Tensor])
         parts.append('the losses are finite, but the gradient is not')
     elif bad == ['loss']:
         parts.append('the sum of the losses is not finite')
-    wrong = {place: int((~x.isfinite()).sum()) for place, x in recorded.items()}
-    parts += [
-        f"the {network}'s {tap} has {number} numbers that are not finite"
-        for (network, tap), number in wrong.items()
-        if number
-    ]
-    if wrong and not any(wrong.values()):
-        parts.append("both networks' logits are finite")
+    for name, tensor in recorded.items():
+        if number := int((~tensor.isfinite()).sum()):
+            parts.append(f'{name} has {number} values that are not finite')
     return ', '.join(parts)
 
 
@@ -152,9 +147,9 @@ def evidence(
             name: value.detach().cpu() if isinstance(value, torch.Tensor) else value
             for name, value in (outputs or {}).items()
         },
-        logits={
-            f'{network}.{tap}': logits.cpu()
-            for (network, tap), logits in getattr(model, 'recorded', {}).items()
+        recorded={
+            name: tensor.cpu()
+            for name, tensor in getattr(model, 'recorded', {}).items()
         },
         state_dict=model.state_dict(),
     )

@@ -1,6 +1,7 @@
 """Checkpoint on the signals by which schedulers end a job."""
 
 import signal
+import threading
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
@@ -34,9 +35,11 @@ class SaveOnSignalHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers."""
-        self.previous = {
-            number: signal.signal(number, self._note) for number in self.signals
-        }
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():  # none has signals
+            self.previous = {
+                number: signal.signal(number, self._note) for number in self.signals
+            }
 
     def _note(self, number: int, frame: object) -> None:
         self.received = number
@@ -71,6 +74,10 @@ def save_now(runner: Runner, hook: CheckpointHook) -> None:
     step = runner.iter + 1
     if hook.by_epoch:  # not to overwrite the checkpoint of the epoch before
         step = f'{runner.epoch}_iter_{step}'
+        try:
+            hook.filename_tmpl.format(step)
+        except ValueError:  # it takes a number alone
+            step = runner.epoch
     hook._save_checkpoint_with_step(
         runner, step, meta={'epoch': runner.epoch, 'iter': runner.iter + 1}
     )

@@ -9,10 +9,10 @@ import time
 import pytest
 from rich.console import Console
 
-from mmkd.engine import run_queue, training
-from mmkd.engine.run_queue import RunQueue, clock, slot_environments
-from mmkd.engine.training import Training
 from mmkd.errors import UserError
+from mmkd.runs import run_queue, training
+from mmkd.runs.run_queue import RunQueue, clock, slot_environments
+from mmkd.runs.training import Training
 
 CONFIG = "model = dict(type='EncoderDecoder')\ntrain_cfg = dict(max_iters=8)\n"
 TRAIN = """
@@ -34,7 +34,7 @@ logs.mkdir(parents=True)
 QUEUE = """
 import sys
 from pathlib import Path
-from mmkd.engine import run_queue, training
+from mmkd.runs import run_queue, training
 folder = Path(sys.argv[1])
 training.TRAIN = folder / 'train.py'
 config, options = str(folder / 'config.py'), {'seconds': 60}

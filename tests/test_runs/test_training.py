@@ -4,8 +4,8 @@ import fcntl
 
 import pytest
 
-from mmkd.engine.training import Training
 from mmkd.errors import UserError
+from mmkd.runs.training import Training
 
 CONFIG = """
 model = dict(type='EncoderDecoder')

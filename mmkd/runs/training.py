@@ -14,10 +14,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmkd
+from mmkd.engine.atomic_file import write_atomically
+from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 
-from .atomic_file import write_atomically
-from .config import read_config
 from .run_directory import RunDirectory
 
 # In a checkout and in an installed wheel.

@@ -8,8 +8,8 @@ import time
 import pytest
 from mmengine.config import Config
 
-from mmkd.engine.run_directory import RunDirectory, common_metric, find_runs
 from mmkd.errors import UserError
+from mmkd.runs.run_directory import RunDirectory, common_metric, find_runs
 from tests.test_analysis.runs import BIG, step, teacher_at, validation, write_run
 
 LENGTH = dict(max_iters=8)

@@ -10,9 +10,8 @@ from statistics import median
 
 from mmengine.config import Config
 
+from mmkd.engine.config import read_config
 from mmkd.errors import UserError
-
-from .config import read_config
 
 LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py beside it
 TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics

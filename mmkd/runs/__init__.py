@@ -1,0 +1,1 @@
+"""Trainings on disk: their folders, processes and queue."""
