@@ -74,6 +74,8 @@ train_cfg = dict(max_iters=2)
 val_cfg = val_dataloader = val_evaluator = None
 """
 WRAPPER = """
+import os
+
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import HOOKS, MODEL_WRAPPERS
@@ -86,7 +88,8 @@ class MyWrapper(MMDistributedDataParallel):
 class PrintsHook(Hook):
     def before_train(self, runner):
         model = runner.model
-        print(type(model).__name__, model.find_unused_parameters, flush=True)
+        text = f'{type(model).__name__} {model.find_unused_parameters}'
+        os.write(1, f'{text}\\n'.encode())  # at once: two processes write
 """
 
 
