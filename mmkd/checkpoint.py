@@ -96,7 +96,7 @@ def _history_method(owner: object, name: str) -> object:
 def load_weights(
     path: str, key: str, entry: str = 'state_dict'
 ) -> tuple[dict[str, torch.Tensor], dict]:
-    """Loads the weights of a checkpoint and what it says of itself, safely.
+    """Load the weights and the ``meta`` of a checkpoint, without running code.
 
     Args:
         path: A file, a URL or any scheme that MMEngine reads. Of several processes
@@ -135,7 +135,7 @@ def state_and_meta(
 
 
 def read_checkpoint(path: str, key: str) -> object:
-    """Reads a checkpoint, whatever is in it, safely.
+    """Read a checkpoint of any content, without running code.
 
     The arguments and errors are those of :func:`load_weights`.
     """
@@ -152,7 +152,7 @@ def _fix(key: str) -> str:
 
 
 def _load_local(path: Path, what: str, give: str) -> object:
-    """Reads a file as weights only, past MMEngine's loader and its fallback."""
+    """Read a file as weights only, without MMEngine's loader and its fallback."""
     if not path.is_file():
         state = 'is a folder' if path.is_dir() else 'does not exist'
         raise UserError(f'{what} {state}; train it first, or {give}')
@@ -208,7 +208,7 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _what_is_wrong(path: Path) -> str:
-    """Truncated, or something else altogether."""
+    """Return the reason why a file is no checkpoint."""
     with path.open('rb') as file:
         head = file.read(len(ZIP))
     if not head:
@@ -234,13 +234,13 @@ def check_fit(
     what: str,
     allow_extra: bool = False,
 ) -> None:
-    """Checks that a state dict has every weight of a network, in its shape.
+    """Check that a state dict has every weight of a network, in its shape.
 
     Args:
         model: The network.
         state: The weights.
-        what: What the weights are, to begin the error with.
-        allow_extra: Whether weights that the network has not got may be there.
+        what: Description of the weights, with which the error starts.
+        allow_extra: Allow weights that the network does not have. Default False.
 
     Raises:
         UserError: that lists the first keys and the likely cause.
@@ -252,28 +252,28 @@ def check_fit(
         if key not in state and not key.endswith('num_batches_tracked')
     ]
     extra = [] if allow_extra else [key for key in state if key not in own]
-    misshapen = [
+    mismatched = [
         f'{key} {tuple(state[key].shape)} for {tuple(own[key].shape)}'
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
-    kinds = {'missing': missing, 'unexpected': extra, 'of another shape': misshapen}
+    kinds = {'missing': missing, 'unexpected': extra, 'of another shape': mismatched}
     found = '; '.join(
         f'{len(keys)} {kind} ({", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""})'
         for kind, keys in kinds.items()
         if keys
     )
     if found:
-        cause = _likely_cause(missing, extra, misshapen)
+        cause = _likely_cause(missing, extra, mismatched)
         raise UserError(f'{what} does not fit the network: {found}; {cause}')
 
 
-def _likely_cause(missing: list[str], extra: list[str], misshapen: list[str]) -> str:
-    """The commonest reason for such keys to differ."""
+def _likely_cause(missing: list[str], extra: list[str], mismatched: list[str]) -> str:
+    """Return the most common reason for such keys to differ."""
     different = ' '.join(missing + extra)
     if 'backbone.stem.' in different and 'backbone.conv1.' in different:
         return 'its stem is another: ResNetV1c (R101) against ResNet (R101b)?'
-    if misshapen and all('conv_seg' in key or 'fc' in key for key in misshapen):
+    if mismatched and all('conv_seg' in key or 'fc' in key for key in mismatched):
         return 'was it trained on other classes?'
     if extra and not missing:
         return 'does the config lack a head, or layers, that it has?'

@@ -38,7 +38,7 @@ class NormalizationBridge(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the (N, C, H, W) images as the target network wants them."""
+        """Return the (N, C, H, W) images with the target network's normalization."""
         if self.identical:
             return images
         if self.swap:

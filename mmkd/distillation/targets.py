@@ -1,13 +1,13 @@
-"""The one place that knows where a task keeps its labels."""
+"""Labels of a batch, of segmentation and classification."""
 
 import torch
 from torch import Tensor
 
 
 def stack_targets(data_samples: list) -> Tensor | None:
-    """The labels of a batch: (N, H, W) of segmentors, (N,) of classifiers.
+    """Return the labels of a batch: (N, H, W) of segmentors, (N,) of classifiers.
 
-    Soft ones of classifiers, (N, C), where Mixup or the like has made some. None where
+    Soft labels of classifiers, (N, C), with Mixup or the like. None where
     the samples have no labels.
     """
     if all('gt_sem_seg' in sample for sample in data_samples):

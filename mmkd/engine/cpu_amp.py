@@ -12,7 +12,7 @@ from mmkd.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class CpuAmpOptimWrapper(OptimWrapper):
-    """Runs the forward pass in bf16, as MMEngine's AmpOptimWrapper does on a GPU.
+    """Run the forward pass in bf16, as MMEngine's AmpOptimWrapper does on a GPU.
 
     bf16 has float32's range: no loss needs scaling. Faster only on processors with
     instructions for it (AMX, AVX512-BF16).
