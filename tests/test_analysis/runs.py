@@ -33,7 +33,7 @@ def step(iteration, loss=2.0, **more):
 
 
 def validation(iteration, miou, classes=None, **more):
-    """What a validation logs."""
+    """Scalars that a validation logs."""
     more |= {f'IoU/{name}': value for name, value in (classes or {}).items()}
     return dict(mIoU=miou, aAcc=80.0, time=0.1, data_time=0.0, step=iteration, **more)
 

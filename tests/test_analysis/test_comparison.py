@@ -99,8 +99,8 @@ def test_bad_folders(folder, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match=r'empty.*no run here'):
         load_comparison([tmp_path / 'empty'])
-    with pytest.raises(UserError, match='--baseline lone: there is'):
-        load_comparison([folder], 'lone')
+    with pytest.raises(UserError, match='--baseline nowhere: there is'):
+        load_comparison([folder], 'nowhere')
     with pytest.raises(UserError, match='mAP; what they share: aAcc, mIoU'):
         load_comparison([folder], metric='mAP')
     write_run(

@@ -1,4 +1,4 @@
-"""What a DistillRunner builds around the student."""
+"""Optimizer, schedules and hooks of a DistillRunner."""
 
 import copy
 

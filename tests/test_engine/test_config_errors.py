@@ -31,7 +31,7 @@ def test_nothing_wrong():
 
 @pytest.mark.parametrize('like', ['depth', 'width'])
 def test_key(like):
-    """Of the class or of one that it passes its arguments on to."""
+    """The key is of the class, or of one that it passes arguments to."""
     with pytest.raises(UserError) as raised:
         build(type=Part, **{like[:-1]: 2})
     error = f'model.parts.0.{like[:-1]}: unknown key of Base; did you mean {like}?'

@@ -1,4 +1,4 @@
-"""What is read from the folder of a run."""
+"""Contents of a run's folder."""
 
 import json
 import math
@@ -152,7 +152,7 @@ def test_finished_with_checkpoint_and_validation(
 
 
 def test_attempts_add_up(run, log):
-    """What was trained after the last checkpoint is trained again."""
+    """Iterations after the last checkpoint are trained again."""
     log(step(2), step(4), step(6), torn='{"lr": 0.1, "lo')
     log(step(5), attempt='20260101_000200', seconds=30)
     assert (run().done, run().seconds) == (5, 90)

@@ -1,4 +1,4 @@
-"""How a training is started, and what keeps it from being started."""
+"""Start of a training, and its obstacles."""
 
 import fcntl
 
