@@ -40,7 +40,7 @@ def is_theirs(name):
 
 
 def entries(owner, value):
-    """Return the contents of a container, by identity; torch fills tables of its own any time."""
+    """Return a container's contents, by identity; torch fills its own any time."""
     if owner.startswith('torch'):
         return None
     if isinstance(value, dict):
