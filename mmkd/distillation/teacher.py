@@ -105,7 +105,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     Args:
         teacher: ``checkpoint`` and either ``config``, the path of the network's config,
             or ``model``, the config itself; arguments of :class:`FastPath`.
-        folder: Folder of the running config. A relative ``config`` is looked up there,
+        folder: Folder of the running config. Relative paths are looked up there,
             then in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
@@ -136,7 +136,8 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     else:
         model = copy.deepcopy(dict(teacher['model']))
     rest = {key: value for key, value in teacher.items() if key in FAST}
-    checkpoint = teacher['checkpoint']
+    beside = Path(folder, teacher['checkpoint'])
+    checkpoint = str(beside) if beside.is_file() else teacher['checkpoint']
     return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 

@@ -37,6 +37,16 @@ def test_finds_the_file_beside_the_running_config(config_file, monkeypatch):
     inline_teacher(config)
 
 
+def test_finds_the_checkpoint_beside_the_running_config(config_file):
+    checkpoint = config_file.with_name('weights.pth')
+    checkpoint.touch()
+    config = dict(config='teacher.py', checkpoint='weights.pth')
+    found = inline_teacher(config, config_file.parent)
+    assert found['checkpoint'] == str(checkpoint)
+    config['checkpoint'] = 'https://example.org/weights.pth'
+    assert inline_teacher(config, config_file.parent)['checkpoint'].startswith('https')
+
+
 def test_inlining_twice_changes_nothing(config_file):
     once = inline_teacher(dict(config=str(config_file), checkpoint='x.pth'))
     assert inline_teacher(once) == once
