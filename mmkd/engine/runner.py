@@ -35,8 +35,8 @@ from mmkd.engine.hooks import (
     BroadcastBuffersHook,
     DeterministicHook,
     FiniteHook,
-    LastValidationHook,
     MemoryHook,
+    ResumedValidationHook,
     SaveOnSignalHook,
     SkippedSamplesHook,
 )
@@ -70,7 +70,7 @@ class Runner(MMEngineRunner):
         MemoryHook,
         DeterministicHook,
         SaveOnSignalHook,
-        LastValidationHook,
+        ResumedValidationHook,
         SkippedSamplesHook,
         BroadcastBuffersHook,
     )

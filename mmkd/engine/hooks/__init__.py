@@ -5,8 +5,8 @@ from mmkd.engine.checkpoint_hook import SafeCheckpointHook
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .deterministic_hook import DeterministicHook
 from .finite_hook import FiniteHook
-from .last_validation_hook import LastValidationHook
 from .memory_hook import MemoryHook
+from .resumed_validation_hook import ResumedValidationHook
 from .save_on_signal_hook import SaveOnSignalHook
 from .skipped_samples_hook import SkippedSamplesHook
 
@@ -14,8 +14,8 @@ __all__ = [
     'BroadcastBuffersHook',
     'DeterministicHook',
     'FiniteHook',
-    'LastValidationHook',
     'MemoryHook',
+    'ResumedValidationHook',
     'SafeCheckpointHook',
     'SaveOnSignalHook',
     'SkippedSamplesHook',
