@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
@@ -16,15 +17,52 @@ RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's CheckpointHook that removes an old checkpoint after the new is saved.
+    """MMEngine's CheckpointHook for runs that are killed at any moment.
 
-    With :meth:`mmkd.Runner.save_checkpoint`, which writes atomically, at least one
-    complete checkpoint exists at any moment.
+    An old checkpoint is removed after the new one is saved: with
+    :meth:`mmkd.Runner.save_checkpoint`, which writes atomically, at least one complete
+    checkpoint exists at any moment. While gradients are accumulated, a checkpoint is
+    postponed to the optimizer's next step, since a checkpoint holds no gradients.
     """
 
+    postponed = False
+
+    def _save_checkpoint(self, runner: Runner) -> None:
+        self.postponed = accumulates(runner)
+        if self.postponed:
+            runner.logger.info(
+                'The checkpoint is postponed to the next step of the optimizer '
+                '(optim_wrapper.accumulative_counts)'
+            )
+        else:
+            super()._save_checkpoint(runner)
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Save a checkpoint that is due or was postponed."""
+        super().after_train_iter(runner, *args, **kwargs)
+        if self.postponed and not accumulates(runner):
+            self.postponed = False
+            save_now(runner, self)
+
+    def after_train(self, runner: Runner) -> None:
+        """Save a postponed checkpoint if the optimizer takes no step any more."""
+        if self.postponed:  # the run was stopped early, or an epoch begun again
+            step = runner.epoch if self.by_epoch else runner.iter
+            meta = {'epoch': runner.epoch, 'iter': runner.iter}
+            self._save_checkpoint_with_step(runner, step, meta=meta)
+        super().after_train(runner)
+
     def before_train(self, runner: Runner) -> None:
-        """Remove partial files that a kill has left."""
+        """Remove partial files that a kill has left.
+
+        The best checkpoints are looked for in the run's own folder, which may be a copy
+        of another run's.
+        """
         super().before_train(runner)
+        if getattr(self, 'best_ckpt_path', None):
+            self.best_ckpt_path = self._own(self.best_ckpt_path)
+        for key, path in getattr(self, 'best_ckpt_path_dict', {}).items():
+            self.best_ckpt_path_dict[key] = path and self._own(path)
         if is_main_process() and '://' not in self.out_dir:
             for path in Path(self.out_dir).glob('.*.pth.new'):
                 path.unlink()
@@ -52,16 +90,46 @@ class SafeCheckpointHook(CheckpointHook):
             key: paths[key] for key in (list(paths) if several else ['best_ckpt_path'])
         }
         paths.update(dict.fromkeys(former))  # seeing none, MMEngine removes nothing
+        last = self.last_ckpt
+        if accumulates(runner):
+            self.last_ckpt = None  # seeing none, MMEngine does not save it again
         super()._save_best_checkpoint(runner, metrics)
+        self.last_ckpt = self.last_ckpt or last
         for key, path in former.items():
             if paths[key] is None:
                 paths[key] = path
             elif path and path != paths[key]:
                 self._remove(path)
 
+    def _own(self, path: str) -> str:
+        """Return the path of a checkpoint's name in the run's own folder."""
+        return self.file_backend.join_path(self.out_dir, Path(path).name)
+
     def _remove(self, path: str) -> None:
         if is_main_process() and self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+
+def accumulates(runner: Runner) -> bool:
+    """Return True if there are gradients that the optimizer has not used yet."""
+    wrapper = runner.optim_wrapper
+    several = isinstance(wrapper, OptimWrapperDict)
+    wrappers = wrapper.optim_wrappers.values() if several else [wrapper]
+    return not all(each.should_update() for each in wrappers)
+
+
+def save_now(runner: Runner, hook: CheckpointHook) -> None:
+    """Save a checkpoint after an iteration, within the interval of its hook."""
+    step = runner.iter + 1
+    if hook.by_epoch:  # not to overwrite the checkpoint of the epoch before
+        step = f'{runner.epoch}_iter_{step}'
+        try:
+            hook.filename_tmpl.format(step)
+        except ValueError:  # it takes a number alone
+            step = runner.epoch
+    hook._save_checkpoint_with_step(
+        runner, step, meta={'epoch': runner.epoch, 'iter': runner.iter + 1}
+    )
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:

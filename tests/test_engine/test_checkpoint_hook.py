@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -126,6 +127,7 @@ class Run:
         self.folder, self.work_dir = Path(folder), str(folder)
         self.message_hub = MessageHub('run')
         self.logger = MMLogger.get_instance('run')
+        self.optim_wrapper = SimpleNamespace(should_update=lambda: True)
         self.seen = []
 
     def save_checkpoint(self, folder, filename, *args, **kwargs):

@@ -27,6 +27,7 @@ def runner():
         iter=7,
         epoch=2,
         hooks=[Recorder(by_epoch=False)],
+        optim_wrapper=SimpleNamespace(should_update=lambda: True),
         logger=MMLogger.get_instance('test_save_on_signal'),
     )
 
@@ -54,6 +55,17 @@ def test_saves_and_leaves(hook, runner, number):
         hook.after_train_iter(runner, 0)
     assert left.value.code == 128 + number
     assert runner.hooks[0].saved == (8, {'epoch': 2, 'iter': 8})
+
+
+def test_waits_for_accumulated_gradients(hook, runner):
+    runner.optim_wrapper.should_update = lambda: False
+    os.kill(os.getpid(), signal.SIGTERM)
+    hook.after_train_iter(runner, 0)
+    assert runner.hooks[0].saved is None
+    runner.optim_wrapper.should_update = lambda: True
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+    assert runner.hooks[0].saved is not None
 
 
 def test_does_not_overwrite_an_epochs_checkpoint(hook, runner):
