@@ -64,7 +64,8 @@ class PositionBatchSampler(Sampler):
     """Batches of ``(index, *seeds, epoch, position)`` for :class:`PositionDataset`.
 
     Args:
-        batch_sampler: Yields the indices; its ``sampler`` may have ``set_epoch``.
+        batch_sampler: Yields the indices. If its ``sampler`` has no ``set_epoch``, but
+            a ``generator``, as PyTorch's samplers do, this is seeded for each epoch.
         seeds: Seeds of the stream as a whole: the run's seed and the rank.
 
     Attributes:
@@ -89,6 +90,9 @@ class PositionBatchSampler(Sampler):
         for epoch in count() if self.endless else [self.epoch]:
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
+            elif hasattr(self.sampler, 'generator'):
+                mixed = np.random.SeedSequence((*self.seeds, epoch)).generate_state(1)
+                self.sampler.generator = torch.Generator().manual_seed(int(mixed[0]))
             position = 0
             for batch in self.batch_sampler:
                 positions = range(position, position + len(batch))

@@ -136,19 +136,26 @@ class Runner(MMEngineRunner):
             if not any(isinstance(hook, kind) for hook in self.hooks):
                 self.register_hook(kind())
 
+    def _start_split(self, split: str) -> None:
+        """Note whose data are built next; MMEngine takes a DataLoader as it is."""
+        self._split = split
+        name = f'_{split}_dataloader'
+        if isinstance(loader := getattr(self, name), DataLoader):
+            setattr(self, name, self.build_dataloader(loader))
+
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of the training and its data."""
-        self._split = 'train'
+        self._start_split('train')
         return super().build_train_loop(loop)
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of the validation and its data."""
-        self._split = 'val'
+        self._start_split('val')
         return super().build_val_loop(loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop of the test and its data."""
-        self._split = 'test'
+        self._start_split('test')
         return super().build_test_loop(loop)
 
     def build_dataloader(

@@ -1,0 +1,116 @@
+"""Trainings, interrupted at any iteration and resumed, end with the same bits."""
+
+import shutil
+
+import pytest
+import torch
+from mmengine.hooks import EarlyStoppingHook
+from torch.utils.data import DataLoader
+
+from .small_runs import DATA, Interrupt, run
+
+ITERATIONS = dict(by_epoch=False, max_iters=14, val_interval=5)
+EPOCHS = dict(by_epoch=True, max_epochs=4, val_interval=2)  # of three iterations
+LOOPS = pytest.mark.parametrize('loop', [ITERATIONS, EPOCHS], ids=['iters', 'epochs'])
+
+
+def end(runner):
+    """Return the weight, its momentum and the best score."""
+    (state,) = runner.optim_wrapper.optimizer.state.values()
+    best = runner.message_hub.get_info('best_score')
+    return runner.model.weight.item(), state['momentum_buffer'].item(), best
+
+
+@LOOPS
+@pytest.mark.parametrize('accumulative_counts', [1, 4])
+@pytest.mark.parametrize('by', ['kill_after', 'signal_after'])
+def test_interrupted_at_any_iteration(tmp_path, loop, accumulative_counts, by):
+    options = dict(
+        optim_wrapper=dict(accumulative_counts=accumulative_counts),
+        checkpoint=dict(interval=5 if loop is ITERATIONS else 1),
+        param_scheduler=[  # which counts the validations
+            dict(type='ReduceOnPlateauLR', monitor='mIoU', rule='greater', patience=1)
+        ],
+    )
+    whole = end(run(tmp_path / 'whole', loop, **options))
+    for moment in range(1, 12):
+        folder = tmp_path / str(moment)
+        cut = run(folder, loop, Interrupt(**{by: moment}), **options)
+        assert cut.iter < cut.max_iters
+        resumed = run(folder, loop, **options)
+        assert resumed.iter == resumed.max_iters
+        assert end(resumed) == whole, moment
+
+
+@LOOPS
+def test_a_signal_saves_at_the_next_step(tmp_path, loop):
+    options = dict(optim_wrapper=dict(accumulative_counts=4))
+    run(tmp_path, loop, Interrupt(signal_after=5), **options)
+    name = 'iter_8.pth' if loop is ITERATIONS else 'epoch_2_iter_8.pth'
+    assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ('loop', 'interval', 'expected'),
+    [
+        (ITERATIONS, 5, ['iter_12.pth', 'iter_14.pth', 'iter_8.pth']),
+        (
+            EPOCHS,
+            1,
+            [
+                'epoch_1_iter_4.pth',
+                'epoch_2_iter_8.pth',
+                'epoch_3_iter_12.pth',
+                'epoch_4.pth',
+            ],
+        ),
+    ],
+)
+def test_checkpoints_wait_for_accumulated_gradients(tmp_path, loop, interval, expected):
+    options = dict(optim_wrapper=dict(accumulative_counts=4))
+    run(tmp_path, loop, checkpoint=dict(interval=interval, save_best=None), **options)
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == expected
+
+
+def test_the_checkpoint_of_a_run_that_stops_early(tmp_path):
+    """The optimizer takes no step any more."""
+    stop = EarlyStoppingHook('mIoU', rule='less', patience=0, stopping_threshold=9)
+    run(
+        tmp_path,
+        ITERATIONS,
+        optim_wrapper=dict(accumulative_counts=4),
+        checkpoint=dict(interval=5, save_best=None),
+        custom_hooks=[stop],
+    )
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_5.pth']
+
+
+@LOOPS
+@pytest.mark.parametrize('generator', [None, torch.Generator()])
+def test_a_loader_of_pytorch_that_shuffles(tmp_path, loop, generator):
+    """Its sampler has no seed of its own."""
+
+    def loader():
+        data = [dict(x=x) for x in DATA]
+        return DataLoader(data, 2, shuffle=True, generator=generator)
+
+    whole = end(run(tmp_path / 'whole', loop, loader=loader()))
+    torch.rand(3)
+    again = end(run(tmp_path / 'again', loop, loader=loader()))
+    assert again == whole
+    cut = dict(checkpoint=dict(interval=2))
+    run(tmp_path / 'cut', loop, Interrupt(kill_after=7), loader=loader(), **cut)
+    assert end(run(tmp_path / 'cut', loop, loader=loader(), **cut)) == whole
+
+
+@pytest.mark.parametrize('keys', ['mIoU', ['mIoU', 'other']])
+def test_a_copied_work_dir_keeps_the_originals_best_checkpoint(tmp_path, keys):
+    options = dict(checkpoint=dict(interval=5, save_best=keys, rule='less'))
+    run(tmp_path / 'original', ITERATIONS, Interrupt(kill_after=7), **options)
+    before = sorted(path.name for path in (tmp_path / 'original').glob('best_*'))
+    assert before
+    shutil.copytree(tmp_path / 'original', tmp_path / 'copy')
+    run(tmp_path / 'copy', ITERATIONS, **options)
+    after = sorted(path.name for path in (tmp_path / 'original').glob('best_*'))
+    assert after == before
+    assert not {path.name for path in (tmp_path / 'copy').glob('best_*')} & set(before)
