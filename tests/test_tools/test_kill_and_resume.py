@@ -13,10 +13,12 @@ import mmseg
 import pytest
 import torch
 
+from mmkd.runs.run_directory import RunDirectory
+
 from .conftest import environment, python_path
 from .test_distributed import TOOLS, free_port
 
-MMSEG = Path(mmseg.__file__).parent / '.mim' / 'tools'
+MMSEG = Path(mmseg.__file__).parent / '.mim/tools'
 # State to restore: theta of CTKD, an average of the weights, momentum, dropout.
 RUN = """
 _base_ = 'kd.py'
@@ -29,7 +31,7 @@ KINDS = dict(
     iterations=RUN.format(ctkd='by_epoch=False, warmup=30')
     + """
 train_cfg = dict(max_iters=40, val_interval=20)
-default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1, save_best='mIoU'))
 """,
     epochs=RUN.format(ctkd='by_epoch=True, warmup=4')
     + """
@@ -40,7 +42,7 @@ train_dataloader = dict(
     drop_last=True, sampler=dict(_delete_=True, type='DefaultSampler')
 )
 default_hooks = dict(
-    checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1),
+    checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1, save_best='mIoU'),
     logger=dict(log_metric_by_epoch=True),
 )
 log_processor = dict(by_epoch=True)
@@ -51,19 +53,23 @@ LAST = dict(iterations='iter_40.pth', epochs='epoch_8.pth')
 
 
 def start(bench, by, *arguments):
-    """Starts a training by so many processes or by mmseg's own train.py."""
+    """Starts a training by so many processes, or by that train.py in its own."""
     if by == 1:
         return bench.start('train.py', *arguments)
     config, *options = arguments
     command = ['bash', TOOLS / 'dist_train.sh', config, str(by), *options]
-    if by == 'mmseg':
-        command = [sys.executable, MMSEG / 'train.py', *arguments]
+    if isinstance(by, Path):
+        command = [sys.executable, by / 'train.py', *arguments]
     log = bench.folder / f'{len(list(bench.folder.glob("*.log")))}.log'
     with log.open('wb') as file:
         process = subprocess.Popen(
             command,
             cwd=bench.folder,
-            env={**environment(), 'PORT': free_port()},
+            env={
+                **environment(),
+                'PORT': free_port(),
+                'PYTHONPATH': python_path(bench.folder),
+            },
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -79,12 +85,12 @@ def run(bench, *arguments):
     return log.read_text()
 
 
-def kill(bench, moment, by, *arguments):
-    """Starts a training, and kills all of it at a moment after its first checkpoint."""
+def kill(bench, moment, by, *arguments, after=0):
+    """Starts a training; kills all of it at a moment after a checkpoint."""
     process, log = start(bench, by, *arguments)
     work_dir = bench.folder / arguments[arguments.index('--work-dir') + 1]
     until = time.monotonic() + 100
-    while not (work_dir / 'last_checkpoint').exists() and time.monotonic() < until:
+    while saved(work_dir) <= after and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(moment)
     os.kill(process.pid, signal.SIGKILL)
@@ -95,15 +101,24 @@ def kill(bench, moment, by, *arguments):
             if inside and work_dir.name.encode() in words:
                 os.kill(int(folder.name), signal.SIGKILL)
     (getattr(process, 'join', None) or process.wait)(300)
-    assert (work_dir / 'last_checkpoint').exists(), log.read_text()[-2000:]
+    assert saved(work_dir) > after, log.read_text()[-2000:]
+
+
+def saved(work_dir):
+    """Number in the name of the last checkpoint; 0 before the first."""
+    named = work_dir / 'last_checkpoint'
+    name = named.read_text() if named.exists() else ''
+    return int(Path(name).stem.rpartition('_')[2] or 0)
 
 
 def state(bench, kind, work_dir):
-    """All that the last checkpoint holds, but for the log."""
-    path = bench.folder / work_dir / LAST[kind]
-    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    """What the last checkpoint holds, the validations, and the best checkpoint."""
+    folder = bench.folder / work_dir
+    checkpoint = torch.load(folder / LAST[kind], map_location='cpu', weights_only=False)
     checkpoint.pop('message_hub')
     checkpoint.pop('meta')
+    (checkpoint['best'],) = [path.name for path in folder.glob('best_*')]
+    checkpoint['validations'] = RunDirectory(folder).validations
     return checkpoint
 
 
@@ -130,7 +145,7 @@ def whole(bench, kd):
     def whole(kind, by):
         if (kind, by) not in made:
             config = bench.write(f'{kind}.py', KINDS[kind])
-            work_dir = f'whole_{kind}_{by}'
+            work_dir = f'whole_{kind}_{len(made)}'
             run(bench, by, config, '--work-dir', work_dir)
             made[kind, by] = state(bench, kind, work_dir)
         return made[kind, by]
@@ -143,20 +158,20 @@ def whole(bench, kd):
     [
         ('iterations', 4, 1),
         ('epochs', 0, 1),
-        ('iterations', 2, 'mmseg'),
+        ('iterations', 2, MMSEG),
         pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
         pytest.param('iterations', 4, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 0, 2, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 2, marks=pytest.mark.slow),
-        pytest.param('epochs', 2, 'mmseg', marks=pytest.mark.slow),
+        pytest.param('epochs', 2, MMSEG, marks=pytest.mark.slow),
     ],
 )
 def test_killed(bench, whole, kind, workers, by):
     expected = whole(kind, by)
     moment = random.SystemRandom().uniform(0, 0.3)
-    work_dir = f'killed_{kind}_{workers}_{by}'
+    work_dir = f'killed_{kind}_{workers}_{getattr(by, "parent", by)}'.replace('/', '_')
     arguments = [f'{kind}.py', '--work-dir', work_dir, '--cfg-options']
     arguments.append(f'train_dataloader.num_workers={workers}')
     arguments.append(f'train_dataloader.persistent_workers={workers > 0}')
@@ -171,8 +186,63 @@ def test_killed(bench, whole, kind, workers, by):
 
 
 def test_by_mmsegs_own_train_py(whole):
-    one, other = (whole('iterations', by) for by in (1, 'mmseg'))
+    one, other = (whole('iterations', by) for by in (1, MMSEG))
     assert differences(one, other) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('after', range(5, 35, 5))
+@pytest.mark.parametrize('repeat', range(4))
+def test_two_processes_killed(bench, whole, after, repeat):
+    """At a random moment after each checkpoint but the last."""
+    expected = whole('iterations', 2)
+    moment = random.SystemRandom().uniform(0, 0.5)
+    arguments = ['iterations.py', '--work-dir', f'two_{after}_{repeat}']
+    kill(bench, moment, 2, *arguments, after=after - 1)
+    run(bench, 2, *arguments, '--resume')
+    found = state(bench, 'iterations', arguments[2])
+    assert differences(expected, found) == [], f'killed {moment} s after iter_{after}'
+
+
+DIES = """
+import os, signal
+from pathlib import Path
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class DiesHook(Hook):
+    def after_val_iter(self, runner, *args, **kwargs):
+        if is_main_process() and not runner._resume:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ('kind', 'by'),
+    [
+        ('iterations', TOOLS),
+        pytest.param('epochs', TOOLS, marks=pytest.mark.slow),
+        pytest.param('iterations', 2, marks=pytest.mark.slow),
+        pytest.param('epochs', 2, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_in_a_validation(bench, whole, kind, by):
+    """The best checkpoint is the one of the validation that was killed."""
+    expected = whole(kind, 1 if by == TOOLS else by)
+    bench.write('dies.py', DIES)
+    config = bench.write(
+        f'dies_in_{kind}.py',
+        f"_base_ = '{kind}.py'\ncustom_imports = dict(imports=['dies'])\n"
+        "custom_hooks = [*_base_.custom_hooks, dict(type='DiesHook')]",
+    )
+    work_dir = f'died_{kind}_{by == TOOLS}'
+    process, log = start(bench, by, config, '--work-dir', work_dir)
+    assert process.wait(100), log.read_text()[-2000:]
+    assert saved(bench.folder / work_dir) == (20 if kind == 'iterations' else 4)
+    run(bench, by, config, '--work-dir', work_dir, '--resume')
+    assert differences(expected, state(bench, kind, work_dir)) == []
 
 
 @pytest.fixture
