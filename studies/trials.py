@@ -1,13 +1,13 @@
 """Trainings of a study, and the scalars of the finished ones, in one file."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.errors import UserError
+from mmkd.origin import commit
 from mmkd.runs.run_directory import RunDirectory
 from mmkd.runs.run_queue import RunQueue
 from mmkd.runs.training import Training
@@ -134,7 +134,7 @@ class Trials:
 
 def record_of(trial: Trial, run: RunDirectory) -> dict:
     """Return the record of a finished training."""
-    last = next(reversed(run.training.values()))
+    scalars = run.scalars
     return dict(
         group=trial.group,
         method=trial.method,
@@ -143,18 +143,13 @@ def record_of(trial: Trial, run: RunDirectory) -> dict:
         length=run.total,
         metrics=_numbers(run.last_metrics),
         classes=_numbers(run.class_iou),
-        losses=_numbers({k: v for k, v in last.items() if 'loss' in k}),
+        losses=_numbers(
+            {k: float(scalars.column(k)[-1]) for k in scalars.names if 'loss' in k}
+        ),
         seconds=round(run.seconds),
         environment=run.environment,
         commit=commit(),
     )
-
-
-def commit() -> str:
-    """Return the checkout's commit, if there is one; ``-dirty`` with changes to it."""
-    folder = str(Path(__file__).parent)
-    command = ['git', '-C', folder, 'describe', '--always', '--dirty', '--exclude=*']
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def _key(record: Mapping) -> tuple[str, str, int]:

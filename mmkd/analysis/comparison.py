@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from statistics import mean
+
+import numpy as np
 
 from mmkd.distillation.teacher import without_pretraining
 from mmkd.errors import UserError
@@ -66,8 +69,8 @@ class Comparison:
         """Return a metric of all runs at the last validation, or the best one."""
 
         def value(run: RunDirectory) -> float:
-            values = [metrics[metric] for metrics in run.validations.values()]
-            return max(values) if best else values[-1]
+            _, values = run.curve(metric)
+            return float(np.fmax.reduce(values) if best else values[-1])
 
         return {
             method: {seed: value(run) for seed, run in runs.items()}
@@ -84,10 +87,11 @@ class Comparison:
     @property
     def teacher_method(self) -> str | None:
         """Method whose runs have trained the teacher, if they are there."""
-        folders = {
-            Path(self.first(name).config.teacher.checkpoint).parent.resolve()
-            for name in self.distillations
-        }
+        folders = set()
+        for name in self.distillations:
+            checkpoint = self.first(name).config.teacher.get('checkpoint', '')
+            with suppress(OSError, ValueError, RuntimeError):  # it may be anything
+                folders.add(Path(checkpoint).parent.resolve())
         for name, runs in self.runs.items():
             if any(run.path.resolve() in folders for run in runs.values()):
                 return name

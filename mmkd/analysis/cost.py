@@ -10,9 +10,14 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmkd.distillation.teacher import inline_teacher
-from mmkd.errors import UserError
+from mmkd.distillation.teacher import without_pretraining
 from mmkd.registry import MODELS
+
+from .registered_types import check_registered
+
+
+class CostError(ValueError):
+    """Network whose cost cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,27 @@ def student_cost(config: Config) -> Cost:
 
 
 def teacher_cost(config: Config) -> Cost | None:
-    """Return the cost of a distillation's teacher; None if its config is gone."""
-    try:
-        model = inline_teacher(config.teacher)['model']
-    except UserError:
-        return None
-    return _cost(model, config)
+    """Return the cost of a distillation's teacher; None if its network is unknown.
+
+    A run records it. A path of a config, which would be executed, is not followed.
+    """
+    model = config.teacher.get('model')
+    return None if model is None else _cost(model, config)
 
 
 def _cost(model: dict, config: Config) -> Cost:
-    model = dict(model)
+    model = without_pretraining(dict(model))
     if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor)
-    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        network = revert_sync_batchnorm(MODELS.build(model)).to('meta').eval()
-    size = input_size(model, config)
-    flops = None if size is None else count_flops(network, size)
+    try:
+        check_registered(dict(model=model))
+        with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
+            network = revert_sync_batchnorm(MODELS.build(model)).to('meta').eval()
+        size = input_size(model, config)
+        flops = None if size is None else count_flops(network, size)
+    except Exception as error:  # a network of any kind, on an image of any size
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise CostError(f'its cost is unknown, for {reason}') from error
     return Cost(sum(p.numel() for p in network.parameters()), flops, size)
 
 

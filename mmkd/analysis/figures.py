@@ -8,9 +8,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmkd.runs.scalar_log import ScalarLog
+
 from .comparison import Comparison
 
 WIDTH = 9.6  # inches
+POINTS = 1000  # of a curve
 
 
 def method_colors(comparison: Comparison) -> dict[str, object]:
@@ -31,14 +34,13 @@ def draw_results(comparison: Comparison) -> Figure:
     axes = figure.subplots()
     for row, method in enumerate(methods):
         draw_runs(axes, row, values[method].values(), colors[method])
+    axes.set_xlim(axes.get_xlim())  # of the runs: a level far away is not to widen it
     levels = dict(teacher=comparison.teacher_level)
     if comparison.baseline:
         levels['baseline'] = mean(values[comparison.baseline].values())
     for name, level in levels.items():
-        if level is not None:
-            axes.axvline(level, color='0.6', lw=1, ls='--', zorder=1)
-            top = axes.get_xaxis_transform()
-            axes.text(level, 1.01, name, transform=top, ha='center', color='0.4')
+        if level is not None and np.isfinite(level):
+            draw_level(axes, name, level)
     label = f'{comparison.metric} at the last validation'
     axes.set(xlabel=label, ylim=(len(methods), -0.8))
     axes.set_yticks(range(len(methods)), [names[method] for method in methods])
@@ -46,9 +48,25 @@ def draw_results(comparison: Comparison) -> Figure:
     return figure
 
 
+def draw_level(axes: Axes, name: str, level: float) -> None:
+    """Draw a dashed line at a level, or an arrow to one that is out of sight."""
+    low, high = axes.get_xlim()
+    place, side, text = level, 'center', name
+    if low <= level <= high:
+        axes.axvline(level, color='0.6', lw=1, ls='--', zorder=1)
+    elif level > high:
+        place, side, text = high, 'right', f'{name}, {level:.2f} \N{RIGHTWARDS ARROW}'
+    else:
+        place, side, text = low, 'left', f'\N{LEFTWARDS ARROW} {name}, {level:.2f}'
+    top = axes.get_xaxis_transform()
+    axes.text(place, 1.01, text, transform=top, ha=side, color='0.4')
+
+
 def draw_runs(axes: Axes, row: float, values: Iterable[float], color: object) -> None:
     """Draw a method's runs as dots in a row, their mean as a line with a label."""
-    dots = sorted(values)
+    dots = sorted(filter(np.isfinite, values))
+    if not dots:
+        return
     offsets = np.linspace(-0.14, 0.14, len(dots)) if len(dots) > 1 else np.zeros(1)
     axes.scatter(dots, row + offsets, s=34, color=color, zorder=3)
     level = mean(dots)
@@ -105,14 +123,12 @@ def draw_validations(comparison: Comparison) -> Figure:
     axes, metric = figure.subplots(), comparison.metric
     colors = method_colors(comparison)
     for method in comparison.compared:
-        runs = [
-            {step: metrics[metric] for step, metrics in run.validations.items()}
-            for run in comparison.runs[method].values()
-        ]
+        runs = [average(*run.curve(metric)) for run in comparison.runs[method].values()]
         _draw_range(axes, runs, comparison.names[method], colors[method])
-    if comparison.teacher_level is not None:
-        level = comparison.teacher_level
-        axes.axhline(level, color='0.1', lw=1, ls='--', label='teacher')
+    level = comparison.teacher_level
+    if level is not None and np.isfinite(level):
+        axes.set_ylim(axes.get_ylim())  # of the runs, as in the results
+        axes.axhline(level, color='0.1', lw=1, ls='--', label=f'teacher, {level:.2f}')
     axes.set(xlabel=comparison.unit, ylabel=metric)
     _style(axes, grid='both')
     return figure
@@ -124,15 +140,17 @@ def draw_losses(comparison: Comparison) -> Figure:
     task, added = figure.subplots(1, 2)
     colors = method_colors(comparison)
     for method in comparison.compared:
-        runs = [run.training for run in comparison.runs[method].values()]
-        losses = [distillation_losses(run) for run in runs]
+        logs = [run.scalars for run in comparison.runs[method].values()]
+        losses = [distillation_losses(log) for log in logs]
         tasks = [
-            {step: record['loss'] - loss.get(step, 0) for step, record in run.items()}
-            for run, loss in zip(runs, losses, strict=True)
+            log.column('loss') - np.nan_to_num(loss)
+            for log, loss in zip(logs, losses, strict=True)
         ]
         name, color = comparison.names[method], colors[method]
-        _draw_range(task, tasks, name, color)
-        _draw_range(added, losses, name, color)
+        for axes, values in ((task, tasks), (added, losses)):
+            pairs = zip(logs, values, strict=True)
+            runs = [average(log.iterations, value) for log, value in pairs]
+            _draw_range(axes, runs, name, color)
     task.set(xlabel='iteration', title='task loss')
     added.set(xlabel='iteration', title='distillation losses, weighted')
     _style(task, grid='both')
@@ -141,17 +159,27 @@ def draw_losses(comparison: Comparison) -> Figure:
     return figure
 
 
-def distillation_losses(
-    training: Mapping[int, Mapping[str, float]],
-) -> dict[int, float]:
-    """Return the sum of the distillation's losses, where there are any."""
+def distillation_losses(log: ScalarLog) -> np.ndarray:
+    """Return the sum of the distillation's losses; NaN where there is none."""
+    names = [n for n in log.names if n.startswith('distill.') and 'loss' in n]
+    columns = np.array([log.column(name) for name in names])
+    if not names:
+        return np.full(len(log.iterations), np.nan)
+    return np.where(np.isnan(columns).all(0), np.nan, np.nansum(columns, 0))
+
+
+def average(steps: np.ndarray, values: np.ndarray) -> dict[int, float]:
+    """Average a curve of many steps over as many neighbors as leave ``POINTS``.
+
+    Values that are not finite are left out.
+    """
+    width = max(1, -(-len(steps) // POINTS))
     found = {}
-    for step, record in training.items():
-        losses = [
-            v for k, v in record.items() if k.startswith('distill.') and 'loss' in k
-        ]
-        if losses:
-            found[step] = sum(losses)
+    for start in range(0, len(steps), width):
+        near = values[start : start + width]
+        near = near[np.isfinite(near)]
+        if len(near):
+            found[int(steps[start : start + width][-1])] = float(near.mean())
     return found
 
 

@@ -70,7 +70,10 @@ class HtmlPage:
     sections: list[Section] = field(default_factory=list)
 
     def render(self) -> str:
-        """Return the page as HTML, pictures included."""
+        """Return the page as HTML, pictures included.
+
+        Bytes in the name of a folder that are no UTF-8 become question marks.
+        """
         folder = Path(__file__).parent
         environment = Environment(
             loader=FileSystemLoader(folder),
@@ -78,4 +81,5 @@ class HtmlPage:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        return environment.get_template('report.html').render(vars(self))
+        text = environment.get_template('report.html').render(vars(self))
+        return text.encode('utf-8', 'replace').decode()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmkd.datasets.build_dataset import build_dataset
@@ -12,6 +13,7 @@ from mmkd.visualization import draw_panel, evenly_spaced, panel_columns, panel_r
 
 from .comparison import Comparison
 from .html_page import Picture
+from .registered_types import check_registered
 
 
 def draw_pictures(
@@ -43,9 +45,11 @@ def _draw(
     comparison: Comparison, run: RunDirectory, folder: Path, images: int
 ) -> Picture:
     name = comparison.names[run.method]
+    check_buildable(run.config)
     baseline = comparison.runs.get(comparison.baseline, {}).get(run.seed)
     networks = dict(teacher=load_teacher(run.config))
     if baseline is not None:
+        check_buildable(baseline.config)
         networks['baseline'], _ = load_network(
             baseline.config, str(baseline.checkpoint)
         )
@@ -58,3 +62,14 @@ def _draw(
     path = folder / f'pictures_{name}.png'
     draw_panel(rows, path, panel_columns(dataset.metainfo, name, 'teacher', alone))
     return Picture(path, f'{name}, seed {run.seed}, after the last {run.unit}.')
+
+
+def check_buildable(config: Config) -> None:
+    """Raise a UserError unless a run's config builds nothing but registered classes."""
+    if 'config' in (config.get('teacher') or {}):
+        raise UserError(
+            f"teacher.config: '{config.teacher.config}' is not followed by a report, "
+            "as it is code; runs of mmkd record the teacher's model"
+        )
+    for key in ('model', 'data_preprocessor', 'teacher', 'val_dataloader'):
+        check_registered({key: config.get(key)})

@@ -1,12 +1,17 @@
 """Report of a comparison: its contents as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 
+from matplotlib import rc_context
+from mmengine.config import Config
+
+from mmkd.runs.recipe import recipe
+
 from . import figures
 from .comparison import Comparison
-from .cost import Cost, student_cost, teacher_cost
+from .cost import Cost, CostError, student_cost, teacher_cost
 from .html_page import DPI, HtmlPage, Picture, Section, Table
 from .statistics import (
     NONE,
@@ -37,12 +42,14 @@ COST_NOTES = (
 )
 
 
+@rc_context({'text.parse_math': False})  # a dollar in a name is a dollar
 def build_report(
     comparison: Comparison,
     title: str,
     folder: Path,
     panels: Sequence[Picture] = (),
     notes: Sequence[str] = (),
+    origin: str = '',
 ) -> HtmlPage:
     """Draw a comparison's figures as PNG files and put them on a page with its tables.
 
@@ -52,6 +59,7 @@ def build_report(
         folder: Folder to write the pictures to.
         panels: Pictures of predictions.
         notes: Texts about those.
+        origin: When and by what command the page is made.
     """
     drawn = {
         'results': (
@@ -79,14 +87,26 @@ def build_report(
             pictures[name] = [Picture(path, caption)]
     results, classes, curves, losses = pictures.values()
     fidelity = fidelity_table(comparison)
+    costs, missing = cost_table(comparison)
     sections = [
         Section('Results', result_notes(comparison), results, result_table(comparison)),
-        Section('Classes', () if classes else [NO_CLASSES], classes),
+        Section(
+            'Classes',
+            () if classes else [NO_CLASSES],
+            classes,
+            class_table(comparison),
+        ),
         Section('Curves', (), curves + losses),
         Section('Fidelity', [FIDELITY if fidelity else NO_FIDELITY], (), fidelity),
-        Section('Cost', COST_NOTES, (), cost_table(comparison)),
+        Section('Cost', [*COST_NOTES, *missing], (), costs),
         Section('Pictures', notes, panels),
-        Section('Runs', environments(comparison), (), run_table(comparison)),
+        Section('Settings', settings(comparison)),
+        Section(
+            'Runs',
+            [*environments(comparison), *filter(None, [origin])],
+            (),
+            run_table(comparison),
+        ),
     ]
     kept = [s for s in sections if s.texts or s.pictures or s.table]
     return HtmlPage(title, finding(comparison), warnings(comparison), kept)
@@ -168,6 +188,29 @@ def result_table(comparison: Comparison) -> Table:
     return Table(['method', *SUMMARY_COLUMNS, 'best'], cells, first)
 
 
+def class_table(comparison: Comparison) -> Table | None:
+    """Return the IoU of each class at the last validation, if it is logged."""
+    found = {
+        method: [run.class_iou for run in runs.values() if run.class_iou]
+        for method, runs in comparison.runs.items()
+    }
+    found = {method: runs for method, runs in found.items() if runs}
+    if not found:
+        return None
+    classes = dict.fromkeys(name for runs in found.values() for name in runs[0])
+    rows = [
+        [
+            name,
+            *(
+                format_mean(*mean_and_sd(run[name] for run in runs if name in run))
+                for runs in found.values()
+            ),
+        ]
+        for name in classes
+    ]
+    return Table(['IoU of', *(comparison.names[method] for method in found)], rows)
+
+
 def fidelity_table(comparison: Comparison) -> Table | None:
     """Return what FidelityMetric has measured, if it has."""
     measured = comparison.fidelity()
@@ -177,7 +220,10 @@ def fidelity_table(comparison: Comparison) -> Table | None:
     rows = [
         [
             comparison.names[method],
-            *(format_mean(*mean_and_sd(found[kind]), digits=3) for kind in kinds),
+            *(
+                format_mean(*mean_and_sd(found.get(kind, ())), digits=3)
+                for kind in kinds
+            ),
         ]
         for method, found in measured.items()
     ]
@@ -187,30 +233,42 @@ def fidelity_table(comparison: Comparison) -> Table | None:
     return Table(['method', *headings], rows)
 
 
-def cost_table(comparison: Comparison) -> Table:
-    """Return size, arithmetic and speed of each network and its training."""
-    rows = []
+def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
+    """Return size, arithmetic and speed of each network and its training.
+
+    And the reasons why a network's are missing.
+    """
+    rows, reasons = [], []
+
+    def cells(name: str, measure: Callable[[Config], Cost | None], config: Config):
+        try:
+            return network_cells(measure(config))
+        except CostError as error:
+            reasons.append(f'{name}: {error}.')
+            return network_cells(None)
+
     for method, runs in comparison.runs.items():
         times = [t for run in runs.values() if (t := run.median('time'))]
         memory = [m for run in runs.values() if (m := run.median('memory'))]
         rows.append(
             [
                 label(comparison, method),
-                *network_cells(student_cost(comparison.first(method).config)),
+                *cells(method, student_cost, comparison.first(method).config),
                 format_number(mean(times) * 1000 if times else None, 0),
                 format_number(max(memory, default=None), 0),
             ]
         )
     if comparison.distillations and comparison.teacher_method is None:
-        cost = teacher_cost(comparison.first(comparison.distillations[0]).config)
-        if cost is not None:
-            rows.append(['teacher', *network_cells(cost), NONE, NONE])
+        config = comparison.first(comparison.distillations[0]).config
+        rows.append(['teacher', *cells('teacher', teacher_cost, config), NONE, NONE])
     columns = ['method', 'parameters, M', 'GFLOPs', 'image', 'ms per iteration']
-    return Table([*columns, 'memory, MiB'], rows)
+    return Table([*columns, 'memory, MiB'], rows), reasons
 
 
-def network_cells(cost: Cost) -> list[str]:
+def network_cells(cost: Cost | None) -> list[str]:
     """Return the cells of a network's cost."""
+    if cost is None:
+        return [NONE] * 3
     flops = NONE if cost.flops is None else f'{cost.flops / 1e9:.3g}'
     size = NONE if cost.size is None else '{}x{}'.format(*cost.size)
     return [f'{cost.parameters / 1e6:.3g}', flops, size]
@@ -226,11 +284,24 @@ def run_table(comparison: Comparison) -> Table:
             str(seed),
             f'{run.total} {run.unit}s',
             f'{run.last_metrics[metric]:.2f}',
+            run.started,
+            *(run.origin.get(key, NONE) for key in ('mmkd', 'command')),
         ]
         for method, runs in comparison.runs.items()
         for seed, run in runs.items()
     ]
-    return Table(['folder', 'method', 'seed', 'length', f'last {metric}'], rows)
+    columns = ['folder', 'method', 'seed', 'length', f'last {metric}']
+    return Table([*columns, 'started', 'mmkd', 'command'], rows)
+
+
+def settings(comparison: Comparison) -> list[str]:
+    """Return the settings of each method's first run."""
+    texts = []
+    for method in comparison.runs:
+        rows = recipe(comparison.first(method).config)
+        settings = '; '.join(f'{name}: {value}' for name, value in rows.items())
+        texts.append(f'{label(comparison, method)}. {settings}')
+    return texts
 
 
 def environments(comparison: Comparison) -> list[str]:

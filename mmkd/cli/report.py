@@ -3,11 +3,15 @@
 Each WORK_DIR is a run, or a folder with runs anywhere below it, as train, sweep and
 demo write them. For seeds of one method, in METHOD/seed_<seed>, the page has mean and
 standard deviation, and a paired test against the baseline, the student trained without
-a teacher, which it finds among the runs. Only logs and configs are read, except for
-pictures of predictions, which need the checkpoints and the validation images.
+a teacher, which it finds among the runs. Logs and configs are read as data: no code in
+them is executed. Networks are built for their size and for pictures of predictions,
+which also need the checkpoints and the validation images, of registered classes alone.
 """
 
 import argparse
+import os
+from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 
@@ -23,6 +27,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add('--baseline', help='the method to compare with (default: found by its network)')
     add('--metric', help='to compare by (default: mIoU or accuracy/top1)')
     add('--images', type=int, default=3, help='in each picture; 0 for no pictures')
+    add(
+        '--import',
+        nargs='+',
+        default=[],
+        dest='modules',
+        metavar='MODULE',
+        help='modules to import first, which register classes of your own',
+    )
     return parser.parse_args(argv)
 
 
@@ -37,15 +49,30 @@ def main(argv: list[str] | None = None) -> None:
     from mmkd.analysis.comparison import load_comparison
     from mmkd.analysis.pictures import draw_pictures
     from mmkd.analysis.report import build_report
+    from mmkd.origin import command, version
 
     with one_line_errors():
+        import_modules(args.modules)
         comparison = load_comparison(args.work_dirs, args.baseline, args.metric)
         out = args.out or args.work_dirs[0] / 'report'
         out.mkdir(parents=True, exist_ok=True)
         title = args.title or f'Distillation: {args.work_dirs[0].resolve().name}'
         pictures = draw_pictures(comparison, out, args.images) if args.images else ()
-        page = build_report(comparison, title, out, *pictures)
+        origin = f'This page: {command()}; {date.today()}; mmkd {version()}.'
+        pictures = pictures or ((), ())
+        page = build_report(comparison, title, out, *pictures, origin)
         path = out / 'report.html'
         path.write_text(page.render(), encoding='utf-8')
     print(page.finding)
-    print(f'Report: {path}')
+    print(f'Report: {os.fsencode(path).decode(errors="replace")}')
+
+
+def import_modules(names: list[str]) -> None:
+    """Import the modules of ``--import``."""
+    from mmkd.errors import UserError
+
+    for name in names:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise UserError(f'--import {name}: {error}') from error

@@ -1,12 +1,15 @@
 """Model card of a published network: recipe, metrics and use."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
 from torch import nn
 
-from mmkd.registry import type_name
+from mmkd.engine.recorded_config import recorded_config
+from mmkd.errors import UserError
+from mmkd.runs.recipe import recipe
 from mmkd.runs.run_directory import RunDirectory
 
 from .latency_table import network_size
@@ -77,71 +80,39 @@ def model_card(
         meta: ``meta`` of the checkpoint.
         file: Name of the published weights.
     """
-    by_epoch = 'max_epochs' in (config.get('train_cfg') or {})
+    used = _used_config(meta, config)
+    by_epoch = 'max_epochs' in (used.get('train_cfg') or {})
     unit = 'epoch' if by_epoch else 'iteration'
     step = meta.get('epoch' if by_epoch else 'iter')
     package = 'mmpretrain' if config.get('default_scope') == 'mmpretrain' else 'mmseg'
     usage = USAGE[package, file.rpartition('.')[2]]
     run = RunDirectory(Path(checkpoint).parent)
+    parameters, mebibytes = network_size(network)
+    rows = recipe(used)
+    rows['network'] += f'; {parameters:.2f} M parameters, {mebibytes:.1f} MiB'
+    loop = used.get('train_cfg') or {}
+    total = loop.get('max_iters') or loop.get('max_epochs')
+    if step and total:
+        rows['length'] = f'{step} of {total} {unit}s'
     return CARD.format(
         name=Path(config.filename).stem,
-        how='Distilled' if config.get('teacher') else 'Trained',
-        recipe=_table(_recipe(config, network, step, unit)),
+        how='Distilled' if used.get('teacher') else 'Trained',
+        recipe=_table(rows),
         metrics=_metrics(run.validations.get(step), unit, step),
         packages=package + ' and mmkd' * needs_mmkd(config.model),
         usage=usage.format(file=file).strip(),
     )
 
 
-def _recipe(
-    config: Config, network: nn.Module, step: int | None, unit: str
-) -> dict[str, str]:
-    """Return the rows on the network and its training."""
-    parameters, mebibytes = network_size(network)
-    rows = {
-        'network': f'{_describe(config.model)}; {parameters:.2f} M parameters, '
-        f'{mebibytes:.1f} MiB'
-    }
-    if teacher := config.get('teacher'):
-        path = teacher.get('config')
-        name = f'`{Path(path).stem}`' if path else _describe(teacher.get('model', {}))
-        rows['teacher'] = f'{name}, `{Path(teacher.get("checkpoint", "")).name}`'
-    for name, loss in (config.get('distill_losses') or {}).items():
-        rows[name] = f'`{_call(loss)}`'
-    loader = config.get('train_dataloader') or {}
-    if 'dataset' in loader:
-        rows['data'] = (
-            f'{type_name(loader.dataset)}, in batches of '
-            f'{loader.get("batch_size", 1)} for each process'
-        )
-    if 'optim_wrapper' in config:
-        rows['optimizer'] = f'`{_call(config.optim_wrapper.get("optimizer", {}))}`'
-    loop = config.get('train_cfg') or {}
-    total = loop.get('max_iters') or loop.get('max_epochs')
-    if step and total:
-        rows['length'] = f'{step} of {total} {unit}s'
-    return rows
+def _used_config(meta: Mapping, config: Config) -> Config:
+    """Return the config that a checkpoint records, with all overrides.
 
-
-def _describe(model: Mapping) -> str:
-    """Name head and backbone of a config's model."""
-    head = model.get('decode_head') or model.get('head') or {}
-    if isinstance(head, list | tuple):  # a cascade
-        head = head[-1]
-    backbone = model.get('backbone') or {}
-    kinds = ('depth', 'stem_channels', 'base_channels', 'arch')
-    details = ', '.join(f'{key} {backbone[key]}' for key in kinds if key in backbone)
-    name = f'{type_name(head or model)} on {type_name(backbone)}'
-    return f'{name} ({details})' if details else name
-
-
-def _call(node: object) -> str:
-    """Write a part of a config as the call that it stands for."""
-    if not isinstance(node, Mapping):
-        return repr(node)
-    arguments = (f'{k}={_call(v)}' for k, v in node.items() if k != 'type')
-    name = type_name(node) if 'type' in node else 'dict'
-    return f'{name}({", ".join(arguments)})'
+    Without a readable one, it is ``config``.
+    """
+    try:
+        return recorded_config(meta.get('cfg'), 'meta.cfg')
+    except UserError:
+        return config
 
 
 def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -> str:
@@ -152,6 +123,11 @@ def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    """Write two columns in Markdown; a bar in a value would end its cell."""
-    lines = [f'| {k} | {v.replace("|", chr(92) + "|")} |' for k, v in rows.items()]
+    """Write two columns in Markdown."""
+    lines = [f'| {_escape(name)} | {_escape(value)} |' for name, value in rows.items()]
     return '\n'.join(['| | |', '| --- | --- |', *lines])
+
+
+def _escape(text: str) -> str:
+    """Escape what Markdown or HTML would take for markup; a cell is one line."""
+    return re.sub(r'([\\`*<>\[\]|&])', r'\\\1', ' '.join(text.split()))

@@ -1,23 +1,26 @@
 """Folder of a training: its config, logs and checkpoints."""
 
-import json
+import os
 import re
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 
+import numpy as np
 from mmengine.config import Config
 
-from mmkd.engine.config import read_config
+from mmkd.engine.recorded_config import read_recorded
 from mmkd.errors import UserError
+
+from .scalar_log import ScalarLog
 
 LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py beside it
 TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
 METRICS = ('mIoU', 'accuracy/top1')  # compared by default
 _SEEDED = re.compile(r'seed_\d+')
 _ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
+_ORIGIN = re.compile(r'^ {4}(mmkd|command): (.+)$', re.M)  # of mmkd.Runner
 
 
 class RunDirectory:
@@ -37,14 +40,15 @@ class RunDirectory:
 
     @cached_property
     def config(self) -> Config:
-        """Config as the last attempt ran it."""
-        return read_config(self._logs[-1].with_name('config.py'))
+        """Config as the last attempt recorded it; none of its code is executed."""
+        return read_recorded(self._logs[-1].with_name('config.py'))
 
     @property
     def method(self) -> str:
         """Name of the folder, or of the one above ``seed_<seed>``."""
         path = self.path.resolve()
-        return path.parent.name if _SEEDED.fullmatch(path.name) else path.name
+        name = path.parent.name if _SEEDED.fullmatch(path.name) else path.name
+        return os.fsencode(name).decode(errors='replace')
 
     @property
     def seed(self) -> int:
@@ -89,53 +93,31 @@ class RunDirectory:
 
     @cached_property
     def _logs(self) -> list[Path]:
-        return sorted(self.path.glob(LOGS))
+        return sorted(path for path in self.path.glob(LOGS) if path.is_file())
 
     @cached_property
-    def _records(self) -> list[dict]:
-        """Logged scalars of all attempts, but for a line that a kill has cut off."""
-        found = []
-        for log in self._logs:
-            for line in log.read_text(errors='replace').splitlines():
-                try:
-                    found.append(json.loads(line))
-                except ValueError:
-                    continue
-        return found
+    def scalars(self) -> ScalarLog:
+        """Logged scalars of all attempts."""
+        return ScalarLog(self._logs)
 
     @property
     def done(self) -> int:
         """Iterations, or complete epochs, of the last attempt so far."""
-        if not self._records:
-            return 0
-        last = self._records[-1]
+        last = self.scalars.last
         if 'iter' in last:
             return last.get('epoch', last['iter'] + 1) - 1
-        return last['step']
+        return last.get('step', 0)
 
     @property
     def seconds(self) -> float:
         """Time spent so far, in all attempts."""
         return sum(max(0.0, log.stat().st_mtime - _start(log)) for log in self._logs)
 
-    @cached_property
-    def training(self) -> dict[int, dict[str, float]]:
-        """Logged scalars of the training, by iteration; the last attempt counts."""
-        found = {r['iter']: r for r in self._records if 'iter' in r}
-        return dict(sorted(found.items()))
-
     def median(self, scalar: str) -> float | None:
         """Return the median of a scalar of the training; None if it is not logged."""
-        values = [r[scalar] for r in self.training.values() if scalar in r]
-        return median(values) if values else None
-
-    @cached_property
-    def _validations(self) -> dict[int, dict[str, float]]:
-        found = {}
-        for record in self._records:
-            if 'iter' not in record:
-                found.setdefault(record['step'], {}).update(record)
-        return dict(sorted(found.items()))
+        values = self.scalars.column(scalar)
+        values = values[~np.isnan(values)]
+        return float(np.median(values)) if len(values) else None
 
     @cached_property
     def validations(self) -> dict[int, dict[str, float]]:
@@ -146,9 +128,14 @@ class RunDirectory:
         other = ('step', 'time', 'data_time', TEACHER, CLASS_IOU)
         kept = {
             step: {k: v for k, v in record.items() if not k.startswith(other)}
-            for step, record in self._validations.items()
+            for step, record in self.scalars.validations.items()
         }
         return {step: metrics for step, metrics in kept.items() if metrics}
+
+    def curve(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps of the validations that have a metric, and its values."""
+        found = {k: v[metric] for k, v in self.validations.items() if metric in v}
+        return np.array(list(found)), np.array(list(found.values()))
 
     @property
     def last_metrics(self) -> dict[str, float]:
@@ -170,7 +157,7 @@ class RunDirectory:
 
     def _last_with(self, prefix: str) -> dict[str, float]:
         """Return the last validation's metrics of a prefix, without the prefix."""
-        for record in reversed(self._validations.values()):
+        for record in reversed(self.scalars.validations.values()):
             found = {k: v for k, v in record.items() if k.startswith(prefix)}
             if found:
                 return {k.removeprefix(prefix): v for k, v in found.items()}
@@ -189,8 +176,27 @@ class RunDirectory:
     @cached_property
     def environment(self) -> dict[str, str]:
         """Versions and GPUs of the last attempt."""
-        (*_, text) = ['', *sorted(self._logs[-1].parents[1].glob('*.log'))]
-        return dict(_ENVIRONMENT.findall(text and text.read_text(errors='replace')))
+        return dict(_ENVIRONMENT.findall(self._log_head))
+
+    @cached_property
+    def origin(self) -> dict[str, str]:
+        """Version, commit and command of the last attempt, where mmkd has run it."""
+        return dict(_ORIGIN.findall(self._log_head))
+
+    @property
+    def started(self) -> str:
+        """Date of the last attempt."""
+        stamp = self._logs[-1].parts[-3]
+        return f'{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}' if stamp[:8].isdigit() else ''
+
+    @cached_property
+    def _log_head(self) -> str:
+        """Begin of the last attempt's log, in which MMEngine describes the machine."""
+        (*_, log) = [None, *sorted(self._logs[-1].parents[1].glob('*.log'))]
+        if log is None:
+            return ''
+        with log.open(encoding='utf-8', errors='replace') as file:
+            return file.read(100_000)
 
 
 def _start(log: Path) -> float:
@@ -201,7 +207,7 @@ def _start(log: Path) -> float:
 def find_runs(folder: Path) -> list[RunDirectory]:
     """Return the trainings in a folder or anywhere below it, in order of paths."""
     paths = sorted({log.parents[2] for log in folder.glob(f'**/{LOGS}')})
-    return [run for run in map(RunDirectory, paths) if run.training]
+    return [run for run in map(RunDirectory, paths) if len(run.scalars.iterations)]
 
 
 def common_metric(runs: Sequence[RunDirectory], metric: str | None = None) -> str:

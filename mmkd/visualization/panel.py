@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import BinaryIO
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -24,6 +24,7 @@ WHITE = (255, 255, 255)
 HEAT = colormaps['viridis'].with_extremes(bad='white')
 
 
+@rc_context({'text.parse_math': False})  # a dollar in a name is a dollar
 def draw_panel(
     rows: Sequence[PanelRow],
     path: str | Path | BinaryIO,

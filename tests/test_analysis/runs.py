@@ -9,6 +9,7 @@ model = {model}
 {teacher}
 train_cfg = dict({length})
 train_dataloader = dict(batch_size=2)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.5))
 randomness = dict(seed={seed})
 """
 STUDENT = "dict(type='EncoderDecoder', backbone=dict(depth=18))"
@@ -19,12 +20,16 @@ ENVIRONMENT = """System environment:
     Python: 3.11.7 (main)
     GPU 0,1: NVIDIA H200
     PyTorch: 2.15.0
+Origin:
+    mmkd: 0.1.0 abc123
+    command: {command}
 """
 
 
 def teacher_at(checkpoint):
     """Returns the line of a config that makes it a distillation."""
-    return f"teacher = dict(config='t.py', checkpoint='{checkpoint}')"
+    losses = "distill_losses = dict(loss_kd=dict(type='mmkd.KDLoss', tau=4.0))"
+    return f"teacher = dict(config='t.py', checkpoint='{checkpoint}')\n{losses}"
 
 
 def step(iteration, loss=2.0, **more):
@@ -39,8 +44,9 @@ def validation(iteration, miou, classes=None, **more):
 
 
 def write_run(
-    folder, *records, model=STUDENT, teacher='', seed=0, length='max_iters=4', attempt=0
-):
+    folder, *records, model=STUDENT, teacher='', seed=0, length='max_iters=4',
+    attempt=0, command='train.py',
+):  # fmt: skip
     """Writes one attempt at a run."""
     stamp = time.strftime('%Y%m%d_%H%M%S', time.gmtime(10**9 + attempt))
     data = folder / stamp / 'vis_data'
@@ -49,5 +55,5 @@ def write_run(
     (data / 'scalars.json').write_text(''.join(lines))
     settings = dict(model=model, teacher=teacher, length=length, seed=seed)
     (data / 'config.py').write_text(CONFIG.format(**settings))
-    (data.parent / f'{stamp}.log').write_text(ENVIRONMENT)
+    (data.parent / f'{stamp}.log').write_text(ENVIRONMENT.format(command=command))
     return folder

@@ -2,9 +2,11 @@
 
 import base64
 import math
+import os
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -58,13 +60,13 @@ def comparison(tmp_path, monkeypatch):
                 tmp_path / 'runs' / name / f'seed_{seed}',
                 step(2, 3.0, **losses), validation(2, 1.0), step(4, 2.5, **losses),
                 validation(4, miou, classes, **(FIDELITY if kd else {})),
-                seed=seed, **settings,
+                seed=seed, command=f'train.py {name}.py --seed {seed}', **settings,
             )  # fmt: skip
     return load_comparison([tmp_path / 'runs'])
 
 
-def render(comparison, folder, panels=()):
-    page = report.build_report(comparison, 'Street <scenes>', folder, panels)
+def render(comparison, folder, panels=(), **kwargs):
+    page = report.build_report(comparison, 'Street <scenes>', folder, panels, **kwargs)
     return page, Reader(page.render())
 
 
@@ -89,7 +91,8 @@ def test_tables(comparison, tmp_path):
     assert ['method', 'agreement', 'std ratio', 'ECE'] in read.rows
     assert ['kd', '0.250 ± 0.000', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
     (run,) = (row for row in read.rows if row[0].endswith('kd/seed_2'))
-    assert run[1:] == ['kd', '2', '4 iterations', '26.00']
+    expected = ['kd', '2', '4 iterations', '26.00', '2001-09-09']
+    assert run[1:] == [*expected, '0.1.0 abc123', 'train.py kd.py --seed 2']
 
 
 def test_needs_no_other_file(comparison, tmp_path):
@@ -117,7 +120,7 @@ def test_every_link_of_the_menu_has_its_section(comparison, tmp_path):
     menu = re.findall(r'href="#(\d+)">\s*(\w+)', text)
     sections = re.findall(r'<section id="(\d+)">\s*<h2>(\w+)', text)
     assert menu == sections
-    assert len(menu) == 6
+    assert len(menu) == 7
 
 
 def test_one_run_without_a_baseline(comparison, tmp_path):
@@ -168,3 +171,116 @@ def test_without_the_iou_of_each_class(tmp_path, comparison):
     (section,) = (s for s in page.sections if s.title == 'Classes')
     assert 'no IoU of each class' in section.texts[0]
     assert not any('class' in image['alt'] for image in read.images)
+
+
+def test_iou_of_each_class(comparison, tmp_path):
+    _, read = render(comparison, tmp_path)
+    assert ['IoU of', 'baseline', 'kd', 'teacher'] in read.rows
+    # 50 more than the metric, of which the sample deviations are 1, 2.08 and 0.
+    road = ['road', '71.00 ± 1.00', '73.67 ± 2.08', '90.00 ± 0.00']
+    assert road in read.rows
+    assert ['sky', *['20.00 ± 0.00'] * 3] in read.rows
+
+
+def test_settings_and_origin(comparison, tmp_path):
+    origin = 'This page: mmkd report runs; 2026-01-02; mmkd 0.1.0 abc.'
+    page, _ = render(comparison, tmp_path, origin=origin)
+    sections = {section.title: section for section in page.sections}
+    (kd,) = (t for t in sections['Settings'].texts if t.startswith('kd. '))
+    assert 'network: EncoderDecoder on None (depth 18)' in kd
+    assert 'loss_kd: KDLoss(tau=4.0)' in kd
+    assert 'optimizer: SGD(lr=0.5)' in kd
+    assert origin in sections['Runs'].texts
+
+
+@pytest.mark.parametrize(('teacher', 'low', 'high'), [(40.0, 19, 27), (1.0, 19, 27)])
+def test_a_distant_teacher_does_not_compress_the_axes(
+    comparison, monkeypatch, teacher, low, high
+):
+    """It is named at the edge."""
+    for run in comparison.runs['teacher'].values():
+        run.last_metrics['mIoU'] = teacher
+        run.validations[4]['mIoU'] = teacher
+    (axes,) = figures.draw_results(comparison).axes
+    left, right = axes.get_xlim()
+    assert low < left < 20
+    assert 26 < right < high
+    texts = [text.get_text() for text in axes.texts]
+    assert any(f'teacher, {teacher:.2f}' in text for text in texts)
+    assert 'baseline' in texts
+    (axes,) = figures.draw_validations(comparison).axes
+    low, high = axes.get_ylim()
+    assert -1 < low < 1.5
+    assert 25 < high < 30
+    labels = axes.get_legend_handles_labels()[1]
+    assert f'teacher, {teacher:.2f}' in labels
+
+
+class TestUntrusted:
+    """Whatever stands in the folders, there is a page, or an error of one line."""
+
+    @pytest.fixture(autouse=True)
+    def cheap(self, monkeypatch):
+        cost = Cost(parameters=1, flops=None, size=None)
+        monkeypatch.setattr(report, 'student_cost', lambda config: cost)
+
+    def page(self, folder, out):
+        comparison = load_comparison([folder])
+        page, _ = render(comparison, out)
+        (out / 'page.html').write_text(page.render(), encoding='utf-8')
+        return comparison
+
+    @pytest.mark.parametrize(
+        'name',
+        [r'$\frac{$', r'$x^$', '<b>', '_hidden', 'a\nb', b'\xff\xfe', '\x01', '%s{}'],
+    )
+    def test_names(self, tmp_path, name):
+        """Of folders and of classes."""
+        name = name if isinstance(name, str) else os.fsdecode(name)
+        for method, teacher in ((name, teacher_at('t.pth')), ('alone', '')):
+            classes = {name: 20.0, '$a$': 3.0, '\ud800': 1.0}
+            write_run(
+                tmp_path / 'runs' / method, step(4), validation(4, 20.0, classes),
+                teacher=teacher,
+            )  # fmt: skip
+        comparison = self.page(tmp_path / 'runs', tmp_path)
+        assert len(comparison.runs) == 2
+
+    @pytest.mark.parametrize(
+        'lines',
+        [
+            ['"text"', '[1, 2]', '3', 'null', '{}', '', '\0', '[' * 100_000],
+            ['{"mIoU": "high", "step": 2}', '{"mIoU": [1], "aAcc": null, "step": 3}'],
+            ['{"mIoU": 3.0, "step": "four"}', '{"mIoU": 3.0, "step": 4.5}'],
+            ['{"loss": "nan", "iter": 2, "step": 2}', '{"loss": 1.0, "iter": "x"}'],
+            ['{"mIoU": 1e999, "step": 2}', '{"loss": NaN, "iter": 1, "step": 1}'],
+            ['{"mIoU": 1e308, "step": 2}', '{"loss": -1e308, "iter": 1, "step": 1}'],
+            [f'{{"mIoU": {10**30}, "iter": {10**30}, "step": {10**30}}}'],
+            ['{"IoU/road": "wide", "fidelity/ece": "low", "step": 4}'],
+            ['{"mIoU": NaN, "step": 4}'],
+            ['{"mIoU": Infinity, "aAcc": -Infinity, "step": 4}'],
+        ],
+    )
+    def test_lines_of_logs(self, tmp_path, lines):
+        for name, teacher in (('kd', teacher_at('t.pth')), ('alone', '')):
+            more = {'fidelity/ece': 0.1} if teacher else {}
+            folder = write_run(
+                tmp_path / 'runs' / name, step(1), step(4),
+                validation(4, 20.0, dict(road=1.0), **more), teacher=teacher,
+            )  # fmt: skip
+            (log,) = folder.glob('*/*/scalars.json')
+            log.write_text('\n'.join([*lines, log.read_text(), *lines, '']))
+        comparison = self.page(tmp_path / 'runs', tmp_path)
+        assert comparison.runs.keys() == {'kd', 'alone'}
+
+    def test_long_curves(self, tmp_path):
+        """A curve of very many noisy points is more than matplotlib can fill."""
+        steps = np.arange(50_000)
+        values = np.random.default_rng(0).random(50_000)
+        curve = figures.average(steps, values)
+        assert len(curve) == figures.POINTS
+        assert np.mean(list(curve.values())) == pytest.approx(values.mean())
+        assert max(curve) == 49_999
+        values[:100] = np.nan
+        assert len(figures.average(steps, values)) == figures.POINTS - 2
+        assert figures.average(steps[:3], values[-3:]) == dict(enumerate(values[-3:]))

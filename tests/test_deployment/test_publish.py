@@ -112,8 +112,8 @@ def test_nothing_of_the_run_is_in_the_folder(config, checkpoint, tmp_path):
 def test_card_has_recipe_and_metrics(config, checkpoint, tmp_path):
     path = publish(config, checkpoint, tmp_path / 'out')
     card = path.with_name('README.md').read_text()
-    assert '`KDLoss(divergence=ReverseKL(), tau=2.0)`' in card
-    assert '| teacher | `big`, `big.pth` |' in card
+    assert '| loss_kd | KDLoss(divergence=ReverseKL(), tau=2.0) |' in card
+    assert '| teacher | big, big.pth |' in card
     assert '| length | 6 of 8 iterations |' in card
     assert '| mIoU | 42.25 |' in card
     assert '1.50' not in card
@@ -140,7 +140,7 @@ def test_pure_python_config(config, checkpoint, tmp_path):
     (tmp_path / 'pure.py').write_text(PURE_PYTHON)
     path = publish(read_config(tmp_path / 'pure.py'), checkpoint, tmp_path / 'out')
     card = path.with_name('README.md').read_text()
-    assert '`KDLoss(tau=2.0)`' in card
+    assert '| loss_kd | KDLoss(tau=2.0) |' in card
     assert '| data | CamVidDataset, in batches of 1 ' in card
     assert 'mmkd' not in path.with_name('student.py').read_text()
     assert read_config(path.with_name('student.py')).model == plain.model

@@ -5,6 +5,7 @@ import math
 import os
 import time
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -72,7 +73,9 @@ def resumed(tmp_path):
 
 
 def test_the_last_attempt_counts(resumed):
-    assert {i: r['loss'] for i, r in resumed.training.items()} == {1: 2, 3: 5, 4: 2}
+    assert list(resumed.scalars.iterations) == [1, 3, 4]
+    assert list(resumed.scalars.column('loss')) == [2, 5, 2]
+    assert np.isnan(resumed.scalars.column('memory')).tolist() == [True, True, False]
     assert {i: v['mIoU'] for i, v in resumed.validations.items()} == {2: 20.0, 4: 31.0}
     assert resumed.last_metrics == dict(mIoU=31.0, aAcc=80.0)
     assert resumed.validated
@@ -123,7 +126,7 @@ def test_finding(tmp_path):
 def test_nothing_there_yet(run, tmp_path):
     run = run()
     assert (run.done, run.total, run.seconds) == (0, 8, 0)
-    assert run.last_metrics == run.training == run.validations == {}
+    assert run.last_metrics == run.validations == {}
     assert not run.finished
     assert run.checkpoint == tmp_path / 'iter_8.pth'
     assert run.last_checkpoint == ''

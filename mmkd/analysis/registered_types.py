@@ -1,0 +1,59 @@
+"""Check that a run's config builds nothing but registered classes.
+
+MMEngine imports and calls whatever a config names as ``type``, ``subprocess.Popen``
+too. Reports build networks and datasets of runs whose configs may be untrusted.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from mmengine.registry import Registry
+
+from mmkd.engine.config_errors import walk
+from mmkd.errors import UserError
+
+# Registries of what networks and datasets consist of.
+KINDS = (
+    *('MODELS', 'DATASETS', 'TRANSFORMS', 'TASK_UTILS', 'WEIGHT_INITIALIZERS'),
+    *('FUNCTIONS', 'BATCH_AUGMENTS'),
+)
+PACKAGES = ('mmengine', 'mmseg', 'mmpretrain', 'mmkd')
+
+
+def check_registered(config: Mapping) -> None:
+    """Raise a UserError if a ``type`` in a config is not the name of a known class.
+
+    Known are the classes that installed packages, or modules that the user imported,
+    have registered; nothing is imported on the way.
+    """
+    registries = list(_registries())
+    names = {name for registry in registries for name in registry.module_dict}
+    classes = {kind for each in registries for kind in each.module_dict.values()}
+    scopes = {registry.scope for registry in registries}
+    for key, value in walk(config):
+        if key.rpartition('.')[2] != 'type':
+            continue
+        prefix, _, name = str(value).rpartition('.')
+        known = name in names and prefix in ('', *scopes)
+        found = getattr(sys.modules.get(prefix), name, None)
+        if isinstance(value, str) and (known or (callable(found) and found in classes)):
+            continue
+        raise UserError(
+            f"{key}: '{value}' is no registered class, and is not imported for a "
+            'report; if it is your own, name its module with --import'
+        )
+
+
+def _registries() -> Iterator[Registry]:
+    """Yield the registries of such classes in OpenMMLab's packages and mmkd."""
+    for package in PACKAGES:
+        try:
+            module = import_module(f'{package}.registry')
+        except ImportError:  # not installed
+            continue
+        for kind in KINDS:
+            registry = getattr(module, kind, None)
+            if registry is not None:  # an empty one is false
+                registry.import_from_location()
+                yield registry

@@ -1,0 +1,116 @@
+"""Configs that MMEngine has recorded, read as data: none of their code is executed."""
+
+import ast
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmkd.errors import UserError
+
+NAMES = {'inf': float('inf'), 'nan': float('nan')}  # as repr writes them
+# Types of what the tools read.
+STRUCTURE = {
+    **dict.fromkeys(('model', 'model.backbone', 'train_cfg', 'randomness'), dict),
+    **dict.fromkeys(('teacher', 'teacher.model', 'distill_losses'), dict),
+    **dict.fromkeys(('train_dataloader', 'train_dataloader.dataset'), dict),
+    **dict.fromkeys(('optim_wrapper', 'model.data_preprocessor'), dict),
+    **dict.fromkeys(('train_cfg.max_iters', 'train_cfg.max_epochs'), int),
+    'randomness.seed': int,
+    **dict.fromkeys(('teacher.config', 'teacher.checkpoint', 'default_scope'), str),
+}
+
+
+def read_recorded(path: Path) -> Config:
+    """Read a config that MMEngine has dumped, such as a run's ``vis_data/config.py``.
+
+    Raises:
+        UserError: if it cannot be read; see :func:`recorded_config`.
+    """
+    try:
+        text = Path(path).read_text(encoding='utf-8')
+    except (OSError, ValueError) as error:
+        raise UserError(f"config: '{path}' cannot be read: {error}") from error
+    return recorded_config(text, str(path))
+
+
+def recorded_config(text: str, name: str) -> Config:
+    """Return the config of a dumped text.
+
+    Raises:
+        UserError: if it holds anything but names of literals, no model, or something
+            that is not of its type.
+    """
+    try:
+        config = Config(parse_recorded(text), cfg_text=text, filename=name)
+    except (ValueError, TypeError, KeyError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f"config: '{name}' is no recorded config: {reason}") from error
+    if 'model' not in config:
+        raise UserError(f"model: '{name}' has none")
+    for key, kind in STRUCTURE.items():
+        found = config
+        for part in key.split('.'):
+            found = found.get(part) if found else None
+        if found is not None and not isinstance(found, kind):
+            what = type(found).__name__
+            raise UserError(f"{key}: '{name}' has a {what} there, no {kind.__name__}")
+    return config
+
+
+def parse_recorded(text: str) -> dict[str, object]:
+    """Return the keys of a dumped config: assignments of literals and ``dict(...)``.
+
+    Raises:
+        ValueError: for any other code.
+
+    Example:
+        >>> parse_recorded('model = dict(type="A", sizes=[1, -2])')
+        {'model': {'type': 'A', 'sizes': [1, -2]}}
+    """
+    try:
+        return dict(map(_assignment, ast.parse(text).body))
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f'{type(error).__name__}: {error}') from error
+
+
+def _assignment(node: ast.stmt) -> tuple[str, object]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return name, _value(value)
+    raise _not_a_literal(node)
+
+
+def _value(node: ast.expr) -> object:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.List(elts=items):
+            return [_value(item) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item) for item in items)
+        case ast.Set(elts=items):
+            return {_value(item) for item in items}
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return dict(zip(map(_value, keys), map(_value, values), strict=True))
+        case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as arg], keywords=[]):
+            return _value(arg)
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=pairs) if all(
+            pair.arg for pair in pairs
+        ):
+            return {pair.arg: _value(pair.value) for pair in pairs}
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            value = _value(operand)
+            if isinstance(value, int | float):
+                return -value
+        case ast.Name(id=name) if name in NAMES:
+            return NAMES[name]
+        case ast.Name() | ast.Attribute():  # a class, of which the name is kept
+            return ast.unparse(node)
+    raise _not_a_literal(node)
+
+
+def _not_a_literal(node: ast.AST) -> ValueError:
+    code = ' '.join(ast.unparse(node).split())
+    if len(code) > 60:
+        code = f'{code[:60]}...'
+    return ValueError(f"line {node.lineno} holds code, '{code}', which is not executed")

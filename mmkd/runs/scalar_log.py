@@ -1,0 +1,96 @@
+"""Scalars that a run has logged, streamed from its files."""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+
+class ScalarLog:
+    """Numbers in the ``scalars.json`` files of a run's attempts.
+
+    Of the training they are kept as columns of numbers, since there may be hundreds of
+    thousands of lines. Lines that are no JSON object, such as one that a kill has cut
+    off, and values that are no numbers are left out.
+
+    Args:
+        files: The attempts' files in their order; the last attempt counts.
+
+    Attributes:
+        validations: Metrics by iteration or epoch.
+        last: ``step``, ``iter`` and ``epoch`` of the last record, as far as it has
+            them; empty without any record.
+    """
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.validations: dict[int, dict[str, float]] = {}
+        self.last: dict[str, int] = {}
+        self._iterations = array('q')  # of each line of the training
+        self._columns: dict[str, tuple[array, array]] = {}  # lines and values
+        for file in files:
+            for record in _records(file):
+                self._add(record)
+        self.validations = dict(sorted(self.validations.items()))
+        lines = np.array(self._iterations, dtype=np.int64)
+        # Of equal iterations the last line counts.
+        self.iterations, backwards = np.unique(lines[::-1], return_index=True)
+        self._lines = len(lines) - 1 - backwards
+
+    def _add(self, record: dict) -> None:
+        place = {
+            key: record[key]
+            for key in ('step', 'iter', 'epoch')
+            if type(record.get(key)) is int and abs(record[key]) < 2**63
+        }
+        numbers = {
+            _clean(key): float(value)
+            for key, value in record.items()
+            if type(value) is float or (type(value) is int and abs(value) < 2**63)
+        }
+        if 'iter' in place:
+            line = len(self._iterations)
+            self._iterations.append(place['iter'])
+            for name, value in numbers.items():
+                lines, values = self._columns.setdefault(name, (array('I'), array('d')))
+                lines.append(line)
+                values.append(value)
+        elif 'step' in place and 'iter' not in record:
+            self.validations.setdefault(place['step'], {}).update(numbers)
+        else:
+            return
+        self.last = place
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the training's scalars."""
+        return list(self._columns)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a scalar of the training at each of ``iterations``.
+
+        NaN where it is not logged.
+        """
+        values = np.full(len(self._iterations), np.nan)
+        if name in self._columns:
+            lines, logged = self._columns[name]
+            values[np.array(lines)] = logged
+        return values[self._lines]
+
+
+def _records(file: Path) -> Iterator[dict]:
+    """Yield the JSON objects in the lines of a file."""
+    with file.open(encoding='utf-8', errors='replace') as lines:
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
+def _clean(name: str) -> str:
+    """Replace what no file can hold: halves of a character, which JSON can escape."""
+    return name.encode('utf-8', 'replace').decode()
