@@ -1,5 +1,6 @@
 """Checks, schedules and checkpoints of a distillation."""
 
+import re
 from typing import TYPE_CHECKING
 
 from mmengine.dist import broadcast
@@ -95,17 +96,28 @@ def progress_of(runner: 'DistillRunner') -> Progress:
 def check_classes(classes: list | None, runner: 'DistillRunner') -> None:
     """Raise a UserError if checkpoint and dataset disagree on the classes."""
     metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
-    ours = [str(name).lower() for name in metainfo.get('classes') or ()]
-    theirs = [str(name).lower() for name in classes or ()]
-    if not ours or not theirs or ours == theirs:
+    ours = [str(name) for name in metainfo.get('classes') or ()]
+    theirs = [str(name) for name in classes or ()]
+    here, there = ([_plain(name) for name in names] for names in (ours, theirs))
+    if not here or not there or here == there:
         return
-    pairs = enumerate(zip(ours, theirs, strict=False))
-    place = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
-    what = 'in another order' if sorted(ours) == sorted(theirs) else 'other classes'
+    pairs = enumerate(zip(here, there, strict=False))
+    place = next((i for i, (a, b) in pairs if a != b), min(len(here), len(there)))
+    what = 'in another order' if sorted(here) == sorted(there) else 'other classes'
     first = theirs[place] if place < len(theirs) else 'nothing'
-    here = ours[place] if place < len(ours) else 'nothing'
+    own = ours[place] if place < len(ours) else 'nothing'
     raise UserError(
         f'teacher.checkpoint: the teacher was trained on {what}: class {place} '
-        f"is '{first}' for it, but '{here}' in train_dataloader.dataset; use a "
+        f"is '{first}' for it, but '{own}' in train_dataloader.dataset; use a "
         "teacher of this dataset, or set its metainfo.classes to the teacher's order"
     )
+
+
+def _plain(name: str) -> str:
+    """Return a class name without what datasets write differently.
+
+    Example:
+        >>> _plain('Traffic light') == _plain('traffic_light')
+        True
+    """
+    return re.sub(r'[\s_]', '', name).lower()
