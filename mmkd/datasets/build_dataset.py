@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 from mmkd.errors import UserError
 from mmkd.registry import DATASETS
 
-from .check_folders import check_folders
+from .check_folders import check_listing, naming_folders
 from .checked_dataset import CheckedDataset
 
 
@@ -25,9 +25,12 @@ def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
         >>> config = Config.fromfile(CONFIG)  # doctest: +SKIP
         >>> sample = build_dataset(config, 'val')[0]  # doctest: +SKIP
     """
-    key = f'{split}_dataloader'
-    if 'dataset' not in (config.get(key) or {}):
-        raise UserError(f'{key}: the config describes no such data')
+    loader = config.get(f'{split}_dataloader') or {}
+    key = f'{split}_dataloader.dataset'
+    if 'dataset' not in loader:
+        raise UserError(f'{split}_dataloader: the config describes no such data')
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        check_folders(config[key].dataset, f'{key}.dataset')
-        return CheckedDataset(DATASETS.build(config[key].dataset))
+        with naming_folders(loader['dataset'], key):
+            dataset = DATASETS.build(loader['dataset'])
+            check_listing(dataset, key)
+        return CheckedDataset(dataset, evaluated=split != 'train', key=key)

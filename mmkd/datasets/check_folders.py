@@ -1,11 +1,18 @@
-"""Check of a dataset's folders before it is built."""
+"""Errors and warnings about the files that a dataset lists."""
 
 import inspect
-from collections.abc import Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from mmengine.fileio import list_dir_or_file, list_from_file
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
+from mmseg.datasets import BaseSegDataset
 
+from mmkd.datasets.label_files import parts_of
 from mmkd.errors import UserError
 from mmkd.registry import type_name
 
@@ -17,8 +24,28 @@ CIFAR_FILES = dict(
 )
 
 
+@contextmanager
+def naming_folders(dataset: object, key: str) -> Iterator[None]:
+    """Turn the error of a dataset that finds no data into one that says why.
+
+    What can be read is left to the dataset: nothing is checked unless it has failed.
+
+    Args:
+        dataset: Config of the dataset; of anything else nothing is known.
+        key: Its config key.
+    """
+    try:
+        yield
+    except (TypeError, KeyError):  # of a wrong argument or type
+        raise
+    except Exception:
+        if isinstance(dataset, Mapping):
+            check_folders(dataset, key)
+        raise
+
+
 def check_folders(dataset: dict, key: str) -> None:
-    """Check the folders of a dataset, and of those that it wraps or joins.
+    """Check the folders and list of a dataset, and of those that it wraps or joins.
 
     Args:
         dataset: Config of the dataset. Remote folders (a URL, or ``backend_args``) are
@@ -26,7 +53,7 @@ def check_folders(dataset: dict, key: str) -> None:
         key: Config key of the dataset, for the errors.
 
     Raises:
-        UserError: if a folder does not exist or holds no image.
+        UserError: if one does not exist or holds no image.
     """
     if 'dataset' in dataset:
         check_folders(dataset['dataset'], f'{key}.dataset')
@@ -44,6 +71,8 @@ def check_folders(dataset: dict, key: str) -> None:
         for file in CIFAR_FILES.get(type_name(dataset), ()):
             if not Path(root, file).is_file():
                 raise UserError(f"{key}.data_root: '{root}' has no {file}; {HELP}")
+    if dataset.get('ann_file'):
+        _check_list(Path(root, dataset['ann_file']), f'{key}.ann_file')
     prefixes = dataset.get('data_prefix') or {}
     for name, folder in prefixes.items() if isinstance(prefixes, dict) else ():
         if not folder or '://' in folder:
@@ -57,16 +86,87 @@ def check_folders(dataset: dict, key: str) -> None:
             _check_images(dataset, path, key)
 
 
+def _check_list(path: Path, key: str) -> None:
+    """Check that a list of samples is there and not empty."""
+    if not path.exists():
+        raise UserError(f"{key}: '{path}' does not exist; {HELP}")
+    if path.is_file() and not path.read_bytes().strip():
+        raise UserError(f"{key}: '{path}' is empty, but must name a sample per line")
+
+
 def _check_images(dataset: dict, folder: Path, key: str) -> None:
     """Check that there is an image; MMSegmentation fails with an unclear error."""
     suffixes = dataset.get('img_suffix') or _default_suffix(dataset.get('type'))
-    suffixes = [suffixes] if isinstance(suffixes, str) else suffixes
-    images = (file for suffix in suffixes for file in folder.rglob(f'*{suffix}'))
-    if suffixes and next(images, None) is None:
+    suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    files = list(list_dir_or_file(str(folder), list_dir=False, recursive=True))
+    if suffixes and not any(file.endswith(suffixes) for file in files):
+        others = f', but {_counted(files)}' if files else ''
         raise UserError(
             f"{key}.data_prefix.img_path: '{folder}' contains no image "
-            f'(*{", ".join(suffixes)}); {HELP}, or set the suffix with '
+            f'(*{", ".join(suffixes)}){others}; {HELP}, or set the suffix with '
             f'{key}.img_suffix'
+        )
+
+
+def _counted(files: Iterable[str]) -> str:
+    """Return the number of files by suffix, the most frequent first."""
+    counts = Counter(f'*{Path(file).suffix}' for file in files)
+    return ', '.join(f'{count} {suffix}' for suffix, count in counts.most_common(5))
+
+
+def check_listing(dataset: object, key: str) -> None:
+    """Check what a dataset has listed; log the files of its folders that it left out.
+
+    Args:
+        dataset: A dataset, with those within it; remote ones are not checked.
+        key: Its config key.
+
+    Raises:
+        UserError: if there is no sample, or a list of samples has a blank line.
+    """
+    if not len(dataset):
+        raise UserError(f'{key}: the dataset has no sample; {HELP}')
+    for part in parts_of(dataset):
+        stock = getattr(type(part), 'load_data_list', None)
+        if stock is not BaseSegDataset.load_data_list or part.backend_args:
+            continue
+        if part.ann_file and Path(part.ann_file).is_file():
+            _check_lines(part.ann_file, f'{key}.ann_file')
+        elif '://' not in part.data_prefix.get('img_path', ''):
+            _log_left_out(part, key)
+
+
+def _check_lines(path: str, key: str) -> None:
+    """Raise a UserError for a blank line, which would be a sample without a name."""
+    for number, line in enumerate(list_from_file(path), 1):
+        if not line.strip():
+            raise UserError(
+                f"{key}: line {number} of '{path}' is blank, but must name a sample; "
+                'remove it'
+            )
+
+
+def _log_left_out(dataset: BaseSegDataset, key: str) -> None:
+    """Log in a line which files beside the images have another suffix."""
+    folder = dataset.data_prefix['img_path']
+    labels = dataset.data_prefix.get('seg_map_path')
+    others = [
+        file
+        for file in list_dir_or_file(folder, list_dir=False, recursive=True)
+        if not file.endswith(dataset.img_suffix)
+        and not (
+            labels
+            and Path(labels) in Path(folder, file).parents
+            and file.endswith(dataset.seg_map_suffix)
+        )
+    ]
+    if others:
+        print_log(
+            f"{key}: {len(others)} files in '{folder}' are left out, as they do not "
+            f"end with img_suffix '{dataset.img_suffix}': {_counted(others)}, such as "
+            f"'{min(others)}'",
+            'current',
+            logging.WARNING,
         )
 
 

@@ -1,6 +1,7 @@
 """MMEngine's Runner with a robust runtime, for any training."""
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,9 +26,13 @@ from mmkd.checkpoint import (
     state_and_meta,
     weights_only_by_default,
 )
-from mmkd.datasets.check_folders import check_folders
+from mmkd.datasets.check_folders import check_listing, naming_folders
 from mmkd.datasets.checked_dataset import CheckedDataset
-from mmkd.datasets.position_seeding import PositionBatchSampler, PositionDataset
+from mmkd.datasets.position_seeding import (
+    PositionBatchSampler,
+    PositionDataset,
+    random_numbers_kept,
+)
 from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
@@ -36,6 +41,7 @@ from mmkd.engine.hooks import (
     DeterministicHook,
     FiniteHook,
     MemoryHook,
+    MissingClassesHook,
     ResumedValidationHook,
     SaveOnSignalHook,
     SkippedSamplesHook,
@@ -72,6 +78,7 @@ class Runner(MMEngineRunner):
         SaveOnSignalHook,
         ResumedValidationHook,
         SkippedSamplesHook,
+        MissingClassesHook,
         BroadcastBuffersHook,
     )
 
@@ -166,14 +173,28 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """Build a loader whose samples are checked and, in training, position-seeded.
 
+        The first sample of a validation or test is loaded at once, so that a wrong
+        pipeline shows before the training.
+
         Raises:
-            UserError: if a folder does not exist, or the network has too few classes.
+            UserError: if there is no data, or the network has too few classes.
         """
-        if isinstance(dataloader, dict) and isinstance(dataloader['dataset'], dict):
-            check_folders(dataloader['dataset'], f'{self._split}_dataloader.dataset')
-        loader = super().build_dataloader(dataloader, seed, diff_rank_seed)
+        key = f'{self._split}_dataloader.dataset'
+        config = dataloader['dataset'] if isinstance(dataloader, dict) else None
+        with naming_folders(config, key):
+            loader = super().build_dataloader(dataloader, seed, diff_rank_seed)
+            check_listing(loader.dataset, key)
         if self._split != 'train':
-            return with_dataset(loader, CheckedDataset(loader.dataset))
+            evaluator = getattr(self, f'_{self._split}_evaluator')
+            dataset = CheckedDataset(
+                loader.dataset,
+                ignore_index=ignored_by(evaluator),
+                evaluated=True,
+                key=key,
+            )
+            with random_numbers_kept():
+                dataset[0]
+            return with_dataset(loader, dataset)
         check_num_classes(self.network, loader.dataset)
         head = segmentation_head(self.network)
         dataset = CheckedDataset(
@@ -181,6 +202,7 @@ class Runner(MMEngineRunner):
             getattr(head, 'num_classes', None),
             getattr(head, 'ignore_index', 255),
             skip=bool(self.cfg.get('skip_corrupt')),
+            key=key,
         )
         batches = PositionBatchSampler(loader.batch_sampler, position_seeds(self))
         return with_dataset(loader, PositionDataset(dataset), batches)
@@ -292,3 +314,15 @@ def check_processes(processes: int, gpus: int) -> None:
             f'--launcher pytorch: {processes} processes, but this machine has {gpus} '
             f'GPUs (that CUDA_VISIBLE_DEVICES shows); start dist_train.sh with {gpus}'
         )
+
+
+def ignored_by(evaluator: Evaluator | dict | list | None) -> int:
+    """Return the label that the metrics of an evaluator ignore."""
+    metrics = getattr(evaluator, 'metrics', evaluator)
+    for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+        values = (
+            metric if isinstance(metric, Mapping) else getattr(metric, '__dict__', {})
+        )
+        if 'ignore_index' in values:
+            return values['ignore_index']
+    return 255

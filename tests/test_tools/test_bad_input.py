@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmkd.cli.arguments import run_config
 from mmkd.cli.train import parse_args
-from mmkd.datasets.check_folders import check_folders
+from mmkd.datasets.build_dataset import build_dataset
 from mmkd.datasets.checked_dataset import CheckedDataset
 from mmkd.distillation import Distiller
 from mmkd.distillation.teacher import inline_teacher
@@ -139,7 +139,14 @@ OPTIONS = {
     ),
     'image_suffix': (
         ['train_dataloader.dataset.img_suffix=.tif'],
-        ['train_dataloader.dataset.data_prefix.img_path: ', 'no image (*.tif)'],
+        [
+            'train_dataloader.dataset.data_prefix.img_path: ',
+            'no image (*.tif), but 6 *.png',
+        ],
+    ),
+    'split_file': (
+        ['train_dataloader.dataset.ann_file=gone.txt'],
+        ['train_dataloader.dataset.ann_file: ', "/gone.txt' does not exist"],
     ),
     'pretrained': (
         ['model.pretrained=gone.pth'],
@@ -174,9 +181,9 @@ THROUGH_THE_TOOL = (
 def read(options):
     """The config of a run with those options."""
     config = run_config(parse_args(['kd.py', '--cfg-options', *options]))
-    for split in ('train', 'val'):
-        key = f'{split}_dataloader'
-        check_folders(config[key].dataset, f'{key}.dataset')
+    with naming_keys(config):
+        for split in ('train', 'val'):
+            build_dataset(config, split)
     return config
 
 
@@ -472,6 +479,7 @@ DATA = {
     label_out_of_range: [
         "trainannot/1.png': label value 42, but num_classes is 11",
         'reduce_zero_label',
+        'rewrite it to 255',
     ],
 }
 

@@ -6,6 +6,7 @@ from .broadcast_buffers_hook import BroadcastBuffersHook
 from .deterministic_hook import DeterministicHook
 from .finite_hook import FiniteHook
 from .memory_hook import MemoryHook
+from .missing_classes_hook import MissingClassesHook
 from .resumed_validation_hook import ResumedValidationHook
 from .save_on_signal_hook import SaveOnSignalHook
 from .skipped_samples_hook import SkippedSamplesHook
@@ -15,6 +16,7 @@ __all__ = [
     'DeterministicHook',
     'FiniteHook',
     'MemoryHook',
+    'MissingClassesHook',
     'ResumedValidationHook',
     'SafeCheckpointHook',
     'SaveOnSignalHook',

@@ -1,0 +1,53 @@
+"""Warning about classes without a pixel in the training data."""
+
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class MissingClassesHook(Hook):
+    """Warn once of classes that an epoch of labels never had, while some were ignored.
+
+    Such a class may be stored as the ignored value. An epoch is as many iterations as
+    go through the data once, also where the training counts iterations.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compute the length of an epoch; a resumed run begins a new one."""
+        loader = runner.train_dataloader
+        sampler = getattr(loader.batch_sampler, 'sampler', None)
+        # The length of an infinite sampler is that of the data on all processes.
+        shares = get_world_size() if isinstance(sampler, InfiniteSampler) else 1
+        self.remaining = -(-len(loader) // shares)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Warn at the end of the first epoch, for all processes."""
+        self.remaining -= 1
+        if self.remaining:
+            return
+        dataset = runner.train_dataloader.dataset
+        seen = dataset.seen.int()
+        all_reduce(seen, op='max')
+        *classes, ignored = seen.tolist()
+        names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+        missing = [
+            f"{index} '{names[index]}'" if index < len(names) else f'{index}'
+            for index, found in enumerate(classes)
+            if not found and index != dataset.ignore_index
+        ]
+        if missing and ignored:
+            runner.logger.warning(
+                f'train_dataloader: an epoch of labels has no pixel of class '
+                f'{", ".join(missing)}, but some of {dataset.ignore_index}, which is '
+                'ignored; is a class stored as that value?'
+            )
