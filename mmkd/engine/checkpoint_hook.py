@@ -6,10 +6,11 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
+
+from .optim_wrappers import each_wrapper
 
 # Checkpoints to resume from; those of save_best have no optimizer state.
 RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
@@ -112,10 +113,8 @@ class SafeCheckpointHook(CheckpointHook):
 
 def accumulates(runner: Runner) -> bool:
     """Return True if there are gradients that the optimizer has not used yet."""
-    wrapper = runner.optim_wrapper
-    several = isinstance(wrapper, OptimWrapperDict)
-    wrappers = wrapper.optim_wrappers.values() if several else [wrapper]
-    return not all(each.should_update() for each in wrappers)
+    wrappers = each_wrapper(runner.optim_wrapper)
+    return not all(wrapper.should_update() for wrapper in wrappers)
 
 
 def save_now(runner: Runner, hook: CheckpointHook) -> None:

@@ -18,6 +18,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.evaluation import IoUMetric
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from mmkd.checkpoint import (
@@ -48,7 +49,9 @@ from mmkd.engine.hooks import (
 )
 from mmkd.engine.hooks.deterministic_hook import position_seeds
 from mmkd.engine.num_classes import check_num_classes, segmentation_head
+from mmkd.engine.optim_wrappers import each_wrapper
 from mmkd.engine.pretrained import check_pretrained
+from mmkd.engine.resumed_settings import changed_settings
 from mmkd.errors import UserError
 from mmkd.evaluation import ClassIoUMetric
 from mmkd.registry import RUNNERS, is_type
@@ -257,6 +260,25 @@ class Runner(MMEngineRunner):
             self._load_from = str(latest) if latest else None
         super().load_or_resume()
 
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        """Resume a training; changed settings are logged.
+
+        Raises:
+            UserError: if the checkpoint is one of another network or optimizer.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+            for wrapper in each_wrapper(self.optim_wrapper):
+                check_optimizer(wrapper.optimizer)
+        except UserError:
+            raise
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"optim_wrapper: the optimizer's state in '{filename}' does not fit "
+                f'({error}); resume with the optimizer that the run had, or start a '
+                'new run from the checkpoint with load_from'
+            ) from error
+
     def load_checkpoint(
         self,
         filename: str,
@@ -274,17 +296,21 @@ class Runner(MMEngineRunner):
         checkpoint = read_checkpoint(filename, key)
         state, meta = state_and_meta(checkpoint, filename, key)
         meta.pop('config', None)  # MMEngine would run it as a program
-        if training and self._resume and not {'epoch', 'iter'} <= set(meta):
+        position = {'epoch', 'iter'} <= set(meta) and 'message_hub' in checkpoint
+        if training and self._resume and not position:
             raise UserError(
                 f"load_from: '{filename}' has weights, but no state of a training to "
                 'resume; start a new run from it with resume=False'
             )
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        if not training:
+        if not training or self._resume:
             network = self.network
             if isinstance(network, BaseTTAModel):
                 network = network.module
-            check_fit(network, state, f"checkpoint: '{filename}'", allow_extra=True)
+            check_fit(network, state, f"{key}: '{filename}'", allow_extra=not training)
+        if training and self._resume and (text := meta.get('cfg')):
+            for line in changed_settings(text, self.cfg.pretty_text):
+                self.logger.warning(f'Resumed with another setting: {line}')
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded = True
@@ -305,6 +331,14 @@ class Runner(MMEngineRunner):
             return
         with write_atomically(Path(out_dir, filename)) as new:
             super().save_checkpoint(out_dir, new.name, *args, **kwargs)
+
+
+def check_optimizer(optimizer: Optimizer) -> None:
+    """Raise a ValueError if an optimizer has the state of one of another type."""
+    for group in optimizer.param_groups:
+        if missing := set(optimizer.defaults) - set(group):
+            kind = type(optimizer).__name__
+            raise ValueError(f'it has no {min(missing)}, which {kind} needs')
 
 
 def check_processes(processes: int, gpus: int) -> None:

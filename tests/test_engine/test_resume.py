@@ -7,6 +7,8 @@ import torch
 from mmengine.hooks import EarlyStoppingHook
 from torch.utils.data import DataLoader
 
+from mmkd.errors import UserError
+
 from .small_runs import DATA, Interrupt, run
 
 ITERATIONS = dict(by_epoch=False, max_iters=14, val_interval=5)
@@ -114,3 +116,14 @@ def test_a_copied_work_dir_keeps_the_originals_best_checkpoint(tmp_path, keys):
     after = sorted(path.name for path in (tmp_path / 'original').glob('best_*'))
     assert after == before
     assert not {path.name for path in (tmp_path / 'copy').glob('best_*')} & set(before)
+
+
+@pytest.mark.parametrize('kinds', [('Adam', 'SGD'), ('SGD', 'Adam')])
+def test_another_optimizer(tmp_path, kinds):
+    first, second = (
+        dict(optim_wrapper=dict(optimizer=dict(type=kind, lr=0.01))) for kind in kinds
+    )
+    kept = dict(checkpoint=dict(interval=5))
+    run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **first, **kept)
+    with pytest.raises(UserError, match='^optim_wrapper: .* does not fit'):
+        run(tmp_path, ITERATIONS, **second, **kept)

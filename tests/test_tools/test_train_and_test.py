@@ -161,6 +161,64 @@ def test_resume(bench, distilled):
     assert len(momentum) == len(list(plain_student(bench).parameters()))
 
 
+@pytest.fixture(scope='module')
+def interrupted(bench):
+    """A run that was stopped after two of four iterations, with averaged weights."""
+    bench.write(
+        'averaged.py',
+        "_base_ = 'student.py'\ncustom_hooks = [dict(type='EMAHook')]\n"
+        'param_scheduler = []\noptim_wrapper = dict(optimizer=dict(lr=0.01))',
+    )
+    options = ('--cfg-options', 'train_cfg.max_iters=2')
+    bench.run('train.py', 'averaged.py', '--work-dir', 'interrupted', *options)
+    return bench.folder / 'interrupted'
+
+
+@pytest.fixture
+def resume(bench, interrupted, tmp_path):
+    """Resumes a copy of it with changed settings."""
+
+    def resume(*options, code=0):
+        folder = shutil.copytree(interrupted, tmp_path / 'copy')
+        arguments = ('--work-dir', folder, '--resume', '--cfg-options', *options)
+        return bench.run('train.py', 'averaged.py', *arguments, code=code)
+
+    return resume
+
+
+def test_resume_logs_changed_settings(bench, resume, tmp_path):
+    resumed = resume('optim_wrapper.optimizer.lr=0.02', 'randomness.seed=3')
+    lines = re.findall(r'Resumed with another setting: (.*)', resumed.output)
+    assert sorted(lines) == [
+        'optim_wrapper.optimizer.lr: 0.01 in the checkpoint, 0.02 in the config; the '
+        "checkpoint's is used",
+        "randomness.seed: 0 in the checkpoint, 3 in the config; the checkpoint's is "
+        'used',
+        "train_cfg.max_iters: 2 in the checkpoint, 4 in the config; the config's is "
+        'used',
+    ]
+    assert {r['lr'] for r in bench.scalars(tmp_path / 'copy') if 'lr' in r} == {0.01}
+
+
+@pytest.mark.parametrize(
+    ('option', 'error'),
+    [
+        ('model.decode_head.channels=12', 'load_from: .* does not fit the network'),
+        (
+            'optim_wrapper.optimizer.type=RMSprop',
+            'optim_wrapper: .*does not fit',
+        ),
+        (
+            'optim_wrapper.paramwise_cfg.norm_decay_mult=0.5',
+            'optim_wrapper: .*different number of parameter groups',
+        ),
+    ],
+)
+def test_resume_of_another_network_or_optimizer(resume, option, error):
+    (line,) = resume(option, code=1).output.strip().splitlines()[-1:]
+    assert re.search(error, line)
+
+
 def test_resume_of_nothing_keeps_load_from(bench, teacher):
     """``--resume`` may always be there: it starts as the config says."""
     config = bench.write('starts.py', f"_base_ = 'teacher.py'\nload_from = '{TEACHER}'")

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch.nn.utils import get_total_norm
 
+from mmkd.engine.optim_wrappers import each_wrapper
 from mmkd.errors import UserError
 from mmkd.registry import HOOKS
 
@@ -51,10 +51,8 @@ class FiniteHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check each gradient before the optimizer uses it."""
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)
-        for each in wrapper.optim_wrappers.values() if several else [wrapper]:
-            each.optimizer.register_step_pre_hook(self._check)
+        for wrapper in each_wrapper(runner.optim_wrapper):
+            wrapper.optimizer.register_step_pre_hook(self._check)
 
     def _check(self, optimizer: torch.optim.Optimizer, *args: object) -> None:
         """Drop the gradient if it is not finite, so that no weight changes."""
