@@ -60,9 +60,11 @@ def main(argv: list[str] | None = None) -> None:
             config.teacher = dict(config=path, checkpoint=checkpoint)
         config.merge_from_dict(args.cfg_options or {})  # of teacher and losses, too
         check_distillation(config)
+        checkpoints = (config.get('default_hooks') or {}).get('checkpoint') or {}
+        out_dir = checkpoints.get('out_dir')
         if args.resume and (args.cfg_options or {}).get('load_from'):
             config.resume = True
-        elif args.resume and latest_checkpoint(config.work_dir):
+        elif args.resume and latest_checkpoint(config.work_dir, out_dir):
             config.resume, config.load_from = True, None
         if args.amp:
             enable_amp(config)

@@ -18,6 +18,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     new = path.with_name(f'.{path.name}.new')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)  # a link, perhaps, which would be written through
         yield new
         with new.open('rb') as file:
             os.fsync(file.fileno())

@@ -8,12 +8,14 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmkd.engine.atomic_file import write_atomically
 from mmkd.registry import HOOKS
 
 from .optim_wrappers import each_wrapper
 
 # Checkpoints to resume from; those of save_best have no optimizer state.
 RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
+_LONGEST_PATH, _LONGEST_NAME = 4096, 256
 
 
 @HOOKS.register_module()
@@ -24,6 +26,7 @@ class SafeCheckpointHook(CheckpointHook):
     :meth:`mmkd.Runner.save_checkpoint`, which writes atomically, at least one complete
     checkpoint exists at any moment. While gradients are accumulated, a checkpoint is
     postponed to the optimizer's next step, since a checkpoint holds no gradients.
+    ``last_checkpoint`` holds a file name: a copy of the folder is a run of its own.
     """
 
     postponed = False
@@ -75,9 +78,25 @@ class SafeCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0 and step not in list(kept)[-1:]:
             if len(kept) == self.max_keep_ckpts:
                 outdated = kept.popleft()
-            kept.append(step)  # seeing it there, MMEngine removes nothing
+            kept.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(kept))
-        super()._save_checkpoint_with_step(runner, step, meta)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            with write_atomically(Path(runner.work_dir, 'last_checkpoint')) as new:
+                new.write_text(name)
         if outdated is not None:
             name = self.filename_tmpl.format(outdated)
             self._remove(self.file_backend.join_path(self.out_dir, name))
@@ -131,23 +150,49 @@ def save_now(runner: Runner, hook: CheckpointHook) -> None:
     )
 
 
-def latest_checkpoint(work_dir: str | Path) -> Path | None:
+def noted_checkpoint(work_dir: str | Path) -> str:
+    """Return the file name in ``last_checkpoint``; empty if there is none.
+
+    The folder before it, as MMEngine writes one, does not count: in a copy it is the
+    original's. Nor does a text that is no file name.
+    """
+    note = Path(work_dir, 'last_checkpoint')
+    if not note.is_file():
+        return ''
+    with note.open('rb') as file:
+        text = file.read(_LONGEST_PATH)
+    try:
+        name = Path(text.decode().strip()).name
+    except UnicodeDecodeError:
+        return ''
+    valid = len(text) < _LONGEST_PATH and len(name) < _LONGEST_NAME
+    return name if valid and name.isprintable() and name != '..' else ''
+
+
+def latest_checkpoint(
+    work_dir: str | Path, out_dir: str | Path | None = None
+) -> Path | None:
     """Return the checkpoint to resume from: the last complete one.
 
     ``last_checkpoint`` names it, unless the run was killed between writing the two.
     Checkpoints of an earlier, longer run in the same folder do not count. If none is
     complete, return the one that is named, so that resuming fails and does not silently
     start from scratch.
+
+    Args:
+        work_dir: Folder of the run.
+        out_dir: The CheckpointHook's, which has the checkpoints in a folder of the
+            work_dir's name. Default: they are in the work_dir.
     """
-    note = Path(work_dir, 'last_checkpoint')
-    last = Path(note.read_text().strip() if note.is_file() else '')
-    if not last.is_file():  # moved with the folder, perhaps
-        last = Path(work_dir, last.name or note.name)
-    found = [path for kind in RESUMABLE for path in last.parent.glob(kind)]
+    folder = Path(work_dir)
+    if out_dir is not None:
+        folder = Path(out_dir, folder.absolute().name)
+    last = folder / noted_checkpoint(work_dir)
+    found = [path for kind in RESUMABLE for path in folder.glob(kind)]
     found = [path for path in found if zipfile.is_zipfile(path)]
-    if last.is_file() and zipfile.is_zipfile(last):
+    if zipfile.is_zipfile(last):
         found = [path for path in found if _is_later(path, last)] or [last]
-    named = last if last.is_file() and last.name != note.name else None
+    named = last if last.is_file() else None
     return max(found, key=lambda path: path.stat().st_mtime, default=named)
 
 

@@ -255,7 +255,9 @@ class Runner(MMEngineRunner):
         A run without a checkpoint starts from scratch.
         """
         if self._resume and self._load_from is None:
-            latest = latest_checkpoint(self.work_dir)
+            hooks = [hook for hook in self.hooks if isinstance(hook, CheckpointHook)]
+            out_dir = hooks[0].out_dir if hooks else None
+            latest = latest_checkpoint(self.work_dir, out_dir)
             self._resume = latest is not None
             self._load_from = str(latest) if latest else None
         super().load_or_resume()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from mmkd.engine.checkpoint_hook import noted_checkpoint
 from mmkd.engine.recorded_config import read_recorded
 from mmkd.errors import UserError
 
@@ -88,8 +89,7 @@ class RunDirectory:
     @property
     def last_checkpoint(self) -> str:
         """File name of the last checkpoint so far; empty if there is none."""
-        pointer = self.path / 'last_checkpoint'
-        return Path(pointer.read_text().strip()).name if pointer.exists() else ''
+        return noted_checkpoint(self.path)
 
     @cached_property
     def _logs(self) -> list[Path]:

@@ -5,13 +5,11 @@ import resource
 import subprocess
 import sys
 import textwrap
-from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 
@@ -19,6 +17,7 @@ import mmkd
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.errors import UserError
+from mmkd.runs.run_directory import RunDirectory
 
 
 def save(path, age=0):
@@ -103,6 +102,20 @@ def test_saved_by_a_runner(tmp_path, runner):
     assert torch.equal(state['layer.weight'], runner.model.layer.weight)
 
 
+def test_links_are_not_written_through(tmp_path):
+    """Neither the file's, nor one in the temporary file's place."""
+    outside = tmp_path / 'outside'
+    outside.write_bytes(b'mine')
+    path = tmp_path / 'iter_2.pth'
+    for link in (path, tmp_path / '.iter_2.pth.new'):
+        link.symlink_to(outside)
+    with write_atomically(path) as new:
+        new.write_bytes(b'whole')
+    assert outside.read_bytes() == b'mine'
+    assert path.read_bytes() == b'whole'
+    assert not path.is_symlink()
+
+
 def test_disk_full(tmp_path, runner, full_disk):
     folder = tmp_path / 'saved'
     folder.mkdir()
@@ -135,12 +148,40 @@ class Run:
         (self.folder / filename).write_bytes(b'')
 
 
+def hook_of(run, **options):
+    hook = SafeCheckpointHook(interval=1, by_epoch=False, **options)
+    run.iter, run.epoch, run.max_iters = 0, 0, 3
+    hook.before_train(run)
+    return hook
+
+
+def test_note_is_a_name(tmp_path):
+    """Where its folder is does not stand in it; a link is replaced."""
+    folder, outside = tmp_path / 'run', tmp_path / 'outside'
+    folder.mkdir()
+    outside.write_text('mine')
+    (folder / 'last_checkpoint').symlink_to(outside)
+    run = Run(folder)
+    hook_of(run)._save_checkpoint_with_step(run, 2, {})
+    assert outside.read_text() == 'mine'
+    assert (folder / 'last_checkpoint').read_text() == 'iter_2.pth'
+    assert not (folder / 'last_checkpoint').is_symlink()
+
+
+def test_note_is_replaced_at_once(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    hook = hook_of(run)
+    hook._save_checkpoint_with_step(run, 1, {})
+    monkeypatch.setattr(os, 'fsync', lambda _: 1 / 0)  # ended while writing
+    with pytest.raises(ZeroDivisionError):
+        hook._save_checkpoint_with_step(run, 2, {})
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_1.pth'
+
+
 @pytest.mark.parametrize('keep', [1, 2])
 def test_the_outdated_goes_last(tmp_path, keep):
     run = Run(tmp_path)
-    hook = SafeCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=keep)
-    hook.out_dir, hook.keep_ckpt_ids = run.work_dir, deque()
-    hook.file_backend = get_file_backend(run.work_dir)
+    hook = hook_of(run, max_keep_ckpts=keep)
     for step in range(1, 5):
         hook._save_checkpoint_with_step(run, step, {})
     assert [len(seen) for seen in run.seen] == [0, 1, keep, keep]
@@ -152,11 +193,7 @@ def test_the_outdated_goes_last(tmp_path, keep):
 @pytest.mark.parametrize('keys', ['mIoU', ['mIoU', 'aAcc']])
 def test_the_former_best_goes_last(tmp_path, keys):
     run = Run(tmp_path)
-    options = dict(interval=-1, by_epoch=False, save_best=keys)
-    hook = SafeCheckpointHook(rule='greater', **options)
-    run.iter, run.epoch = 0, 0
-    run.max_iters = 3
-    hook.before_train(run)
+    hook = hook_of(run, save_best=keys, rule='greater')
     for run.iter, value in enumerate([3, 1, 5]):
         hook._save_best_checkpoint(run, dict(mIoU=value, aAcc=value))
     names = ['aAcc', 'mIoU'] if isinstance(keys, list) else ['mIoU']
@@ -176,6 +213,40 @@ def test_the_named_one(tmp_path):
     last = save(tmp_path / 'iter_4.pth', age=10)
     note(tmp_path, last)
     assert latest_checkpoint(tmp_path) == last
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_a_copy_resumes_from_its_own(tmp_path, whole):
+    """Not from the original's, even if it has none."""
+    folders = [tmp_path / name for name in ('original', 'copy')]
+    for folder in folders[: 1 + whole]:
+        folder.mkdir()
+        save(folder / 'iter_4.pth')
+    folders[1].mkdir(exist_ok=True)
+    note(folders[1], folders[0] / 'iter_4.pth')  # as MMEngine writes it
+    expected = folders[1] / 'iter_4.pth' if whole else None
+    assert latest_checkpoint(folders[1]) == expected
+
+
+def test_in_another_folder(tmp_path):
+    """As the CheckpointHook's out_dir says; the name is the work_dir's."""
+    last = tmp_path / 'out/run/iter_4.pth'
+    last.parent.mkdir(parents=True)
+    save(last)
+    (tmp_path / 'run').mkdir()
+    note(tmp_path / 'run', last.name)
+    assert latest_checkpoint(tmp_path / 'run', tmp_path / 'out') == last
+    assert latest_checkpoint(tmp_path / 'run') is None
+
+
+@pytest.mark.parametrize(
+    'text', [b'\xff\xfe', b'x' * 5000, b'a/' * 5000, b'iter_4.pth\0', b'..', b'a\nb']
+)
+def test_a_note_that_is_no_file_name(tmp_path, text):
+    last = save(tmp_path / 'iter_2.pth')
+    (tmp_path / 'last_checkpoint').write_bytes(text)
+    assert latest_checkpoint(tmp_path) == last
+    assert RunDirectory(tmp_path).last_checkpoint == ''
 
 
 def test_copied_files_have_any_time(tmp_path):
