@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
@@ -52,6 +53,7 @@ from mmkd.engine.num_classes import check_num_classes, segmentation_head
 from mmkd.engine.optim_wrappers import each_wrapper
 from mmkd.engine.pretrained import check_pretrained
 from mmkd.engine.resumed_settings import changed_settings
+from mmkd.engine.work_dir_lock import is_locked, locked
 from mmkd.errors import UserError
 from mmkd.evaluation import ClassIoUMetric
 from mmkd.registry import RUNNERS, is_type
@@ -63,6 +65,7 @@ class Runner(MMEngineRunner):
 
     * Deterministic resume: on a CPU bit-identical, see :class:`DeterministicHook`.
     * Atomic checkpoints; ``resume=True`` takes the last complete one.
+    * One training at a time in a work_dir.
     * Checkpoints are read as weights only: an untrusted file runs no code.
     * A step whose gradient is NaN is never taken, see :class:`FiniteHook`.
     * Folders, files and labels of the data are checked, with errors that name them.
@@ -145,6 +148,26 @@ class Runner(MMEngineRunner):
         for kind in self.own_hooks:
             if not any(isinstance(hook, kind) for hook in self.hooks):
                 self.register_hook(kind())
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config to the work_dir, unless another process trains there."""
+        if is_locked(self.work_dir):
+            return
+        name = Path(self.cfg.filename or f'{self.timestamp}.py').name
+        path = Path(self.work_dir, name)
+        if path.is_symlink():  # not to write what it points at
+            path.unlink()
+        super().dump_config()
+
+    def train(self) -> nn.Module:
+        """Train, in a work_dir that is locked meanwhile.
+
+        Raises:
+            UserError: if another process trains there.
+        """
+        with locked(self.work_dir) if is_main_process() else nullcontext():
+            return super().train()
 
     def _start_split(self, split: str) -> None:
         """Note whose data are built next; MMEngine takes a DataLoader as it is."""

@@ -95,6 +95,9 @@ class RunQueue:
                 continue
             if job.directory.finished:
                 self._set(job, 'finished')
+            elif job.process and job.training.in_use:  # another was faster
+                job.process = None
+                self._set(job, 'elsewhere')
             elif job.process:
                 reason, code = job.training.failure_reason(), job.process.returncode
                 if code == 0:

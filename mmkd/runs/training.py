@@ -1,6 +1,5 @@
 """Training in a process of its own."""
 
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from mmengine.config import Config
 import mmkd
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.config import read_config
+from mmkd.engine.work_dir_lock import is_locked
 from mmkd.errors import UserError
 
 from .run_directory import RunDirectory
@@ -93,13 +93,18 @@ class Training:
                 f'({", ".join(other)}); delete it, or choose another --work-dir'
             )
 
+    @property
+    def in_use(self) -> bool:
+        """True if another process trains in the folder."""
+        return is_locked(self.work_dir)
+
     def start(
         self, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen | None:
         """Start the training, or resume it from its last checkpoint.
 
-        Its output is appended to ``output.log``. It holds a lock on its folder for as
-        long as it lives, even if the process that started it does not.
+        Its output is appended to ``output.log``. It goes on if the process that started
+        it ends.
 
         Args:
             environment: Variables to set for it.
@@ -108,31 +113,23 @@ class Training:
             The process; None if another process trains in the folder already, or has
             finished the run in the meantime.
         """
+        if self.in_use or self.directory.finished:
+            return None
         self.work_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(TRAIN), self.config, '--work-dir']
         command += [str(self.work_dir), '--resume']
         if self.options:
             command += ['--cfg-options', *(f'{k}={v}' for k, v in self.options.items())]
-        with (
-            (self.work_dir / 'lock').open('a') as lock,
-            (self.work_dir / 'output.log').open('ab') as log,
-        ):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None
-            if self.directory.finished:
-                return None
-            if not self.directory.last_checkpoint:
-                with write_atomically(self._record) as new:
-                    new.write_text(self._json)
+        if not self.directory.last_checkpoint:
+            with write_atomically(self._record) as new:
+                new.write_text(self._json)
+        with (self.work_dir / 'output.log').open('ab') as log:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
-                pass_fds=[lock.fileno()],
                 start_new_session=True,  # Ctrl-C is handled by the parent
             )
 

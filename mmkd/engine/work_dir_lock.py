@@ -1,0 +1,79 @@
+"""One training at a time in a work_dir."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmkd.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nothing is locked
+    fcntl = None
+
+NAME = 'lock'
+_held: set[tuple[int, Path]] = set()  # with the process: a fork has no lock
+
+
+@contextmanager
+def locked(work_dir: str | Path) -> Iterator[None]:
+    """Hold the lock of a folder, ``lock`` in it.
+
+    The kernel releases it with the process, however that ends. It is a POSIX record
+    lock: it belongs to the process, not to forks of it such as the workers of its data
+    loaders, and the process's own Runners share it. Where the file system has no locks
+    there is none.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+    folder = Path(work_dir).resolve()
+    if (os.getpid(), folder) in _held:
+        yield
+        return
+    descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT)
+    try:
+        for _ in range(5):  # is_locked of another process may hold it for a moment
+            if free := _lock(descriptor):
+                break
+            time.sleep(0.05)
+        if not free:
+            raise UserError(
+                f"work_dir: another process trains in '{work_dir}'; wait for it or end "
+                f'it (fuser {folder / NAME} tells its number), or choose another '
+                '--work-dir'
+            )
+        _held.add((os.getpid(), folder))
+        yield
+    finally:
+        _held.discard((os.getpid(), folder))
+        os.close(descriptor)
+
+
+def is_locked(work_dir: str | Path) -> bool:
+    """Return True if another process trains in a folder."""
+    folder = Path(work_dir).resolve()
+    if (os.getpid(), folder) in _held:  # closing the file would release it
+        return False
+    try:
+        descriptor = os.open(folder / NAME, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file; return False if another process has."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True
