@@ -10,6 +10,7 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
+from mmkd.datasets.position_seeding import random_numbers_kept
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
 from mmkd.runs.run_directory import CLASS_IOU
@@ -37,7 +38,7 @@ class TeacherMetricHook(Hook):
         """Measure the teacher, unless the run is resumed."""
         if runner.iter == 0 and runner.val_loop is not None and self.images:
             # Not to change the random numbers of the training that follows.
-            with torch.random.fork_rng():
+            with random_numbers_kept():
                 self._measure(runner)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
+from mmkd.engine.hooks import BroadcastBuffersHook
 from tests.conftest import build, build_distiller, network, random_batch
 from tests.test_tools.conftest import preload
 
@@ -71,8 +73,18 @@ def one_of_two(rank, config, jobs, folder):
             torch.distributed.barrier()
             gradients = {n.removeprefix('module.'): g for n, g in gradients.items()}
             found[loss, ignored] = gradients, received() - before
+    found['buffers'] = buffers_when_validated(rank)
     torch.save(found, f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()
+
+
+def buffers_when_validated(rank):
+    """Statistics of a BN, which differ by process, and how many batches it saw."""
+    model = torch.nn.BatchNorm1d(3)
+    for buffer in model.buffers():
+        buffer.fill_(7 + rank)
+    BroadcastBuffersHook().before_val_epoch(SimpleNamespace(model=model))
+    return {name: buffer.tolist() for name, buffer in model.named_buffers()}
 
 
 def received():
@@ -124,6 +136,13 @@ def difference(found, expected):
     return max(float((found[n] - expected[n]).abs().max()) for n in expected) / largest
 
 
+def test_validation_has_the_buffers_of_rank_0(in_two):
+    """Those that it saves, on both processes."""
+    for found in in_two:
+        statistics = dict(running_mean=[7.0] * 3, running_var=[7.0] * 3)
+        assert found['buffers'] == dict(**statistics, num_batches_tracked=7)
+
+
 @pytest.mark.parametrize('loss', OVER_POSITIONS)
 def test_gradients_are_those_of_one_process(config, in_two, loss):
     distiller = make(config, loss).double()
@@ -149,7 +168,7 @@ def test_teacher_is_never_sent(config, in_two):
         8 * sum(parameter.numel() for parameter in build(network).parameters())
         for network in (config['model'], config['teacher']['model'])
     )
-    sent = max(sent for found in in_two for _, sent in found.values())
+    sent = max(found[job][1] for found in in_two for job in found if job != 'buffers')
     assert student < sent < teacher / 2
 
 

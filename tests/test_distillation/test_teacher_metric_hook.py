@@ -1,7 +1,9 @@
 """A run whose validation looks at both networks."""
 
 import json
+import random
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -95,6 +97,41 @@ def test_each_validation_knows_both(run, distiller_config, tmp_path):
     last = json.loads(scalars.read_text().splitlines()[-1])
     assert {'mIoU', 'teacher/mIoU', 'fidelity/agreement'} < set(last)
     assert last['step'] == 2
+
+
+def test_measuring_draws_no_random_numbers(run, monkeypatch):
+    """Whatever data, teacher and metrics draw."""
+    measure, states = TeacherMetricHook._measure, []
+
+    def drawing(hook, runner):
+        states.append(random_states())
+        measure(hook, runner)
+        random.random(), np.random.rand(), torch.rand(1)
+        states.append(random_states())
+
+    before_train = TeacherMetricHook.before_train
+
+    def watched(hook, runner):
+        before_train(hook, runner)
+        states.append(random_states())
+
+    monkeypatch.setattr(TeacherMetricHook, '_measure', drawing)
+    monkeypatch.setattr(TeacherMetricHook, 'before_train', watched)
+    run(1, [IOU])
+    before, within, after = states
+    for first, drawn, last in zip(before, within, after, strict=True):
+        assert drawn != first
+        assert last == first
+
+
+def random_states():
+    """Of Python, NumPy and PyTorch."""
+    numpy = np.random.get_state()
+    return (
+        random.getstate(),
+        (numpy[1].tolist(), *numpy[2:]),
+        torch.get_rng_state().tolist(),
+    )
 
 
 def test_the_teacher_is_measured_once(run, monkeypatch):
