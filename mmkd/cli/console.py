@@ -32,13 +32,20 @@ def silence_import_warnings() -> None:
 def one_line_errors() -> Iterator[None]:
     """Print a UserError as one line, without a traceback, and exit with status 1.
 
-    At the end the process group is destroyed: threads of a group that still run when
-    the interpreter ends may abort it.
+    So is the loss of another process. At the end the process group is destroyed:
+    threads of a group that still run when the interpreter ends may abort it.
     """
+    from mmkd.engine import lost_process
+
     try:
         yield
     except UserError as error:
         sys.exit(f'error: {error}')
+    except RuntimeError as error:
+        if not (text := lost_process.explain(error)):
+            raise
+        print(f'error: {text}', file=sys.stderr)
+        sys.exit(lost_process.STATUS)
     except OSError as error:
         if error.errno not in CANNOT_WRITE:
             raise

@@ -38,6 +38,7 @@ from mmkd.datasets.position_seeding import (
 from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
+from mmkd.engine.end_with_launcher import end_with_launcher
 from mmkd.engine.hooks import (
     BroadcastBuffersHook,
     DeterministicHook,
@@ -97,11 +98,18 @@ class Runner(MMEngineRunner):
         """Set up the processes, with gloo where there is no GPU.
 
         Raises:
-            UserError: for a launcher that needs a GPU, or more processes than GPUs.
+            UserError: for a launcher that needs a GPU, more processes than GPUs, or a
+                timeout that is no number of seconds.
         """
+        if self._launcher != 'none':
+            end_with_launcher()
+        timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
+        if not isinstance(timeout, int | float) or timeout <= 0:
+            raise UserError(
+                f'env_cfg.dist_cfg.timeout: {timeout!r} is no number of seconds'
+            )
         if self._launcher == 'pytorch' and get_device() == 'cpu':
             # MMEngine's own initialization asks for a GPU first.
-            timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
             torch.distributed.init_process_group(
                 'gloo', timeout=timedelta(seconds=timeout)
             )

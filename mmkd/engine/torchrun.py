@@ -8,15 +8,28 @@ import sys
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from mmkd.engine import end_with_launcher, lost_process
+from mmkd.engine.join_machines import join_machines
+from mmkd.errors import UserError
+
 
 def main() -> None:
     """Runs torchrun."""
+    os.environ[end_with_launcher.VARIABLE] = str(os.getpid())
+    args = run.parse_args(sys.argv[1:])
     try:
+        if args.nnodes.isdecimal() and (machines := int(args.nnodes)) > 1:
+            address, port = args.master_addr, args.master_port
+            _store = join_machines(address, port, args.node_rank, machines)
         run.main()
+    except UserError as error:
+        sys.exit(f'error: {error}')
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:  # killed, which the process could not say itself
-            raise
+            sys.exit(f'error: process {rank} was killed: {failure.message}')
+        if failure.exitcode == lost_process.STATUS:
+            sys.exit(f'error: another process than {rank} ended first, see above')
         sys.exit(
             f'error: process {rank} ended with exit status {failure.exitcode}; its own '
             'words are above'

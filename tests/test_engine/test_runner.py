@@ -65,6 +65,13 @@ def test_more_processes_than_gpus():
         check_processes(8, 2)
 
 
+@pytest.mark.parametrize('timeout', ['5m', 0, None])
+def test_timeout_that_is_no_number_of_seconds(config, timeout):
+    config.env_cfg.dist_cfg.timeout = timeout
+    with pytest.raises(UserError, match=r'^env_cfg\.dist_cfg\.timeout: '):
+        mmkd.Runner.from_cfg(config)
+
+
 def test_mixed_precision_without_a_gpu(config, monkeypatch):
     monkeypatch.setattr(runner_module, 'get_device', lambda: 'cpu')
     wrapper = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1))

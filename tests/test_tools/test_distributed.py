@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmkd.engine.work_dir_lock import is_locked
+
 from .conftest import environment, python_path
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -112,44 +114,85 @@ custom_hooks = [dict(type='BreaksHook')]
 train_cfg = dict(max_iters=1000, val_interval=1000)
 """
 BREAKS = """
+import os, signal
+
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class BreaksHook(Hook):
+    def __init__(self, how='raise'):
+        self.how = how
+
     def after_train_iter(self, runner, *args, **kwargs):
         if get_rank() == 1 and runner.iter == 2:
+            if self.how == 'exit':
+                os._exit(0)
+            if self.how == 'stop':
+                os.kill(os.getpid(), signal.SIGSTOP)
             raise ValueError('this worker breaks')
 """
 
 
-def test_a_worker_that_raises_ends_the_job(bench, kd):
-    """With its traceback, and soon."""
+def break_one(bench, how):
+    """A job whose second process ends at its third iteration."""
     bench.write('breaks.py', BREAKS)
     config = bench.write('broken.py', BROKEN)
     start = time.monotonic()
     done = bench.shell(
-        'bash', TOOLS / 'dist_train.sh', config, 2, '--work-dir', 'broken',
+        'bash', TOOLS / 'dist_train.sh', config, 2, '--work-dir', f'broken_{how}',
+        '--cfg-options', f'custom_hooks.0.how={how}', 'env_cfg.dist_cfg.timeout=5',
         PORT=free_port(), PYTHONPATH=python_path(bench.folder),
     )  # fmt: skip
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 80
     assert done.code not in (0, None)
+    return done
+
+
+def test_a_worker_that_raises_ends_the_job(bench, kd):
+    """With its traceback, and soon."""
+    done = break_one(bench, 'raise')
     assert 'Traceback' in done.output
     assert 'ValueError: this worker breaks' in done.output
+    assert done.output.splitlines()[-1].startswith('error: process 1 ended with')
 
 
-def test_a_worker_that_is_killed_ends_the_job(bench, kd):
-    log = bench.folder / 'one_killed.txt'
-    command = [
-        'bash',
-        str(TOOLS / 'dist_train.sh'),
-        kd,
-        '2',
-        '--work-dir',
-        'one_killed',
-    ]
-    command += ['--cfg-options', 'train_cfg.max_iters=100000']
+@pytest.mark.parametrize(
+    ('how', 'expected'),
+    [
+        ('exit', 'process 0 lost its connection to process 1, which ended first'),
+        # torchrun waits half a minute for it to end.
+        pytest.param(
+            'stop',
+            'process 0 has waited too long for process 1, which is stopped',
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_worker_that_says_nothing_is_named(bench, kd, how, expected):
+    done = break_one(bench, how)
+    assert f'error: {expected}' in done.output
+    assert 'process 0 ended' not in done.output
+    assert 'Traceback' not in done.output
+
+
+def processes_of(work_dir):
+    """Numbers and environments of the processes that train in a work_dir."""
+    found = {}
+    for folder in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if work_dir.encode() in (folder / 'cmdline').read_bytes().split(b'\0'):
+                found[int(folder.name)] = (folder / 'environ').read_bytes().split(b'\0')
+    return found
+
+
+@contextlib.contextmanager
+def training(bench, config, work_dir, *options):
+    """A job of two processes that trains; gives it and its log."""
+    log = bench.folder / f'{work_dir}.txt'
+    command = ['bash', str(TOOLS / 'dist_train.sh'), config, '2', '--work-dir']
+    command += [work_dir, '--cfg-options', 'train_cfg.max_iters=100000', *options]
     with log.open('wb') as file:
         job = subprocess.Popen(
             command,
@@ -158,17 +201,51 @@ def test_a_worker_that_is_killed_ends_the_job(bench, kd):
             stdout=file,
             stderr=subprocess.STDOUT,
         )
-    until = time.monotonic() + 60
-    while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
-        time.sleep(0.1)
-    for folder in Path('/proc').glob('[0-9]*'):
-        with contextlib.suppress(OSError):
-            variables = (folder / 'environ').read_bytes().split(b'\0')
-            command = (folder / 'cmdline').read_bytes()
-            if b'one_killed' in command and b'LOCAL_RANK=1' in variables:
-                os.kill(int(folder.name), signal.SIGKILL)
-    assert job.wait(60) not in (0, None)
-    assert 'Signal 9 (SIGKILL)' in log.read_text()
+    try:
+        until = time.monotonic() + 60
+        while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
+            time.sleep(0.1)
+        yield job, log
+    finally:
+        job.kill()
+        job.wait()
+
+
+def test_a_worker_that_is_killed_ends_the_job(bench, kd):
+    with training(bench, kd, 'one_killed') as (job, log):
+        for number, variables in processes_of('one_killed').items():
+            if b'LOCAL_RANK=1' in variables:
+                os.kill(number, signal.SIGKILL)
+        assert job.wait(60) not in (0, None)
+        assert 'Signal 9 (SIGKILL)' in log.read_text()
+
+
+def test_a_killed_launcher_leaves_nothing(bench, kd):
+    """Neither processes nor a lock; until then no other may train there."""
+    workers = ('train_dataloader.num_workers=1',)
+    with training(bench, kd, 'orphans', *workers) as (job, log):
+        second = bench.run('train.py', kd, '--work-dir', 'orphans', code=1)
+        assert "error: work_dir: another process trains in '" in second.output
+        assert 'Traceback' not in second.output
+        assert len(processes_of('orphans')) >= 5, log.read_text()[-2000:]
+        job.kill()
+        job.wait()
+        until = time.monotonic() + 20
+        while processes_of('orphans') and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not processes_of('orphans')
+        assert not is_locked(bench.folder / 'orphans')
+
+
+@pytest.mark.parametrize('rank', ['0', '1'])
+def test_a_machine_that_is_missing(bench, kd, rank):
+    variables = dict(NNODES='2', NODE_RANK=rank, JOIN_TIMEOUT='2', PORT=free_port())
+    done = bench.shell('bash', TOOLS / 'dist_train.sh', kd, 1, **variables)
+    assert done.code == 1
+    (line,) = done.output.strip().splitlines()
+    missing = 'cannot reach machine 0' if rank == '1' else 'no word from machine 1'
+    assert line.startswith('error: NNODES=2: ')
+    assert missing in line
 
 
 @pytest.fixture

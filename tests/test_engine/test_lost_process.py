@@ -1,0 +1,73 @@
+"""Whose end it was that another process noticed."""
+
+import multiprocessing
+import time
+
+import pytest
+import torch
+
+from mmkd.engine import lost_process
+from mmkd.engine.end_with_launcher import VARIABLE, end_with_launcher
+
+CLOSED = '[.../gloo/transport/tcp/pair.cc:561] Connection closed by peer [::1]:5310.'
+TIMEOUT = '[.../gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 5000ms'
+
+
+@pytest.fixture
+def states(monkeypatch):
+    found = {}
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setattr(lost_process, '_states', lambda: found)
+    monkeypatch.setattr(time, 'sleep', lambda _: None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ('error', 'others', 'expected'),
+    [
+        (CLOSED, {1: 'Z', 2: 'S'}, 'lost its connection to process 1, which ended'),
+        (CLOSED, {1: 'Z', 2: 'Z'}, 'to process 1, process 2, which ended'),
+        (CLOSED, {1: 'S'}, 'lost its connection to another process'),
+        (TIMEOUT, {1: 'T'}, 'waited too long for process 1, which is stopped'),
+        (TIMEOUT, {1: 'S'}, 'waited too long for another process'),
+        (TIMEOUT, {}, 'env_cfg.dist_cfg.timeout'),
+    ],
+)
+def test_named(states, error, others, expected):
+    states.update(others)
+    text = lost_process.explain(RuntimeError(error))
+    assert text.startswith('process 0 ')
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError('mat1 and mat2 shapes cannot be multiplied, timeout'),
+        torch.distributed.DistBackendError('NCCL error: invalid usage'),
+    ],
+)
+def test_other_errors_keep_their_traceback(states, error):
+    assert lost_process.explain(error) is None
+
+
+def ends(variables):
+    """The exit status of a process of torchrun, with these variables."""
+    context = multiprocessing.get_context('fork')
+    process = context.Process(target=start, args=(variables,))
+    process.start()
+    process.join(20)
+    return process.exitcode
+
+
+def start(variables):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        end_with_launcher()
+
+
+def test_a_launcher_that_was_gone_before():
+    assert ends({VARIABLE: '1'}) == 0  # not by torchrun
+    assert ends({'TORCHELASTIC_RUN_ID': 'x'}) == 0
+    assert ends({VARIABLE: '1', 'TORCHELASTIC_RUN_ID': 'x'}) == 1
