@@ -44,10 +44,9 @@ def draw_scenes() -> None:
         sys.exit(1)
 
 
-def train(work_dir: Path, options: dict) -> dict:
-    """Train the networks, each once; resume where an earlier call was stopped."""
+def trainings_of(work_dir: Path, options: dict) -> dict:
+    """Return the trainings of the networks."""
     from mmkd.engine.config import CONFIGS
-    from mmkd.runs.run_queue import RunQueue
     from mmkd.runs.training import Training
 
     trainings = {}
@@ -57,6 +56,13 @@ def train(work_dir: Path, options: dict) -> dict:
             own['teacher.checkpoint'] = str(trainings['teacher'].directory.checkpoint)
         path = str(CONFIGS / 'demo' / f'{config}.py')
         trainings[name] = Training(path, work_dir / config, own, name)
+    return trainings
+
+
+def train(trainings: dict) -> dict:
+    """Train the networks, each once; resume where an earlier call was stopped."""
+    from mmkd.runs.run_queue import RunQueue
+
     if RunQueue(list(trainings.values())).execute():
         sys.exit(1)
     return {name: training.directory for name, training in trainings.items()}
@@ -125,11 +131,15 @@ def main(argv: list[str] | None = None) -> None:
     silence_import_warnings()
     with one_line_errors():
         draw_scenes()
-        runs = train(args.work_dir, args.cfg_options or {})
+        trainings = trainings_of(args.work_dir, args.cfg_options or {})
+        earlier = sum(each.directory.seconds for each in trainings.values())
+        runs = train(trainings)
         networks = load_networks(runs)
         write_panel(runs, networks, args.work_dir / 'panel.png')
         write_results(runs, networks, args.work_dir / 'results.csv')
     print(f'Table: {args.work_dir / "results.csv"}')
     print(f'Panel: {args.work_dir / "panel.png"}')
-    print(f'Total time: {time.monotonic() - start:.0f} s.')
+    seconds = time.monotonic() - start
+    now = f', {seconds:.0f} s of it in this call' if earlier else ''
+    print(f'Total time: {earlier + seconds:.0f} s{now}.')
     print(NEXT_STEPS.format(work_dir=args.work_dir), end='')

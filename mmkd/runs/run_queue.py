@@ -20,6 +20,7 @@ from .run_directory import METRICS, RunDirectory
 from .training import Training
 
 POLL = 0.5  # seconds
+REPORT = 30  # seconds between lines of progress where there is no terminal
 
 
 @dataclass
@@ -43,7 +44,8 @@ class RunQueue:
 
     Finished ones are left alone, unfinished ones resume from their last checkpoint. One
     that another process runs is waited for, a distillation waits for its teacher if
-    that is trained here, and a failure does not stop the others.
+    that is trained here, and a failure does not stop the others. Without a terminal a
+    line of progress is printed from time to time.
 
     Args:
         trainings: In the order in which to start them.
@@ -75,11 +77,15 @@ class RunQueue:
             self._trainings_stopped_on_exit(),
             Live(console=self.console, auto_refresh=False) as live,
         ):
+            terminal, reported = self.console.is_terminal, time.monotonic()
             while not all(job.over for job in self.queue):
                 self._step()
+                if not terminal and time.monotonic() > reported + REPORT:
+                    self._report()
+                    reported = time.monotonic()
                 live.update(self.table(), refresh=True)
                 time.sleep(POLL)
-        if not self.console.is_terminal:
+        if not terminal:
             self.console.line()  # rich ends the last line on terminals only
         return [job.training for job in self.queue if job.status == 'failed']
 
@@ -137,6 +143,14 @@ class RunQueue:
         changed, job.status = job.status != status, status
         if changed and (reason or not self.console.is_terminal):
             self._print(f'{job.training.name}: {status}{reason}')
+
+    def _report(self) -> None:
+        """Print how far the trainings are."""
+        for job in self.queue:
+            if job.status in ('running', 'elsewhere'):
+                left = clock(self._seconds_left(job))
+                done = f'{job.directory.done}/{job.directory.total}'
+                self._print(f'{job.training.name}: {done}, {left} left')
 
     def _print(self, text: str) -> None:
         """Print a line as it is: an error may have brackets, a path be long."""

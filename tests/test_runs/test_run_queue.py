@@ -1,6 +1,7 @@
 """Order, failures and signals of a queue, with a stand-in for the training."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,15 @@ from mmkd.runs.training import Training
 
 CONFIG = "model = dict(type='EncoderDecoder')\ntrain_cfg = dict(max_iters=8)\n"
 TRAIN = """
-import json, sys, time
+import fcntl, json, sys, time
 from pathlib import Path
 folder = Path(sys.argv[3])
+time.sleep(0.5)
+lock = (folder / 'lock').open('a')
+try:
+    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    sys.exit('error: another process trains there')
 options = dict(option.split('=', 1) for option in sys.argv[6:])
 teacher = options.get('teacher.checkpoint')
 if teacher and not Path(teacher).exists():
@@ -66,19 +73,41 @@ def execute(*queue, jobs=1):
     return failed, screen.getvalue()
 
 
-@pytest.mark.parametrize('orphan', [False, True])
+@pytest.mark.parametrize('orphan', [False, 'locked', 'not locked yet'])
 def test_a_distillation_waits_for_its_teacher(make, orphan):
     """Even if another process trains that, and slots are free."""
     teacher = make('teacher')
     checkpoint = str(teacher.work_dir / 'iter_8.pth')
     student = make('student', teacher__checkpoint=checkpoint)
     process = teacher.start() if orphan else None
+    while orphan == 'locked' and not teacher.in_use:
+        time.sleep(0.01)
     failed, screen = execute(teacher, student, jobs=2)
     if process:
-        process.wait()
+        assert process.wait() == 0
+        assert 'teacher: elsewhere' in screen
     assert failed == []
     assert screen.index('teacher: finished') < screen.index('student: running')
     assert screen.endswith('\n')
+
+
+def test_progress_without_a_terminal(make, monkeypatch):
+    """A line now and then, at once."""
+    monkeypatch.setattr(run_queue, 'REPORT', 0.2)
+    script = TRAIN.replace(
+        "(folder / 'iter_8.pth').touch()",
+        """
+(logs / 'scalars.json').write_text('{"iter": 2, "loss": 1.0, "step": 2}')
+time.sleep(1)
+(folder / 'iter_8.pth').touch()""",
+    )
+    failed, screen = execute(make('run', script))
+    assert failed == []
+    lines = [line for line in screen.splitlines() if line.startswith('run: ')]
+    assert lines[0] == 'run: running'
+    assert lines[-1] == 'run: finished'
+    assert re.fullmatch(r'run: 2/8, \d:\d\d:\d\d left', lines[-2])
+    assert len(lines) > 4
 
 
 def test_a_distillation_of_a_failed_teacher_fails(make):

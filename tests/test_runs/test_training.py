@@ -1,9 +1,10 @@
 """Start of a training, and its obstacles."""
 
-import fcntl
+import multiprocessing
 
 import pytest
 
+from mmkd.engine.work_dir_lock import locked
 from mmkd.errors import UserError
 from mmkd.runs.training import Training
 
@@ -28,12 +29,15 @@ def save(training, name):
     (training.work_dir / 'last_checkpoint').write_text(name)
 
 
+def starts_nothing(training):
+    return training.start() is None
+
+
 def test_one_at_a_time(make):
     training = make()
     training.work_dir.mkdir()
-    with (training.work_dir / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert training.start() is None
+    with locked(training.work_dir), multiprocessing.get_context('fork').Pool(1) as pool:
+        assert pool.apply(starts_nothing, (training,))
     process = training.start()
     assert process is not None
     process.kill()

@@ -82,6 +82,18 @@ def test_second_run_trains_nothing(bench, demo):
     assert attempts == sorted(folder.glob('*/*/vis_data'))
     assert before == rows(bench)
     assert 'already there' in again.output
+    # The time of calls before counts, too.
+    first, second = (
+        [
+            int(n)
+            for n in re.findall(r'(\d+) s\b', result.output.split('Total time: ')[1])
+        ]
+        for result in (demo, again)
+    )
+    total, now = second
+    assert len(first) == 1
+    trained = sum(int(row['seconds']) for row in before.values())
+    assert total - now == pytest.approx(trained, abs=3)
 
 
 def test_one_more_command_makes_a_page_of_it(bench, demo):
