@@ -164,6 +164,13 @@ def imported_modules():
                 yield node.module.partition('.')[0]
 
 
+@pytest.mark.parametrize('backend', ['tensorboard', 'wandb'])
+def test_backends_that_the_docs_name_are_in_an_extra(metadata, backend):
+    requirements = metadata['METADATA'].replace('"', "'")
+    assert f"Requires-Dist: {backend}; extra == 'track'" in requirements
+    assert "pip install -e '.[track]'" in (REPO / 'docs/reference.md').read_text()
+
+
 def test_every_imported_package_is_declared(metadata):
     declared = {
         re.match(r'[\w.-]+', requirement)[0].lower()
