@@ -175,7 +175,12 @@ class Runner(MMEngineRunner):
             UserError: if another process trains there.
         """
         with locked(self.work_dir) if is_main_process() else nullcontext():
-            return super().train()
+            try:
+                return super().train()
+            finally:
+                for hook in self.hooks:
+                    if isinstance(hook, SaveOnSignalHook):
+                        hook.restore()
 
     def _start_split(self, split: str) -> None:
         """Note whose data are built next; MMEngine takes a DataLoader as it is."""

@@ -1,6 +1,7 @@
 """Trainings, interrupted at any iteration and resumed, end with the same bits."""
 
 import shutil
+import signal
 
 import pytest
 import torch
@@ -42,6 +43,13 @@ def test_interrupted_at_any_iteration(tmp_path, loop, accumulative_counts, by):
         resumed = run(folder, loop, **options)
         assert resumed.iter == resumed.max_iters
         assert end(resumed) == whole, moment
+
+
+@pytest.mark.parametrize('interrupt', [{}, dict(kill_after=3), dict(signal_after=3)])
+def test_signal_handlers_are_restored(tmp_path, interrupt):
+    before = signal.getsignal(signal.SIGTERM)
+    run(tmp_path, ITERATIONS, Interrupt(**interrupt))
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @LOOPS

@@ -38,7 +38,7 @@ def hook(runner):
     hook = SaveOnSignalHook()
     hook.before_train(runner)
     yield hook
-    hook.after_train(runner)
+    hook.restore()
     after = {number: signal.getsignal(number) for number in SaveOnSignalHook.signals}
     assert after == before  # the signals are given back
 

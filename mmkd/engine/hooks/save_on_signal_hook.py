@@ -34,10 +34,10 @@ class SaveOnSignalHook(Hook):
 
     def __init__(self) -> None:
         self.received = self.agreed = 0  # numbers of signals
+        self.previous: dict = {}  # handlers
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers."""
-        self.previous = {}
         if threading.current_thread() is threading.main_thread():  # none has signals
             self.previous = {
                 number: signal.signal(number, self._note) for number in self.signals
@@ -64,7 +64,7 @@ class SaveOnSignalHook(Hook):
         runner.logger.info(f'{name}: exiting; rerun with --resume')
         raise SystemExit(128 + self.agreed)
 
-    def after_train(self, runner: Runner) -> None:
-        """Restore the signal handlers."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+    def restore(self) -> None:
+        """Restore the signal handlers, however the training has ended."""
+        while self.previous:
+            signal.signal(*self.previous.popitem())
