@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor
+import torch
 
 from mmkd.errors import UserError
 
 
-def values_of(label: Tensor) -> list[int]:
+def values_of(label: torch.Tensor) -> list[int]:
     """Return the different values of a label.
 
     Example:
@@ -36,7 +36,7 @@ def check_values(values: Sequence[int], classes: int, ignore_index: int) -> None
 
 
 def check_shape(
-    label: Tensor, size: Sequence[int] | None, evaluated: bool, key: str
+    label: torch.Tensor, size: Sequence[int] | None, evaluated: bool, key: str
 ) -> None:
     """Raise a UserError unless a label is one value per pixel of its image.
 
