@@ -29,7 +29,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         help='override config keys, as key=value; a list is key="[a,b]" or key=a,b',
     )
 
@@ -51,6 +51,17 @@ def run_config(args: argparse.Namespace) -> Config:
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs', Path(args.config).stem))
     return config
+
+
+class _Options(DictAction):
+    """Parse ``key=value``; what is none is an error of one line."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for text in values:
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except (ValueError, AssertionError) as error:
+                parser.error(f"--cfg-options: '{text}' is no key=value: {error}")
 
 
 class _LocalRank(argparse.Action):

@@ -1,13 +1,18 @@
 """Reading a config, and the command line's changes to it."""
 
+import ast
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
+import yaml
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.fileio.handlers import YamlHandler, file_handlers
 
 import mmkd
+from mmkd.engine.config_errors import walk
 from mmkd.errors import UserError
 from mmkd.registry import type_name
 
@@ -40,10 +45,42 @@ def mmkd_bases() -> Iterator[None]:
         Config._get_cfg_path = staticmethod(original)
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """Loader of plain values and tuples, as MMEngine dumps them."""
+
+
+_YamlLoader.add_constructor(
+    'tag:yaml.org,2002:python/tuple',
+    lambda self, node: tuple(self.construct_sequence(node)),
+)
+
+
+class _SafeYamlHandler(YamlHandler):
+    def load_from_fileobj(self, file: TextIO, **kwargs: object) -> object:
+        return super().load_from_fileobj(file, Loader=_YamlLoader)
+
+
+@contextmanager
+def safe_yaml() -> Iterator[None]:
+    """Let YAML configs that are read within this context hold data only.
+
+    MMEngine's reader calls what a tag such as ``!!python/object/apply`` names. For the
+    time of reading, it is replaced. To be removed when MMEngine reads YAML safely.
+    """
+    original = {suffix: file_handlers[suffix] for suffix in ('yaml', 'yml')}
+    file_handlers.update(dict.fromkeys(original, _SafeYamlHandler()))
+    try:
+        yield
+    finally:
+        file_handlers.update(original)
+
+
 def read_config(
     path: str | Path, options: Mapping[str, object] | None = None
 ) -> Config:
     """Read the config of a run, with overrides of its keys.
+
+    A Python config is code and is executed; YAML and JSON are data.
 
     Raises:
         UserError: if the file does not exist, is no valid config or has no model.
@@ -51,15 +88,34 @@ def read_config(
     if not Path(path).is_file():
         raise UserError(f"config: '{path}' does not exist")
     try:
-        with mmkd_bases():
+        with mmkd_bases(), safe_yaml():
             config = Config.fromfile(path)
         config.merge_from_dict(dict(options or {}))
     except Exception as error:  # a config is code, its overrides are anything
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise UserError(f"config: '{path}' cannot be read: {reason}") from error
+    _check_printable(config, path)
     if not isinstance(config.get('model'), dict):
         raise UserError(f"model: '{path}' has no model; is it a base of other configs?")
     return config
+
+
+def _check_printable(config: Config, path: str | Path) -> None:
+    """Raise a UserError for a key or value that MMEngine cannot write down.
+
+    It records the config of every run as text.
+    """
+    for key, value in walk(config.to_dict()):
+        name = key.rpartition('.')[2]
+        try:
+            ast.parse(f"'{name}'", mode='eval')
+            if not isinstance(value, str | type | Mapping | list | tuple):
+                ast.parse(str(value), mode='eval')
+        except (SyntaxError, ValueError) as error:
+            raise UserError(
+                f"{key}: '{path}' has a {type(value).__name__} there that cannot be "
+                'recorded as text; write it as numbers, texts, lists and dicts'
+            ) from error
 
 
 def enable_amp(config: Config) -> None:

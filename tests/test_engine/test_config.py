@@ -2,11 +2,14 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.fileio.handlers import file_handlers
 from mmengine.optim import OptimWrapper
 
 from mmkd.cli.arguments import run_config
+from mmkd.cli.print_config import main as print_config
 from mmkd.cli.train import parse_args
 from mmkd.datasets.check_folders import check_folders
+from mmkd.distillation.teacher import inline_teacher
 from mmkd.engine import config as config_module
 from mmkd.engine.config import (
     enable_amp,
@@ -57,6 +60,73 @@ class TestConfig:
         with pytest.raises(UserError, match=r"mmkd has no config 'methods/gone.py'"):
             read_config(mine)
         assert Config._get_cfg_path is original.__func__
+
+
+class TestYaml:
+    """A YAML config is data: its tags call nothing."""
+
+    TEXT = 'model: {{type: A}}\nsizes: !!python/tuple [1, 2]\nx: {}\n'
+
+    @pytest.mark.parametrize(
+        'tag',
+        [
+            '!!python/object/apply:os.mkdir [{marker}]',
+            '!!python/object/new:os.mkdir [{marker}]',
+            '!!python/name:os.mkdir',
+            '!!python/module:antigravity',
+        ],
+    )
+    @pytest.mark.parametrize('suffix', ['yaml', 'yml'])
+    @pytest.mark.parametrize('way', ['itself', 'base', 'base of Python', 'teacher'])
+    def test_tags(self, tmp_path, tag, suffix, way):
+        marker, path = tmp_path / 'marker', tmp_path / f'config.{suffix}'
+        path.write_text(self.TEXT.format(tag.format(marker=marker)))
+        read = path
+        if way == 'base':
+            read = tmp_path / 'child.yaml'
+            read.write_text(f'_base_: {path}\n')
+        if way == 'base of Python':
+            read = tmp_path / 'child.py'
+            read.write_text(f"_base_ = '{path}'\n")
+        handlers = dict(file_handlers)
+        teacher = dict(config=str(path), checkpoint='a.pth')
+        with pytest.raises(UserError, match=r'for the tag .*python/') as raised:
+            inline_teacher(teacher) if way == 'teacher' else read_config(read)
+        assert '\n' not in str(raised.value)
+        assert not marker.exists()
+        assert file_handlers == handlers  # MMEngine is as it was
+
+    def test_data(self, tmp_path):
+        path = tmp_path / 'config.yaml'
+        path.write_text(self.TEXT.format("'{{ fileBasename }}'"))
+        config = read_config(path)
+        assert config.sizes == (1, 2)  # as MMEngine dumps a tuple
+        assert config.x == 'config.yaml'
+
+
+@pytest.mark.parametrize(
+    ('value', 'key'),
+    [
+        ('dict(a=[lambda x: x])', 'value.a.0'),
+        ('object()', 'value'),
+        ("{'a b': 1, \"it's\": 2}", "value.it's"),
+    ],
+)
+def test_values_that_cannot_be_recorded(tmp_path, capsys, value, key):
+    """Otherwise printing and training end in a traceback of MMEngine's formatter."""
+    (tmp_path / 'a.py').write_text(f"model = dict(type='A')\nvalue = {value}\n")
+    with pytest.raises(SystemExit) as raised:
+        print_config([str(tmp_path / 'a.py')])
+    assert raised.value.code.startswith(f"error: {key}: '{tmp_path}/a.py' has a ")
+    assert '\n' not in raised.value.code
+
+
+@pytest.mark.parametrize('option', ['text', 'a=[1,2'])
+def test_options_that_are_no_pairs(capsys, option):
+    with pytest.raises(SystemExit):
+        parse_args(['a.py', '--cfg-options', 'b=1', option])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: --cfg-options: '{option}' is no key=value" in error
 
 
 class TestData:

@@ -5,14 +5,21 @@ import itertools
 import os
 import pickle
 import runpy
+import shutil
 import sys
 import tarfile
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
+from mmkd.analysis.registered_types import check_registered
+from mmkd.cli.report import import_modules
+from mmkd.cli.report import main as report
+from mmkd.errors import UserError
 from tests.test_tools.conftest import TOOLS
 
 pytestmark = pytest.mark.filterwarnings('ignore:`torch.jit')  # of TorchScript itself
@@ -273,3 +280,65 @@ def test_config_in_a_checkpoint_is_not_run(bench, teacher, tmp_path):
     )
     assert result.iterations() == [3, 4]
     assert not marker.exists()
+
+
+# What a run's config may hold: on each of them stock tools execute something.
+RECORDED = {
+    'code': "import os\nos.mkdir('{marker}')\n",
+    'import': "custom_imports = dict(imports=['untrusted'])\n",
+    'type': "model = dict(type='os.mkdir', path='{marker}')\n",
+    'nested type': '',  # in the model
+    "teacher's type": (
+        "teacher = dict(model=dict(type='os.mkdir', path='{marker}'), checkpoint='a')\n"
+    ),
+    "teacher's path": "teacher = dict(config='untrusted.py', checkpoint='a.pth')\n",
+    "dataset's type": (
+        "val_dataloader = dict(dataset=dict(type='os.mkdir', path='{marker}'))\n"
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', RECORDED)
+def test_a_report_executes_nothing_of_a_run(
+    bench, distilled, tmp_path, monkeypatch, kind
+):
+    marker, run = tmp_path / 'marker', tmp_path / 'kd'
+    shutil.copytree(bench.folder / 'work_dirs/kd', run)
+    (tmp_path / 'untrusted.py').write_text(f"import os\nos.mkdir('{marker}')\n")
+    (path,) = run.glob('*/vis_data/config.py')
+    settings = Config.fromfile(path)
+    line = RECORDED[kind].format(marker=marker)
+    if kind == 'nested type':
+        settings.model.backbone = dict(type='os.mkdir', path=str(marker))
+        line = ''
+    path.write_text(f'{settings.pretty_text}\n{line}')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with suppress(SystemExit):
+        report([str(run)])
+    assert not marker.exists()
+    if kind != 'code':
+        page = (run / 'report' / 'report.html').read_text()
+        assert 'is no registered class' in page or kind in ('import', "teacher's path")
+
+
+def test_types_of_ones_own(tmp_path, monkeypatch):
+    """Are known once the user, not the run, has named their module."""
+    text = """
+from mmengine.registry import MODELS
+@MODELS.register_module()
+class OfOnesOwn:
+    pass
+"""
+    (tmp_path / 'of_ones_own.py').write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ('OfOnesOwn', 'of_ones_own.OfOnesOwn'):
+        with pytest.raises(
+            UserError, match=f"^a.type: '{name}' is no registered class"
+        ):
+            check_registered(dict(a=dict(type=name)))
+    import_modules(['of_ones_own'])
+    for name in ('OfOnesOwn', 'of_ones_own.OfOnesOwn'):
+        check_registered(dict(a=dict(type=name)))
+    with pytest.raises(UserError, match='--import absent: '):
+        import_modules(['absent'])
