@@ -10,10 +10,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
 from mmengine import fileio
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -25,8 +27,12 @@ from torch.serialization import (
 
 from .errors import UserError
 
-# Schemes whose files MMEngine downloads into a cache, once for all processes.
-DOWNLOADED = ('http', 'https', 'open-mmlab', 'openmmlab', 'torchvision', 'mmcls')
+# Schemes of published files, of which MMEngine knows the URLs.
+PUBLISHED = ('open-mmlab', 'openmmlab', 'torchvision', 'mmcls')
+# Largest ratio of what a zip file unpacks to and its own size. What torch.save writes
+# has 1; a larger one, of which a few kilobytes fill the memory, is refused unread.
+LARGEST_RATIO = 10
+DAMAGED = 'is truncated or damaged: fetch or save it again'
 # How files that torch.save writes begin: now, and before PyTorch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80\x02'
@@ -122,16 +128,42 @@ def state_and_meta(
         kind = type(checkpoint).__name__
         raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {_fix(key)}")
     state = checkpoint.get(entry, checkpoint)
+    state = dict(state) if isinstance(state, Mapping) else {}
+    for name in (*checkpoint, *state):
+        if not isinstance(name, str):
+            raise UserError(f"{key}: '{path}' has {name!r} as a name; {_fix(key)}")
     state = {
         name.removeprefix('module.'): value
-        for name, value in (state.items() if isinstance(state, Mapping) else ())
+        for name, value in state.items()
         if isinstance(value, torch.Tensor)
     }
     if not state:
         found = ', '.join(map(str, list(checkpoint)[:5])) or 'nothing'
         raise UserError(f"{key}: '{path}' holds no weights, but {found}; {_fix(key)}")
-    meta = checkpoint.get('meta')
-    return state, meta if isinstance(meta, dict) else {}
+    meta = checkpoint.get('meta') if entry in checkpoint else None
+    if problem := _problem_of_meta(meta):
+        raise UserError(f"{key}: '{path}' {problem}; {_fix(key)}")
+    return state, meta or {}
+
+
+def _problem_of_meta(meta: object) -> str:
+    """Return why a checkpoint's ``meta`` cannot be used; '' if it can."""
+    if meta is None:
+        return ''
+    if not isinstance(meta, dict):
+        return f'has a {type(meta).__name__} as meta, no dict'
+    data = meta.get('dataset_meta')
+    if data is not None and not isinstance(data, dict):
+        return f'has a {type(data).__name__} as meta.dataset_meta, no dict'
+    for name, kind, value in (
+        ('epoch', int, meta.get('epoch')),
+        ('iter', int, meta.get('iter')),
+        ('CLASSES', list | tuple, meta.get('CLASSES')),
+        ('dataset_meta.classes', list | tuple, (data or {}).get('classes')),
+    ):
+        if value is not None and not isinstance(value, kind):
+            return f'has a {type(value).__name__} as meta.{name}'
+    return ''
 
 
 def read_checkpoint(path: str, key: str) -> object:
@@ -156,6 +188,8 @@ def _load_local(path: Path, what: str, give: str) -> object:
     if not path.is_file():
         state = 'is a folder' if path.is_dir() else 'does not exist'
         raise UserError(f'{what} {state}; train it first, or {give}')
+    if problem := _problem_of_archive(path, path.stat().st_size):
+        raise UserError(f'{what} {problem}; {give}')
     try:
         return load_safely(path)
     except pickle.UnpicklingError as error:
@@ -167,13 +201,46 @@ def _load_local(path: Path, what: str, give: str) -> object:
         raise UserError(f'{what} {_what_is_wrong(path)}; {give}') from error
 
 
+def _problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
+    """Return why a zip file is not to be read; '' if it is, or for another kind.
+
+    PyTorch's reader does not look at the checksums.
+    """
+    try:
+        if not zipfile.is_zipfile(file):
+            return ''
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+            if unpacked > LARGEST_RATIO * size:
+                return (
+                    f'is refused: of {size:,} bytes, it would unpack to {unpacked:,}, '
+                    f'more than {LARGEST_RATIO} times as many'
+                )
+            whole = archive.testzip() is None
+    except Exception:  # any, from a damaged directory
+        whole = False
+    finally:
+        if isinstance(file, io.BytesIO):
+            file.seek(0)
+    return '' if whole else DAMAGED
+
+
 def _load_remote(path: str, key: str) -> object:
     """Read a URL, or a file under any scheme that MMEngine knows."""
+    scheme = path.partition('://')[0]
     try:
-        if path.partition('://')[0] not in DOWNLOADED:
-            return load_safely(io.BytesIO(fileio.get(path)))
-        with weights_only_by_default():
-            return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if scheme in PUBLISHED:
+            with weights_only_by_default():
+                return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if scheme in ('http', 'https'):
+            file = _download(path)
+            size = file.stat().st_size
+        else:
+            file = io.BytesIO(fileio.get(path))
+            size = file.getbuffer().nbytes
+        reason = _problem_of_archive(file, size)
+        if not reason:
+            return load_safely(file)
     except pickle.UnpicklingError as error:
         reason = _what_is_refused(error) or 'is not a checkpoint of PyTorch'
     except Exception as error:
@@ -183,6 +250,17 @@ def _load_remote(path: str, key: str) -> object:
         f"{key}: '{path}' {reason}; download it elsewhere and give the file with "
         f'--cfg-options {key}=PATH'
     )
+
+
+def _download(url: str) -> Path:
+    """Download a URL into PyTorch's cache, unless it is there; rank 0 comes first."""
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for first in (True, False):  # machines without a rank 0 download it afterwards
+        if is_main_process() == first and not path.is_file():
+            torch.hub.download_url_to_file(url, str(path))
+        barrier()
+    return path
 
 
 def _what_is_refused(error: Exception, path: Path | None = None) -> str:
@@ -218,7 +296,7 @@ def _what_is_wrong(path: Path) -> str:
     if tarfile.is_tarfile(path):
         return 'is of a PyTorch before 0.4, if a checkpoint at all: save it anew'
     if head.startswith(PICKLE) or (head == ZIP and not zipfile.is_zipfile(path)):
-        return 'is truncated or damaged: fetch or save it again'
+        return DAMAGED
     return 'is not a checkpoint of PyTorch'
 
 

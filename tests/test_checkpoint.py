@@ -1,5 +1,7 @@
 import os
 import pickle
+import re
+import shutil
 import zipfile
 
 import numpy as np
@@ -180,6 +182,85 @@ class TestUnreadable:
             archive.writestr('word/document.xml', '<xml/>')
         assert 'is not a checkpoint' in error_of(path)
 
+    @pytest.mark.parametrize('way', ['file', 'URL', 'backend'])
+    def test_zeroed_bytes(self, tmp_path, monkeypatch, way):
+        """PyTorch reads them as weights."""
+        path = tmp_path / 'a.pth'
+        whole = bytearray(save(path, WEIGHTS))
+        start = whole.index(WEIGHTS['a.weight'][500:600].numpy().tobytes())
+        whole[start : start + 400] = bytes(400)
+        path.write_bytes(whole)
+        loaded = torch.load(path, weights_only=True)
+        assert not loaded['a.weight'][500:600].any()
+        self.refused(way, path, monkeypatch, 'is truncated or damaged')
+
+    @pytest.mark.parametrize('way', ['file', 'URL', 'backend'])
+    def test_zip_bomb(self, tmp_path, monkeypatch, way):
+        path, bomb = tmp_path / 'a.pth', torch.zeros(10**6)
+        save(path, {'state_dict': {'a': bomb}})
+        compress(path)
+        assert path.stat().st_size < 10_000
+        unpacked = (
+            'is refused: of .* bytes, it would unpack to 4,0.*, more than 10 times'
+        )
+        self.refused(way, path, monkeypatch, unpacked)
+
+    def refused(self, way, path, monkeypatch, expected):
+        if way == 'file':
+            assert re.search(expected, error_of(path))
+            return
+        if way == 'URL':
+            monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(path.parent))
+            monkeypatch.setattr(
+                torch.hub, 'download_url_to_file', lambda _, to: shutil.copy(path, to)
+            )
+        url = 'https://example.org/b.pth' if way == 'URL' else f'local://{path}'
+        monkeypatch.setattr('mmkd.checkpoint.fileio.get', lambda _: path.read_bytes())
+        with pytest.raises(UserError, match=expected) as raised:
+            load_weights(url, KEY)
+        assert str(raised.value).startswith(f"{KEY}: '{url}' ")
+
+    def test_compressed_weights_are_read(self, tmp_path):
+        """Those of usual content."""
+        path = tmp_path / 'a.pth'
+        weights = {'a': torch.randn(10**5).round(decimals=1)}
+        save(path, weights)
+        before = path.stat().st_size
+        compress(path)
+        assert path.stat().st_size < 0.6 * before
+        assert torch.equal(load_weights(str(path), KEY)[0]['a'], weights['a'])
+
+    @pytest.mark.parametrize(
+        ('content', 'expected'),
+        [
+            ({'state_dict': WEIGHTS, 3: 4}, 'has 3 as a name'),
+            ({'state_dict': {**WEIGHTS, 3: torch.ones(1)}}, 'has 3 as a name'),
+            ({3: torch.ones(1)}, 'has 3 as a name'),
+            ({'state_dict': {(1, 2): torch.ones(1)}}, r'has (1, 2) as a name'),
+            ({'meta': torch.ones(2)}, 'has a Tensor as meta, no dict'),
+            ({'meta': [1]}, 'has a list as meta, no dict'),
+            ({'meta': {'iter': 'two'}}, 'has a str as meta.iter'),
+            ({'meta': {'epoch': torch.ones(2)}}, 'has a Tensor as meta.epoch'),
+            (
+                {'meta': {'dataset_meta': torch.ones(2)}},
+                'as meta.dataset_meta, no dict',
+            ),
+            (
+                {'meta': {'dataset_meta': {'classes': torch.ones(2)}}},
+                'has a Tensor as meta.dataset_meta.classes',
+            ),
+        ],
+    )
+    def test_entries_of_another_type(self, tmp_path, content, expected):
+        if 'meta' in content:
+            content = {'state_dict': WEIGHTS, **content}
+        save(tmp_path / 'a.pth', content)
+        assert expected in error_of(tmp_path / 'a.pth')
+
+    def test_a_weight_called_meta(self, tmp_path):
+        save(tmp_path / 'a.pth', {'meta': torch.ones(2)})
+        assert list(load_weights(str(tmp_path / 'a.pth'), KEY)[0]) == ['meta']
+
     @pytest.mark.parametrize(
         ('content', 'expected'),
         [
@@ -201,11 +282,12 @@ class TestUnreadable:
             load_weights(str(tmp_path / 'a.pth'), 'checkpoint')
         assert str(raised.value).endswith('; train it first, or give another')
 
-    def test_url(self, monkeypatch):
+    def test_url(self, monkeypatch, tmp_path):
         def fetch(*args, **kwargs):
             raise OSError('no route\nto host')
 
-        monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', fetch)
+        monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+        monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
         with pytest.raises(UserError) as raised:
             load_weights('https://example.org/a.pth', KEY)
         assert 'cannot be fetched and read (no route to host)' in str(raised.value)
@@ -220,6 +302,15 @@ def rewrite(path, change):
         for name, content in parts.items():
             changed = change(content) if name.endswith('data.pkl') else content
             archive.writestr(name, changed)
+
+
+def compress(path):
+    """Deflates the parts of a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
 
 
 def text(value):
@@ -340,6 +431,13 @@ class TestFit:
         error = self.error(model, state)
         assert '1 of another shape (backbone.stem.0.bias (8,) for (4,))' in error
         assert 'another config?' in error
+
+    def test_transposed(self, model):
+        """As many elements do not make a shape."""
+        state = model.state_dict()
+        state['conv_seg.weight'] = state['conv_seg.weight'].transpose(0, 1)
+        error = self.error(model, state)
+        assert 'conv_seg.weight (4, 11, 1, 1) for (11, 4, 1, 1)' in error
 
     def test_other_classes(self, model):
         state = model.state_dict()
