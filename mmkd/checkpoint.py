@@ -65,10 +65,45 @@ def _harmless_types() -> list:
     ]
 
 
-def load_safely(file: Path | io.BytesIO) -> object:
+def load_safely(file: Path | io.BytesIO, mmap: bool = False) -> object:
     """Unpickle weights and harmless types only, whatever the user's environment."""
     with weights_only_by_default():
-        return torch.load(file, map_location='cpu', weights_only=True)
+        return torch.load(file, map_location='cpu', weights_only=True, mmap=mmap)
+
+
+def check_saved(path: Path) -> None:
+    """Check that a checkpoint that this process has written will be read again.
+
+    Raises:
+        UserError: naming the entry that would be refused.
+    """
+    try:
+        load_safely(path, mmap=True)
+    except pickle.UnpicklingError as error:
+        own = torch.load(path, map_location='cpu', weights_only=False)
+        entry, value = _first_refused(own)
+        kind = f'{type(value).__module__}.{type(value).__qualname__}'
+        raise UserError(
+            f'{entry}: a {kind} in the checkpoint would be refused on resume, as only '
+            'weights and plain values are read; let the hook or metric that stores it '
+            'store a text, a number, a list or a dict'
+        ) from error
+
+
+def _first_refused(node: object, key: str = '') -> tuple[str, object]:
+    """Return the innermost entry of a checkpoint that is refused, with its key."""
+    parts = node.items() if isinstance(node, Mapping) else ()
+    if isinstance(node, list | tuple):
+        parts = enumerate(node)
+    for name, part in parts:
+        buffer = io.BytesIO()
+        torch.save(part, buffer)
+        buffer.seek(0)
+        try:
+            load_safely(buffer)
+        except pickle.UnpicklingError:
+            return _first_refused(part, f'{key}.{name}' if key else str(name))
+    return key, node
 
 
 @contextmanager

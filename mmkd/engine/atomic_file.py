@@ -24,9 +24,10 @@ def write_atomically(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         new.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            new.unlink()
         raise UserError(
             f"work_dir: '{path}' cannot be written: {error.strerror}; earlier "
             'checkpoints are intact: fix the problem and rerun with --resume'
         ) from error
+    finally:  # whatever went wrong
+        with suppress(OSError):
+            new.unlink()

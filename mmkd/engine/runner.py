@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from mmkd.checkpoint import (
     check_fit,
+    check_saved,
     read_checkpoint,
     state_and_meta,
     weights_only_by_default,
@@ -57,6 +58,7 @@ from mmkd.engine.resumed_settings import changed_settings
 from mmkd.engine.work_dir_lock import is_locked, locked
 from mmkd.errors import UserError
 from mmkd.evaluation import ClassIoUMetric
+from mmkd.origin import command, version
 from mmkd.registry import RUNNERS, is_type
 
 
@@ -78,6 +80,7 @@ class Runner(MMEngineRunner):
     own tools use it by default.
     """
 
+    _saved_once = False
     own_hooks: tuple[type[Hook], ...] = (
         FiniteHook,
         MemoryHook,
@@ -122,6 +125,12 @@ class Runner(MMEngineRunner):
                 'tools/dist_train.sh (--launcher pytorch)'
             )
         super().setup_env(env_cfg)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """Log what runs, then MMEngine's description of the machine."""
+        origin = f'Origin:\n    mmkd: {version()}\n    command: {command()}'
+        self.logger.info(f'\n{origin}')
+        super()._log_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, on CPUs too."""
@@ -361,14 +370,20 @@ class Runner(MMEngineRunner):
     ) -> None:
         """Save a checkpoint, whole or not at all where ``out_dir`` is a local folder.
 
+        The first one is read as a resume would read it.
+
         Raises:
-            UserError: if it cannot be written; earlier checkpoints stay.
+            UserError: if it cannot be written, or would be refused on resume; earlier
+                checkpoints stay.
         """
         if '://' in str(out_dir):
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
         with write_atomically(Path(out_dir, filename)) as new:
             super().save_checkpoint(out_dir, new.name, *args, **kwargs)
+            if not self._saved_once:
+                check_saved(new)
+                self._saved_once = True
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

@@ -1,6 +1,7 @@
 """No kill and no full disk costs the last complete checkpoint."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -8,12 +9,15 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 
 import mmkd
+from mmkd.checkpoint import read_checkpoint
+from mmkd.engine import runner as runner_module
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.errors import UserError
@@ -124,6 +128,45 @@ def test_disk_full(tmp_path, runner, full_disk):
         save_by(runner, folder)
     assert (folder / 'iter_2.pth').read_bytes() == b'old'
     assert os.listdir(folder) == ['iter_2.pth']
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt, SystemExit])
+def test_no_partial_file_of_an_error(tmp_path, error):
+    path = tmp_path / 'iter_2.pth'
+    path.write_bytes(b'old')
+    new = path.with_name('.iter_2.pth.new')
+    with pytest.raises(error), write_atomically(path):
+        raise error(new.write_bytes(b'half'))
+    assert path.read_bytes() == b'old'
+    assert os.listdir(tmp_path) == ['iter_2.pth']
+
+
+@pytest.mark.parametrize(
+    ('value', 'entry'),
+    [
+        (dict(places=['a', Path('b')]), 'message_hub.runtime_info.mine.places.1'),
+        (Path('a'), 'message_hub.runtime_info.mine'),
+        ({Path('a'): 1}, 'message_hub.runtime_info.mine'),
+        (print, 'message_hub.runtime_info.mine'),
+    ],
+)
+def test_what_a_resume_would_refuse(tmp_path, runner, value, entry):
+    """Is named when the first checkpoint is saved."""
+    runner.message_hub.update_info('mine', value)
+    with pytest.raises(UserError, match=f'^{re.escape(entry)}: a .* refused on resume'):
+        save_by(runner, tmp_path / 'saved')
+    assert os.listdir(tmp_path / 'saved') == []
+    runner.message_hub.update_info('mine', [dict(a=(1, 'b', None, 2.5, np.ones(2)))])
+    save_by(runner, tmp_path / 'saved')
+    read_checkpoint(str(tmp_path / 'saved' / 'iter_2.pth'), 'load_from')
+
+
+def test_only_the_first_checkpoint_is_read(tmp_path, runner, monkeypatch):
+    read = []
+    monkeypatch.setattr(runner_module, 'check_saved', read.append)
+    for folder in ('a', 'b'):
+        save_by(runner, tmp_path / folder)
+    assert read == [tmp_path / 'a' / '.iter_2.pth.new']
 
 
 def test_partial_files_of_a_kill_are_removed(tmp_path):
