@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import torch
+from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
@@ -38,9 +40,15 @@ class TappedLoss:
         self.student_tap = config.pop('student', None)
         self.teacher_tap = config.pop('teacher', None)
         schedule = config.pop('schedule', None)
+        settings = dict(config)
+        if schedule is not None:
+            settings['schedule'] = dict(schedule, type=WeightSchedule)
         try:
-            self.schedule = None if schedule is None else WeightSchedule(**schedule)
-            self.loss = MODELS.build(qualified(config))
+            with naming_keys(Config({'distill_losses': {name: settings}})):
+                self.schedule = build_schedule(schedule)
+                self.loss = MODELS.build(qualified(config))
+        except UserError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f'{self.key}: {error.args[0]}') from error
 
@@ -112,3 +120,8 @@ class TappedLoss:
             f'distill.{self.name.replace("loss", what)}': number
             for what, number in logged.items()
         }
+
+
+def build_schedule(config: Mapping | None) -> WeightSchedule | None:
+    """Build a loss's schedule, if it has one."""
+    return None if config is None else WeightSchedule(**config)

@@ -2,6 +2,7 @@
 
 import math
 from itertools import islice
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,14 +61,17 @@ class TeacherMetricHook(Hook):
         for batch in islice(loader, batches):
             outputs = runner.teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
-        metrics = {
-            name: value
-            for name, value in evaluator.evaluate(images).items()
-            if not name.startswith(CLASS_IOU) and is_scalar(value)
-        }
-        values = ', '.join(f'{name}: {value:.4g}' for name, value in metrics.items())
+        scalars, texts = {}, []
+        for name, value in evaluator.evaluate(images).items():
+            if name.startswith(CLASS_IOU):
+                continue
+            number = as_number(value)
+            if number is not None:
+                scalars[name] = number
+            texts.append(f'{name}: {value if number is None else f"{number:.4g}"}')
+        values = ', '.join(texts)
         runner.logger.info(f'Teacher on {images} of {total} images: {values}')
-        scalars = {f'teacher/{name}': float(value) for name, value in metrics.items()}
+        scalars = {f'teacher/{name}': value for name, value in scalars.items()}
         runner.visualizer.add_scalars(scalars, step=0)
         runner.message_hub.update_info('teacher_metrics', scalars)
 
@@ -78,7 +82,8 @@ class TeacherMetricHook(Hook):
             runner.message_hub.update_scalar(f'val/{name}', value)
 
 
-def is_scalar(value: object) -> bool:
-    """Return True for a number, also as an array or tensor."""
-    kinds = int | float | np.number | np.ndarray | torch.Tensor
-    return isinstance(value, kinds) and np.prod(np.shape(value)) == 1
+def as_number(value: object) -> float | None:
+    """Return a number, also one in an array or tensor; None for anything else."""
+    if isinstance(value, np.ndarray | torch.Tensor) and math.prod(value.shape) == 1:
+        value = value.item()
+    return float(value) if isinstance(value, Real) else None

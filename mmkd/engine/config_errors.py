@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from mmkd.errors import UserError
+from mmkd.registry import MODELS
 
 # Messages of Python about an argument, and of a registry about a type.
 UNKNOWN_ARGUMENT = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
@@ -40,7 +41,7 @@ def naming_keys(config: Config) -> Iterator[None]:
 def _explain(message: str, config: Config) -> str:
     """Return what is wrong with which key; '' if it is about nothing in the config."""
     entries = list(walk(config.to_dict()))
-    if found := re.match(UNKNOWN_ARGUMENT, message):
+    if found := re.search(UNKNOWN_ARGUMENT, message):
         owner, name = found.groups()
         keys = [key for key, _ in entries if key.split('.')[-1] == name]
         what = f'unknown key of {owner}'
@@ -91,6 +92,8 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
     )
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
         kinds = [kind] if isinstance(kind, type) else []
+        if isinstance(kind, str):  # a loss's name has no prefix, whatever the scope
+            kinds.append(MODELS.module_dict.get(kind))
         for each in registries if isinstance(kind, str) else ():
             with each.switch_scope_and_registry(None) as registry:
                 kinds.append(registry.get(kind))

@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from mmengine.registry import DefaultScope
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from mmkd.deployment import publish as publishing
+from mmkd.deployment.network import load_network
 from mmkd.deployment.plain_config import plain_config
 from mmkd.deployment.publish import FORMATS, publish
 from mmkd.engine.config import read_config
@@ -72,6 +75,12 @@ def checkpoint(tmp_path, network):
     return str(path)
 
 
+def change(checkpoint, how):
+    content = torch.load(checkpoint)
+    how(content)
+    torch.save(content, checkpoint)
+
+
 def same(state, network):
     expected = network.state_dict()
     return state.keys() == expected.keys() and all(
@@ -118,6 +127,75 @@ def test_card_has_recipe_and_metrics(config, checkpoint, tmp_path):
     assert '| mIoU | 42.25 |' in card
     assert '1.50' not in card
     assert '7.75' not in card
+
+
+def test_card_has_the_settings_of_the_run(config, checkpoint, tmp_path):
+    """With the overrides of its command line, as the checkpoint records them."""
+    used = Config(config.to_dict())
+    used.merge_from_dict(
+        {
+            'distill_losses.loss_kd.tau': 7.0,
+            'train_dataloader.batch_size': 3,
+            'optim_wrapper.optimizer.lr': 0.123,
+            'train_cfg.max_iters': 12,
+        }
+    )
+    change(checkpoint, lambda content: content['meta'].update(cfg=used.pretty_text))
+    card = publish(config, checkpoint, tmp_path / 'out').with_name('README.md')
+    for text in ('tau=7.0', 'in batches of 3', 'lr=0.123', '6 of 12 iterations'):
+        assert text in card.read_text()
+
+
+@pytest.mark.parametrize('cfg', [3, torch.ones(2), 'import os', "model = 'a'", None])
+def test_card_without_readable_settings(config, checkpoint, tmp_path, cfg):
+    change(checkpoint, lambda content: content['meta'].update(cfg=cfg))
+    card = publish(config, checkpoint, tmp_path / 'out').with_name('README.md')
+    assert 'KDLoss(divergence=ReverseKL(), tau=2.0)' in card.read_text()
+
+
+@pytest.mark.parametrize(
+    'name', ['a|b', 'a\n| c | d |', '`', '<img src=x>', '[a](b)', '**', '&lt;', '\\']
+)
+def test_markup_in_the_card(config, checkpoint, tmp_path, name):
+    """Names of metrics and settings stay text, in a table of two columns."""
+    log = Path(checkpoint).parent / '20250103_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({f'x{name}y': 1.25, 'step': 6}))
+    config.distill_losses.loss_kd.note = f'x{name}y'
+    card = publish(config, checkpoint, tmp_path / 'out').with_name('README.md')
+    rows = [line for line in card.read_text().splitlines() if line.startswith('|')]
+    assert not any(re.search(r'(?<!\\)(\\\\)*[`<>&*\[]', row) for row in rows)
+    cells = [re.split(r'(?<!\\)(?:\\\\)*\|', row)[1:-1] for row in rows]
+    assert {len(row) for row in cells} == {2}
+    unescaped = {re.sub(r'\\(.)', r'\1', text.strip()) for text, _ in cells}
+    assert f'x{" ".join(name.split())}y' in {' '.join(t.split()) for t in unescaped}
+
+
+def test_weights_are_contiguous_copies(config, checkpoint, network, tmp_path):
+    """A view into a large storage would bring all of it along."""
+
+    def spread(content):
+        for name, value in content['state_dict'].items():
+            if value.ndim == 4:
+                large = torch.zeros(50, *value.shape)
+                large[7] = value
+                content['state_dict'][name] = large[7]
+
+    change(checkpoint, spread)
+    sizes = {}
+    for folder, layout in (('a', torch.contiguous_format), ('b', torch.channels_last)):
+        loaded = load_network(config, checkpoint)
+        loaded[0].to(memory_format=layout)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(publishing, 'load_network', lambda *_, own=loaded: own)
+            path = publish(config, checkpoint, tmp_path / folder)
+        sizes[path.name] = path.stat().st_size
+        state = torch.load(path)['state_dict']
+        assert same(state, network)
+        for value in state.values():
+            assert value.is_contiguous()
+            assert value.untyped_storage().nbytes() == value.nbytes
+    assert len(sizes) == 1  # the same file, by its hash
 
 
 PURE_PYTHON = """

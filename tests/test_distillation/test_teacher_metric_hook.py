@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 
 from mmkd.distillation import TeacherMetricHook
 from mmkd.registry import MODELS
@@ -146,6 +146,32 @@ def test_the_teacher_is_measured_once(run, monkeypatch):
 def test_a_test_after_training_knows_both(run):
     runner = run(1, [IOU, FIDELITY])
     assert runner.test() == pytest.approx(runner.val(), nan_ok=True)
+
+
+class Anything(BaseMetric):
+    """Metrics of all kinds, as stock MMEngine logs them."""
+
+    default_prefix = 'any'
+
+    def process(self, data_batch, data_samples):
+        self.results += [0] * len(data_samples)
+
+    def compute_metrics(self, results):
+        one = dict(int=3, array=np.full((1, 1), 0.5), tensor=torch.ones(1) / 4)
+        none = dict(text='good', list=[1, 2], dict=dict(a=1), nothing=None)
+        return dict(one, **none, long=np.ones(3), complex=1j, names=np.array(['a']))
+
+
+def test_metrics_that_are_no_numbers(run, tmp_path):
+    """Are logged, but are no curves."""
+    runner = run(1, [Anything()])
+    curves = {k for k in runner.message_hub.log_scalars if 'teacher/' in k}
+    assert curves == {f'val/teacher/any/{k}' for k in ('int', 'array', 'tensor')}
+    assert logged(runner, 'teacher/any/array') == [0.5]
+    (log,) = tmp_path.glob('*/*.log')
+    (line,) = (x for x in log.read_text().splitlines() if 'Teacher on' in x)
+    for text in ('any/int: 3', 'any/array: 0.5', 'any/tensor: 0.25', 'any/text: good'):
+        assert text in line
 
 
 def test_without_the_metric_the_teacher_stays_out(run):

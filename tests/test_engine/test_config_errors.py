@@ -1,7 +1,8 @@
 import pytest
 from mmengine.config import Config
-from mmengine.registry import HOOKS, Registry
+from mmengine.registry import HOOKS, DefaultScope, Registry
 
+from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
 
@@ -67,3 +68,30 @@ def test_other_errors(error):
     with pytest.raises(type(error)) as raised, naming_keys(Config(dict(a=1))):
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize('scope', [None, 'mmkd', 'mmseg', 'mmpretrain'])
+@pytest.mark.parametrize(
+    ('loss', 'key', 'like'),
+    [
+        (dict(type='KDLoss', temperture=2.0), 'temperture', None),
+        (dict(type='KDLoss', standardise=True), 'standardise', 'standardize'),
+        (dict(type='mmkd.CWDLoss', loss_weigth=2.0), 'loss_weigth', 'loss_weight'),
+        (dict(type='DKDLoss', ignore_idx=3), 'ignore_idx', 'ignore_index'),
+        (
+            dict(type='KDLoss', divergence=dict(type='BalancedKL', revers_weight=2)),
+            'divergence.revers_weight',
+            'reverse_weight',
+        ),
+        (dict(type='KDLoss', schedule=dict(warm=0.1)), 'schedule.warm', 'warmup'),
+    ],
+)
+def test_key_of_a_loss(scope, loss, key, like):
+    with (
+        DefaultScope.overwrite_default_scope(scope),
+        pytest.raises(UserError) as raised,
+    ):
+        TappedLoss('loss_kd', loss)
+    error = str(raised.value)
+    assert error.startswith(f'distill_losses.loss_kd.{key}: unknown key of ')
+    assert like is None or error.endswith(f'; did you mean {like}?')

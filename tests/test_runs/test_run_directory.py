@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -159,6 +160,31 @@ def test_attempts_add_up(run, log):
     log(step(2), step(4), step(6), torn='{"lr": 0.1, "lo')
     log(step(5), attempt='20260101_000200', seconds=30)
     assert (run().done, run().seconds) == (5, 90)
+
+
+def test_a_torn_line_costs_no_other(run, log, tmp_path):
+    """Cut off in the middle, with the next attempt's first record glued to it."""
+    lines = [json.dumps(step(i)) for i in range(1, 6)]
+    lines[1] = lines[1][:20]
+    lines[2] = lines[2][:30] + lines[2]
+    lines.append(json.dumps(validation(8, 31.0)))
+    log(torn='\n'.join(lines) + '\n\0\0{"lo')
+    assert list(run().scalars.iterations) == [1, 4, 5]
+    assert run().last_metrics == dict(mIoU=31.0, aAcc=80.0)
+    assert run().done == 8
+
+
+def test_long_logs_are_streamed(run, log, tmp_path):
+    """Of 20,000 lines, 5 MB of text, little more than their numbers is kept."""
+    more = {f'decode.loss_{i}': 1 / 3 for i in range(8)}
+    log(*(step(i, **more) for i in range(1, 20_001)))
+    tracemalloc.start()
+    found = run()
+    assert len(found.scalars.iterations) == 20_000
+    assert found.median('decode.loss_3') == 1 / 3
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # 12 bytes for each of 240,000 numbers, and while they grow
 
 
 def test_epochs(run, log, save, tmp_path):

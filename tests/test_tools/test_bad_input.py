@@ -68,8 +68,11 @@ OPTIONS = {
         [f'{LOSS}.divergence.type=BalancedLK'],
         [f'{LOSS}: ', "'BalancedLK'", 'BalancedKL'],
     ),
-    'loss_key': ([f'{LOSS}.tua=2'], [f'{LOSS}: ', "'tua'"]),
-    'schedule_key': ([f'{LOSS}.schedule.warm_up=2'], [f'{LOSS}: ', "'warm_up'"]),
+    'loss_key': ([f'{LOSS}.tua=2'], [f'{LOSS}.tua: unknown key', 'did you mean tau?']),
+    'schedule_key': (
+        [f'{LOSS}.schedule.warm_up=2'],
+        [f'{LOSS}.schedule.warm_up: unknown key', 'did you mean warmup?'],
+    ),
     'by_epoch': (
         [f'{LOSS}.schedule.by_epoch=True'],
         [f'{LOSS}.schedule.warmup: by_epoch=True, but ', 'by_epoch=False'],
