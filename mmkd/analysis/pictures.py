@@ -71,5 +71,7 @@ def check_buildable(config: Config) -> None:
             f"teacher.config: '{config.teacher.config}' is not followed by a report, "
             "as it is code; runs of mmkd record the teacher's model"
         )
-    for key in ('model', 'data_preprocessor', 'teacher', 'val_dataloader'):
+    for key in ('model', 'data_preprocessor', 'teacher'):
         check_registered({key: config.get(key)})
+    dataset = (config.get('val_dataloader') or {}).get('dataset')
+    check_registered(dict(val_dataloader=dict(dataset=dataset)))

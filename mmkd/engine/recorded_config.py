@@ -13,6 +13,7 @@ STRUCTURE = {
     **dict.fromkeys(('model', 'model.backbone', 'train_cfg', 'randomness'), dict),
     **dict.fromkeys(('teacher', 'teacher.model', 'distill_losses'), dict),
     **dict.fromkeys(('train_dataloader', 'train_dataloader.dataset'), dict),
+    'val_dataloader': dict,
     **dict.fromkeys(('optim_wrapper', 'model.data_preprocessor'), dict),
     **dict.fromkeys(('train_cfg.max_iters', 'train_cfg.max_epochs'), int),
     'randomness.seed': int,
