@@ -3,6 +3,7 @@
 from .distill_hook import DistillHook
 from .distill_runner import DistillRunner
 from .distiller import Distiller
+from .loss_balance_hook import LossBalanceHook
 from .teacher import Teacher
 from .teacher_metric_hook import TeacherMetricHook
 
@@ -10,6 +11,7 @@ __all__ = [
     'DistillHook',
     'DistillRunner',
     'Distiller',
+    'LossBalanceHook',
     'Teacher',
     'TeacherMetricHook',
 ]

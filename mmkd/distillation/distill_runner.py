@@ -16,6 +16,7 @@ from mmkd.registry import RUNNERS, is_type
 
 from .distill_hook import DistillHook
 from .distiller import Distiller
+from .loss_balance_hook import LossBalanceHook
 from .teacher import inline_teacher
 from .teacher_metric_hook import TeacherMetricHook
 
@@ -37,7 +38,7 @@ class DistillRunner(Runner):
         >>> distill_losses = dict(loss_kd=dict(type='KDLoss', standardize=True))
     """
 
-    own_hooks = (*Runner.own_hooks, DistillHook, TeacherMetricHook)
+    own_hooks = (*Runner.own_hooks, DistillHook, TeacherMetricHook, LossBalanceHook)
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> 'DistillRunner':

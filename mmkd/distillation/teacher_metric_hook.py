@@ -14,7 +14,8 @@ from mmengine.hooks import Hook
 from mmkd.datasets.position_seeding import random_numbers_kept
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
-from mmkd.runs.run_directory import CLASS_IOU
+from mmkd.runs.findings import teacher_finding
+from mmkd.runs.run_directory import CLASS_IOU, TEACHER
 
 if TYPE_CHECKING:
     from .distill_runner import DistillRunner
@@ -25,7 +26,7 @@ class TeacherMetricHook(Hook):
     """Measure the teacher before the first iteration, the cheapest check of a teacher.
 
     Logged as ``teacher/<metric>`` with each validation, beside the student's. Measured
-    once and kept through a resume.
+    once and kept through a resume. Warns once if the student is as good.
 
     Args:
         images: Validation images to measure it on; 0 for none, -1 for all, which are
@@ -34,6 +35,7 @@ class TeacherMetricHook(Hook):
 
     def __init__(self, images: int = 128) -> None:
         self.images = images
+        self.warned = False
 
     def before_train(self, runner: 'DistillRunner') -> None:
         """Measure the teacher, unless the run is resumed."""
@@ -74,12 +76,27 @@ class TeacherMetricHook(Hook):
         scalars = {f'teacher/{name}': value for name, value in scalars.items()}
         runner.visualizer.add_scalars(scalars, step=0)
         runner.message_hub.update_info('teacher_metrics', scalars)
+        runner.message_hub.update_info('teacher_images', [images, total])
 
     def before_val_epoch(self, runner: 'DistillRunner') -> None:
         """Log the teacher's metric before the student's."""
         scalars = runner.message_hub.get_info('teacher_metrics', {})
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'val/{name}', value)
+
+    def after_val_epoch(
+        self, runner: 'DistillRunner', metrics: dict[str, float] | None = None
+    ) -> None:
+        """Compare the student with the teacher."""
+        scalars = runner.message_hub.get_info('teacher_metrics', {})
+        teacher = {name.removeprefix(TEACHER): v for name, v in scalars.items()}
+        images = runner.message_hub.get_info('teacher_images', [0, 0])
+        numbers = {name: as_number(value) for name, value in (metrics or {}).items()}
+        student = {name: v for name, v in numbers.items() if v is not None}
+        line = teacher_finding(teacher, student, images)
+        if line and not self.warned:
+            self.warned = True
+            runner.logger.warning(line)
 
 
 def as_number(value: object) -> float | None:

@@ -41,6 +41,7 @@ from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.engine.end_with_launcher import end_with_launcher
 from mmkd.engine.hooks import (
+    BatchSizeHook,
     BroadcastBuffersHook,
     DeterministicHook,
     FiniteHook,
@@ -89,6 +90,7 @@ class Runner(MMEngineRunner):
         ResumedValidationHook,
         SkippedSamplesHook,
         MissingClassesHook,
+        BatchSizeHook,
         BroadcastBuffersHook,
     )
 

@@ -14,11 +14,11 @@ from mmkd.engine.checkpoint_hook import noted_checkpoint
 from mmkd.engine.recorded_config import read_recorded
 from mmkd.errors import UserError
 
+from .findings import METRICS
 from .scalar_log import ScalarLog
 
 LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py beside it
 TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
-METRICS = ('mIoU', 'accuracy/top1')  # compared by default
 _SEEDED = re.compile(r'seed_\d+')
 _ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
 _ORIGIN = re.compile(r'^ {4}(mmkd|command): (.+)$', re.M)  # of mmkd.Runner

@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from .run_directory import METRICS, RunDirectory
+from .findings import METRICS
+from .run_directory import RunDirectory
 from .training import Training
 
 POLL = 0.5  # seconds

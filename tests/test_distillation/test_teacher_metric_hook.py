@@ -37,7 +37,7 @@ def loader():
 def run(distiller_config, tmp_path):
     """Trains for some epochs of two iterations, with a validation after each."""
 
-    def train(epochs, evaluator, resume=False):
+    def train(epochs, evaluator, resume=False, **more):
         runner = build_runner(
             distiller_config,
             work_dir=str(tmp_path),
@@ -52,6 +52,7 @@ def run(distiller_config, tmp_path):
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
             resume=resume,
             experiment_name=f'{tmp_path.name}_{epochs}',
+            **more,
         )
         runner.train()
         return runner
@@ -97,6 +98,32 @@ def test_each_validation_knows_both(run, distiller_config, tmp_path):
     last = json.loads(scalars.read_text().splitlines()[-1])
     assert {'mIoU', 'teacher/mIoU', 'fidelity/agreement'} < set(last)
     assert last['step'] == 2
+
+
+class Scores(BaseMetric):
+    """Gives one value after the other."""
+
+    def __init__(self, *values):
+        super().__init__()
+        self.values = iter(values)
+
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(mIoU=next(self.values))
+
+
+@pytest.mark.parametrize(('images', 'part'), [(-1, ''), (2, ' on 2 of 4 images')])
+def test_a_teacher_that_is_no_better(run, tmp_path, images, part):
+    """Is told once, with the first validation that is as good."""
+    hooks = [dict(type='mmkd.TeacherMetricHook', images=images)]
+    scores = Scores(40.0, 39.0, 'none', torch.tensor([41.0]), 42.0)
+    run(4, [scores], custom_hooks=hooks)
+    (log,) = tmp_path.glob('*/*.log')
+    (line,) = [line for line in log.read_text().splitlines() if ' teacher: ' in line]
+    expected = f"teacher: its mIoU of 40.00{part} is not above the student's 41.00; "
+    assert f' - WARNING - {expected}' in line
 
 
 def test_measuring_draws_no_random_numbers(run, monkeypatch):

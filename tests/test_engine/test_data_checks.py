@@ -105,6 +105,7 @@ class TestMissingClass:
         labels = [indices(0, 1, 255), indices(0, 4)]
         (line,) = warnings_of(build(labels=labels, epochs=epochs), monkeypatch)
         assert "no pixel of class 2 'c', 3 'd', but some of 255" in line
+        assert 'reduce_zero_label' in line
 
     @pytest.mark.parametrize('epochs', [False, True])
     @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_training(bench, kd, trained):
     assert trained.code == 0, trained.output[-4000:]
     assert trained.iterations() == [1, 2, 3, 4]  # logged by one process
     assert trained.output.count('Teacher on 5 of 5 images: ') == 1
+    assert trained.output.count(' 2 processes x batch size 2 = 4; ') == 1
 
 
 def test_teacher_has_the_metric_of_one_process(distilled, trained):

@@ -2,6 +2,7 @@
 
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook
 
+from .batch_size_hook import BatchSizeHook
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .deterministic_hook import DeterministicHook
 from .finite_hook import FiniteHook
@@ -12,6 +13,7 @@ from .save_on_signal_hook import SaveOnSignalHook
 from .skipped_samples_hook import SkippedSamplesHook
 
 __all__ = [
+    'BatchSizeHook',
     'BroadcastBuffersHook',
     'DeterministicHook',
     'FiniteHook',

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
+from mmkd.runs.findings import missing_classes_finding
 
 
 @HOOKS.register_module()
@@ -46,8 +47,5 @@ class MissingClassesHook(Hook):
             if not found and index != dataset.ignore_index
         ]
         if missing and ignored:
-            runner.logger.warning(
-                f'train_dataloader: an epoch of labels has no pixel of class '
-                f'{", ".join(missing)}, but some of {dataset.ignore_index}, which is '
-                'ignored; is a class stored as that value?'
-            )
+            line = missing_classes_finding(missing, dataset.ignore_index)
+            runner.logger.warning(line)
