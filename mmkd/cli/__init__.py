@@ -8,6 +8,7 @@ COMMANDS = {
     'test': 'evaluate a network',
     'sweep': 'train several configs with several seeds',
     'report': 'write a page that compares runs',
+    'doctor': 'look for what makes trainings disappoint',
     'compare_predictions': 'draw what networks predict side by side',
     'export': 'write a network as ONNX',
     'publish': 'write a network without its training state',

@@ -15,6 +15,7 @@ STRUCTURE = {
     **dict.fromkeys(('train_dataloader', 'train_dataloader.dataset'), dict),
     'val_dataloader': dict,
     **dict.fromkeys(('optim_wrapper', 'model.data_preprocessor'), dict),
+    'auto_scale_lr': dict,
     **dict.fromkeys(('train_cfg.max_iters', 'train_cfg.max_epochs'), int),
     'randomness.seed': int,
     **dict.fromkeys(('teacher.config', 'teacher.checkpoint', 'default_scope'), str),

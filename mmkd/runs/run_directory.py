@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py bes
 TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
 _SEEDED = re.compile(r'seed_\d+')
 _ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
+_PROCESSES = re.compile(r'^ {4}GPU number: (\d{1,9})$', re.M)  # also without a GPU
 _ORIGIN = re.compile(r'^ {4}(mmkd|command): (.+)$', re.M)  # of mmkd.Runner
 
 
@@ -184,6 +185,12 @@ class RunDirectory:
         return dict(_ORIGIN.findall(self._log_head))
 
     @property
+    def processes(self) -> int | None:
+        """Number of processes of the last attempt; None if it is not logged."""
+        found = _PROCESSES.search(self._log_head)
+        return int(found[1]) if found else None
+
+    @property
     def started(self) -> str:
         """Date of the last attempt."""
         stamp = self._logs[-1].parts[-3]
@@ -197,6 +204,13 @@ class RunDirectory:
             return ''
         with log.open(encoding='utf-8', errors='replace') as file:
             return file.read(100_000)
+
+    def search_logs(self, pattern: re.Pattern) -> Iterator[re.Match]:
+        """Yield the matches, at most one a line, in the text logs of all attempts."""
+        for scalars in self._logs:
+            for log in sorted(scalars.parents[1].glob('*.log')):
+                with log.open(encoding='utf-8', errors='replace') as lines:
+                    yield from filter(None, map(pattern.search, lines))
 
 
 def _start(log: Path) -> float:

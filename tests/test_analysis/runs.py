@@ -23,6 +23,9 @@ ENVIRONMENT = """System environment:
 Origin:
     mmkd: 0.1.0 abc123
     command: {command}
+Runtime environment:
+    GPU number: 2
+{log}
 """
 
 
@@ -45,7 +48,7 @@ def validation(iteration, miou, classes=None, **more):
 
 def write_run(
     folder, *records, model=STUDENT, teacher='', seed=0, length='max_iters=4',
-    attempt=0, command='train.py',
+    attempt=0, command='train.py', log='',
 ):  # fmt: skip
     """Writes one attempt at a run."""
     stamp = time.strftime('%Y%m%d_%H%M%S', time.gmtime(10**9 + attempt))
@@ -55,5 +58,6 @@ def write_run(
     (data / 'scalars.json').write_text(''.join(lines))
     settings = dict(model=model, teacher=teacher, length=length, seed=seed)
     (data / 'config.py').write_text(CONFIG.format(**settings))
-    (data.parent / f'{stamp}.log').write_text(ENVIRONMENT.format(command=command))
+    text = ENVIRONMENT.format(command=command, log=log)
+    (data.parent / f'{stamp}.log').write_text(text)
     return folder
