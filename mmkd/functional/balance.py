@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .checks import at_least_float32
+from .masking import zero_invalid
 
 
 def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -29,9 +30,7 @@ def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
         >>> class_balance(logits).round(decimals=1)
         tensor([0.7000, 0.7000, 0.7000, 2.0000])
     """
-    p = at_least_float32(logits).softmax(1)
-    if mask is not None:
-        p = torch.where(mask.unsqueeze(1), p, 0)
+    p = zero_invalid(zero_invalid(at_least_float32(logits), mask).softmax(1), mask)
     mass = p.sum([dim for dim in range(p.ndim) if dim != 1], keepdim=True)
     present = mass > 0  # softmax underflows
     weights = torch.where(present, p / torch.where(present, mass, 1), 0).sum(1)

@@ -1,7 +1,11 @@
-"""Validation of arguments; reads no tensor's values, which would synchronize."""
+"""Validation of arguments; reads no values on a GPU, which would synchronize."""
 
 import torch
 from torch import Tensor
+
+# Published ones are 0.05 to 21. Beyond these a softmax is one-hot or uniform, and
+# float32 resolves no divergence.
+LOWEST_TAU, HIGHEST_TAU = 1e-3, 1e3
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
@@ -23,12 +27,15 @@ def at_least_float32(logits: Tensor) -> Tensor:
 
 
 def check_temperatures(**temperatures: float | Tensor | None) -> None:
-    """Raise a ValueError unless all are > 0 and finite; None and tensors pass."""
+    """Raise a ValueError for one out of range; None and tensors pass."""
     for name, tau in temperatures.items():
         if tau is None or isinstance(tau, Tensor):
             continue
-        if not 0 < tau < float('inf'):
-            raise ValueError(f'{name} must be > 0 and finite, but is {tau}')
+        if not LOWEST_TAU <= tau <= HIGHEST_TAU:
+            raise ValueError(
+                f'{name} must be at least {LOWEST_TAU} and at most {HIGHEST_TAU}, '
+                f'but is {tau}'
+            )
 
 
 def check_weights(**weights: float) -> None:
@@ -55,12 +62,34 @@ def check_classes(logits: Tensor, dim: int = 1) -> None:
         )
 
 
-def check_same_shape(student: Tensor, teacher: Tensor) -> None:
-    """Raise a ValueError if the logits differ in shape."""
+def check_not_empty(name: str, values: Tensor) -> None:
+    """Raise a ValueError for a tensor without elements: there is no mean of none."""
+    if not values.numel():
+        raise ValueError(
+            f'{name} is empty: its shape is {tuple(values.shape)}; leave out empty '
+            'batches, and check the crop and what filters the samples'
+        )
+
+
+def check_pair(student: Tensor, teacher: Tensor) -> None:
+    """Raise a ValueError if the logits differ in shape or are empty."""
     if student.shape != teacher.shape:
         raise ValueError(
             'student and teacher logits must have the same shape, but have '
             f'{tuple(student.shape)} and {tuple(teacher.shape)}'
+        )
+    check_not_empty('the batch of logits', student)
+
+
+def check_labels(label: Tensor, classes: int) -> None:
+    """Raise a ValueError for a label that is no class; on a GPU torch itself does."""
+    if label.device.type != 'cpu':
+        return
+    wrong = label[(label < 0) | (label >= classes)]
+    if wrong.numel():
+        raise ValueError(
+            f'label {int(wrong[0])} is no class: the logits have {classes}, from 0 to '
+            f'{classes - 1}; set ignore_index to it, or correct the labels'
         )
 
 
@@ -71,7 +100,7 @@ def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> Non
     target is (N,) or (N, H', W'), or (N, C) for vectors with soft labels.
 
     Raises:
-        ValueError: for other or mismatched shapes.
+        ValueError: for other or mismatched shapes, and for empty tensors.
     """
     if student.ndim not in (2, 4):
         raise ValueError(
@@ -83,6 +112,13 @@ def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> Non
             f'student logits {tuple(student.shape)} and teacher logits '
             f'{tuple(teacher.shape)} must agree in batch and classes'
         )
+    for name, values in (
+        ("the batch of the student's logits", student),
+        ("the batch of the teacher's logits", teacher),
+        ('the target', target),
+    ):
+        if values is not None:
+            check_not_empty(name, values)
     if target is None or (target.is_floating_point() and target.shape == student.shape):
         return
     if target.ndim != student.ndim - 1 or target.shape[0] != student.shape[0]:

@@ -1,11 +1,10 @@
 """Channel-wise distillation (CWD)."""
 
-import torch
 from torch import Tensor
 
-from .checks import check_same_shape
+from .checks import check_pair
 from .divergence import Divergence, kl_divergence
-from .masking import EXCLUDED
+from .masking import exclude
 from .standardize import prepare_logits, zscore
 
 
@@ -38,6 +37,7 @@ def cwd_loss(
         section 3.2, equations 3 and 4.
 
     Example:
+        >>> import torch
         >>> maps = torch.arange(24.0).view(1, 2, 3, 4)
         >>> cwd_loss(maps, maps.flip(3), tau=4.0)
         tensor(2.4568)
@@ -47,7 +47,7 @@ def cwd_loss(
             f'CWDLoss compares maps (N, C, H, W), but got {tuple(student.shape)}; '
             'use KDLoss for vectors'
         )
-    check_same_shape(student, teacher)
+    check_pair(student, teacher)
     student, teacher = student.flatten(2), teacher.flatten(2)
     if mask is not None:
         mask = mask.flatten(1)[:, None]
@@ -56,6 +56,5 @@ def cwd_loss(
         teacher = zscore(teacher, dim=2, mask=mask)
     student, teacher = prepare_logits(student, teacher, tau, tau_teacher)
     if mask is not None:
-        student = torch.where(mask, student, EXCLUDED)
-        teacher = torch.where(mask, teacher, EXCLUDED)
+        student, teacher = (exclude(x, ~mask, dim=2) for x in (student, teacher))
     return divergence(student, teacher, tau, dim=2).mean()

@@ -47,7 +47,9 @@ def dist_loss(
         tensor(2.5833)
     """
     check_weights(beta=beta, gamma=gamma)
-    student, teacher = prepare_logits(student, teacher, tau, tau_teacher, standardize)
+    student, teacher = prepare_logits(
+        student, teacher, tau, tau_teacher, standardize, mask
+    )
     q, p = (student / tau).softmax(1), (teacher / tau).softmax(1)
     between_classes = masked_mean(1 - _pearson(q, p), mask)
     q, p = (x.transpose(0, 1).flatten(1) for x in (q, p))  # (C, M)

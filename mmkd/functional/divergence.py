@@ -9,7 +9,7 @@ from torch.nn.functional import log_softmax
 from .checks import (
     at_least_float32,
     check_balance,
-    check_same_shape,
+    check_pair,
     check_temperatures,
 )
 
@@ -58,7 +58,7 @@ def kl_divergence(
         >>> kl_divergence(torch.tensor([[1.0, 2.8, 3.0, 2.0]]), teacher)
         tensor([0.1749])
     """
-    check_same_shape(student, teacher)
+    check_pair(student, teacher)
     check_temperatures(tau=tau)
     log_p = log_softmax(at_least_float32(teacher) / tau, dim)
     log_q = log_softmax(at_least_float32(student) / tau, dim)

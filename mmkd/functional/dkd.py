@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from .checks import check_weights
+from .checks import check_labels, check_weights
 from .divergence import Divergence, kl_divergence, split_by_temperature
-from .masking import EXCLUDED, masked_mean
+from .masking import exclude, masked_mean
 from .standardize import prepare_logits
 
 
@@ -61,8 +61,11 @@ def dkd_loss(
             f'DKDLoss needs the class of each position, but got {found}; use hard '
             'labels, or KDLoss'
         )
-    student, teacher = prepare_logits(student, teacher, tau, tau_teacher, standardize)
+    student, teacher = prepare_logits(
+        student, teacher, tau, tau_teacher, standardize, mask
+    )
     label = target if mask is None else torch.where(mask, target, 0)
+    check_labels(label, classes=student.shape[1])
     is_target = torch.zeros_like(student, dtype=torch.bool)
     is_target.scatter_(1, label[:, None], True)
     tckd = sum(
@@ -73,7 +76,7 @@ def dkd_loss(
         )
         for part, part_tau in split_by_temperature(divergence, tau)
     )
-    others = (x.masked_fill(is_target, EXCLUDED) for x in (student, teacher))
+    others = (exclude(x, is_target, dim=1) for x in (student, teacher))
     nckd = divergence(*others, tau)
     return masked_mean(alpha * tckd + beta * nckd, mask, weight)
 
@@ -81,5 +84,6 @@ def dkd_loss(
 def _two_way(logits: Tensor, is_target: Tensor, tau: float) -> Tensor:
     """Logits whose softmax at tau is (p_c, 1 - p_c), along axis 1."""
     target_logit = torch.where(is_target, logits, 0).sum(1)
-    rest = (logits.masked_fill(is_target, EXCLUDED) / tau).logsumexp(1) * tau
+    lowest = torch.finfo(logits.dtype).min
+    rest = (logits / tau).masked_fill(is_target, lowest).logsumexp(1) * tau
     return torch.stack([target_logit, rest], 1)

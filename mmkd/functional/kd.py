@@ -4,7 +4,7 @@ from torch import Tensor
 
 from .checks import at_least_float32
 from .divergence import Divergence, kl_divergence
-from .masking import masked_mean
+from .masking import masked_mean, zero_invalid
 from .standardize import prepare_logits
 
 
@@ -58,11 +58,12 @@ def kd_loss(
     """
     check_compensation(scale_compensated, standardize)
     z_student, z_teacher = prepare_logits(
-        student, teacher, tau, tau_teacher, standardize
+        student, teacher, tau, tau_teacher, standardize, mask
     )
     values = divergence(z_student, z_teacher, tau)
     if scale_compensated:
-        values = at_least_float32(student).detach().var(1) * values
+        student = zero_invalid(at_least_float32(student).detach(), mask)
+        values = student.var(1) * values
     return masked_mean(values, mask, weight)
 
 

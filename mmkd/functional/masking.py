@@ -3,8 +3,48 @@
 import torch
 from torch import Tensor
 
-# Logit of excluded entries: their softmax is 0 at any temperature. -inf would give NaN.
+# Of entries beside others of which the largest is 0: its exponential is 0 at any
+# temperature. -inf would give NaN.
 EXCLUDED = -1e30
+
+
+def zero_invalid(logits: Tensor, mask: Tensor | None) -> Tensor:
+    """Set logits at invalid positions to 0, whatever they are, and their gradient.
+
+    Done before anything is computed of them: a mask on the result alone would leave a
+    gradient of 0 * inf.
+
+    Args:
+        logits: (N, C, ...).
+        mask: Boolean (N, ...), valid positions. None: all.
+
+    Example:
+        >>> logits = torch.tensor([[1.0, 2.0], [torch.nan, torch.inf]])
+        >>> zero_invalid(logits, torch.tensor([True, False]))
+        tensor([[1., 2.],
+                [0., 0.]])
+    """
+    return logits if mask is None else torch.where(mask.unsqueeze(1), logits, 0)
+
+
+def exclude(logits: Tensor, excluded: Tensor, dim: int) -> Tensor:
+    """Take entries out of a softmax along ``dim``, at any temperature.
+
+    The others are shifted, which no softmax depends on, so that their largest is 0 and
+    :data:`EXCLUDED` is far below it, however large they are.
+
+    Args:
+        logits: Any shape.
+        excluded: Boolean, entries to take out; broadcasts to ``logits``.
+        dim: Softmax axis.
+
+    Example:
+        >>> exclude(torch.tensor([5.0, 3.0]), torch.tensor([True, False]), dim=0)
+        tensor([-1.0000e+30,  0.0000e+00])
+    """
+    lowest = torch.finfo(logits.dtype).min
+    largest = logits.detach().masked_fill(excluded, lowest).amax(dim, keepdim=True)
+    return torch.where(excluded, EXCLUDED, logits - largest)
 
 
 def masked_mean(
@@ -32,6 +72,7 @@ def masked_mean(
     """
     if weight is not None:
         values = weight * values
+    # Divided before they are added: a sum of large values would overflow.
     if mask is None:
-        return values.mean()
-    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+        return (values / values.numel()).sum()
+    return (torch.where(mask, values, 0) / mask.sum().clamp(min=1)).sum()

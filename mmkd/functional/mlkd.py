@@ -122,8 +122,10 @@ def _three_levels(
     ``mask`` marks valid positions; the others, samples and classes to compare.
     """
     instance_mask = mask if sample_mask is None else sample_mask
-    instances = prepare_logits(student, teacher, taus[0], tau_teacher, standardize)
-    student, teacher = prepare_logits(student, teacher, taus[0], tau_teacher)
+    instances = prepare_logits(
+        student, teacher, taus[0], tau_teacher, standardize, mask
+    )
+    student, teacher = prepare_logits(student, teacher, taus[0], tau_teacher, mask=mask)
     total = student.new_zeros(())
     for tau in taus:
         q, valid = _samples((student / tau).softmax(1), mask)

@@ -1,16 +1,77 @@
 """Resizing of logits and labels to a common resolution."""
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from .masking import zero_invalid
+
 
 def resize_logits(
-    logits: Tensor, size: tuple[int, int], align_corners: bool = False
+    logits: Tensor,
+    size: tuple[int, int],
+    align_corners: bool = False,
+    mask: Tensor | None = None,
 ) -> Tensor:
-    """Resize (N, C, H, W) maps bilinearly; returns the input if it has that size."""
+    """Resize maps bilinearly; returns the input if it has that size.
+
+    Args:
+        logits: (N, C, h, w).
+        size: H and W.
+        align_corners: As of ``interpolate``. Default False.
+        mask: Boolean (N, H, W), valid pixels of the result. The others are then
+            arbitrary but, unless they have a part in a valid one, finite. Default: all.
+    """
     if logits.shape[2:] == size:
         return logits
+    logits = zero_unused(logits, size, align_corners, mask)
     return interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+
+
+def zero_unused(
+    logits: Tensor, size: tuple[int, int], align_corners: bool, mask: Tensor | None
+) -> Tensor:
+    """Set logits to 0 that have no part in any valid pixel after resizing.
+
+    A pixel has a part in those for which its bilinear weight is not 0. The arguments
+    are those of :func:`resize_logits`.
+    """
+    if mask is None or logits.shape[2:] == size:
+        return zero_invalid(logits, mask)
+    down, across = (
+        _parts(length, resized, align_corners, mask.device)
+        for length, resized in zip(logits.shape[2:], size, strict=True)
+    )
+    with torch.autocast(mask.device.type, enabled=False):
+        used = down @ mask.to(down.dtype) @ across.mT > 0
+    return zero_invalid(logits, used)
+
+
+@lru_cache(maxsize=32)
+def _parts(
+    length: int, resized: int, align_corners: bool, device: torch.device
+) -> Tensor:
+    """(length, resized) 1 where a pixel has a part in a resized one."""
+    matrix, _ = weights_of(length, resized, align_corners)
+    return (matrix.mT != 0).to(device, torch.float32)
+
+
+@lru_cache(maxsize=32)
+def weights_of(
+    length: int, resized: int, align_corners: bool
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """The (resized, length) matrix of a resizing, and the range of entries of each row.
+
+    Found by resizing unit vectors with ``interpolate`` in float64.
+    """
+    unit = torch.eye(length, dtype=torch.float64)[None, None]
+    matrix = interpolate(
+        unit, (resized, length), mode='bilinear', align_corners=align_corners
+    )[0, 0]
+    used = [row.nonzero().flatten().tolist() for row in matrix]
+    return matrix, [(sources[0], sources[-1] + 1) for sources in used]
 
 
 def resize_target(target: Tensor | None, size: tuple[int, int]) -> Tensor | None:

@@ -6,9 +6,13 @@ from torch import Tensor
 from .checks import (
     at_least_float32,
     check_classes,
-    check_same_shape,
+    check_pair,
     check_temperatures,
 )
+from .masking import zero_invalid
+
+# Above this, squares of logits are near float32's largest number.
+LARGE = 1e15
 
 
 def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
@@ -54,11 +58,12 @@ def prepare_logits(
     tau: float | Tensor = 1.0,
     tau_teacher: float | None = None,
     standardize: bool = False,
+    mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Logits as a divergence at ``tau`` takes them; see :mod:`mmkd.functional`.
 
-    In float32 or better, standardized on request. The teacher's are scaled by
-    ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
+    In float32 or better, standardized on request, 0 at invalid positions. The teacher's
+    are scaled by ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
     ``tau_teacher``.
 
     Example:
@@ -66,9 +71,11 @@ def prepare_logits(
         >>> prepare_logits(logits, logits, tau=4.0, tau_teacher=2.0)
         (tensor([[1., 2., 3.]]), tensor([[2., 4., 6.]]))
     """
-    check_same_shape(student, teacher)
+    check_pair(student, teacher)
     check_temperatures(tau=tau, tau_teacher=tau_teacher)
-    student, teacher = at_least_float32(student), at_least_float32(teacher)
+    student, teacher = (
+        zero_invalid(at_least_float32(logits), mask) for logits in (student, teacher)
+    )
     if standardize:
         check_classes(student)
         student, teacher = zscore(student, dim=1), zscore(teacher, dim=1)
@@ -102,13 +109,17 @@ def zscore(
         count = mask.sum(dim, keepdim=True).clamp(min=2)  # one entry: 0 / 1
         shift = logits.gather(dim, mask.int().argmax(dim, keepdim=True))
 
-    def zero_invalid(values: Tensor) -> Tensor:
+    def valid_only(values: Tensor) -> Tensor:
         return values if mask is None else torch.where(mask, values, 0)
 
-    logits = zero_invalid(logits - shift.detach())
-    centered = zero_invalid(logits - logits.sum(dim, keepdim=True) / count)
+    logits = valid_only(logits - shift.detach())
+    # Nor on a common scale.
+    largest = logits.detach().abs().amax(dim, keepdim=True)
+    scale = torch.where(largest > LARGE, largest, 1)
+    logits = logits / scale
+    centered = valid_only(logits - logits.sum(dim, keepdim=True) / count)
     variance = centered.square().sum(dim, keepdim=True) / (count - 1)
     # sqrt has an infinite slope at 0: keep constant vectors away from it.
     constant = variance == 0
     std = torch.where(constant, 1, variance).sqrt()
-    return torch.where(constant, 0, centered / (std + eps))
+    return torch.where(constant, 0, centered / (std + eps / scale))

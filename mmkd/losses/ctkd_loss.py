@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.functional import ctkd_loss, curriculum_temperature
+from mmkd.functional.checks import check_temperatures
 from mmkd.registry import MODELS
 
 from .logit_loss import LogitLoss
@@ -25,7 +26,7 @@ class CTKDLoss(LogitLoss):
     Logged: ``tau`` and ``lambda``.
 
     Args:
-        t_start, t_end: As of the function, 0 < t_start < t_end. Default 1 and 20.
+        t_start, t_end: As of the function, t_start < t_end. Default 1 and 20.
         warmup: Duration until lambda is 1, a fraction of the run (float) or a number
             of epochs (int); 0: lambda is 1 from the start. Default 10, the paper's on
             CIFAR-100; 5 on ImageNet.
@@ -49,9 +50,10 @@ class CTKDLoss(LogitLoss):
         for name in ('tau', 'tau_teacher'):
             if name in kwargs:
                 raise TypeError(f'CTKDLoss learns its temperature: remove {name}')
-        if not 0 < t_start < t_end < float('inf'):
+        check_temperatures(t_start=t_start, t_end=t_end)
+        if t_start >= t_end:
             raise ValueError(
-                f'CTKDLoss needs 0 < t_start < t_end, but has {t_start} and {t_end}'
+                f'CTKDLoss needs t_start < t_end, but has {t_start} and {t_end}'
             )
         check_duration(warmup, 'warmup')
         super().__init__(**kwargs)

@@ -89,8 +89,8 @@ class KDLoss(LogitLoss):
         if self.class_balanced:
             weight = self.class_weight(teacher, target, size, mask)
         if obstacle:
-            student = resize_logits(student, size, self.align_corners)
-            teacher = resize_logits(teacher, size, self.align_corners)
+            student = resize_logits(student, size, self.align_corners, mask)
+            teacher = resize_logits(teacher, size, self.align_corners, mask)
             return self.compare(student, teacher, aligned_target, mask, weight)
         options = ops.DivergenceOptions(
             self.tau,

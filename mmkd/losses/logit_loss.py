@@ -101,8 +101,8 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the unweighted loss of logits in float32 or better."""
         size, target, mask = self.align_target(student, target)
-        student = resize_logits(student, size, self.align_corners)
-        teacher = resize_logits(teacher, size, self.align_corners)
+        student = resize_logits(student, size, self.align_corners, mask)
+        teacher = resize_logits(teacher, size, self.align_corners, mask)
         return self.compare(student, teacher, target, mask)
 
     def align_target(

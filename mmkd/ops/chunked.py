@@ -1,7 +1,9 @@
-"""Sum of the divergence of two maps and its gradient, some pixels at a time."""
+"""Mean divergence of two maps and its gradient, some pixels at a time."""
 
 import torch
 from torch import Tensor
+
+from mmkd.functional.standardize import LARGE
 
 from .closed_form import DivergenceOptions, divergence_and_gradient_
 from .upsampling import Upsampling
@@ -12,7 +14,7 @@ GPU_BYTES = 1 << 26
 LARGEST_EXPONENT = 80.0  # e^80 and e^-80 are normal numbers in float32
 
 
-def total_and_gradient(
+def mean_and_gradient(
     student: Tensor,
     teacher: Tensor,
     size: tuple[int, int],
@@ -21,15 +23,19 @@ def total_and_gradient(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sum over the valid pixels of resized maps, and its gradient for the student.
+    """Mean over all pixels of resized maps, and the gradient of the sum.
 
-    Resized maps exist one strip of rows at a time; see
+    Invalid pixels count as 0: a mean, as the sum may be too large. The gradient is the
+    student's. Resized maps exist one strip of rows at a time; see
     :func:`mmkd.ops.fused_kd_loss` for the arguments.
     """
     student, teacher = centered(student), centered(teacher)
-    bounded = is_bounded(student, teacher, options)
+    largest = [largest_logit(logits) for logits in (student, teacher)]
+    bounded = is_bounded(max(largest), student.shape[1], options)
+    large = max(largest) > LARGE
     rows, images = chunk_size(student, size)
-    totals, gradients = [], []
+    pixels = len(student) * size[0] * size[1]
+    means, gradients = [], []
     for n in range(0, len(student), images):
         batch = slice(n, n + images)
         student_maps = Upsampling(student[batch], size, align_corners)
@@ -47,11 +53,12 @@ def total_and_gradient(
                 options,
                 factor,
                 bounded,
+                large,
             )
-            totals.append(value.sum())
+            means.append(value.div_(pixels).sum())
             student_maps.add_gradient(gradient, first, last)
         gradients.append(student_maps.gradient())
-    return torch.stack(totals).sum(), torch.cat(gradients)
+    return torch.stack(means).sum(), torch.cat(gradients)
 
 
 def centered(logits: Tensor) -> Tensor:
@@ -61,23 +68,24 @@ def centered(logits: Tensor) -> Tensor:
     become exactly 0.
     """
     logits = logits - logits[:, :1]
-    return logits.sub_(logits.mean(1, keepdim=True))
+    return logits.sub_((logits / logits.shape[1]).sum(1, keepdim=True))
 
 
-def is_bounded(student: Tensor, teacher: Tensor, options: DivergenceOptions) -> bool:
+def largest_logit(logits: Tensor) -> float:
+    """Largest absolute value; on a GPU, where it would synchronize, infinity."""
+    return float(logits.abs().max()) if logits.device.type == 'cpu' else torch.inf
+
+
+def is_bounded(largest: float, classes: int, options: DivergenceOptions) -> bool:
     """Return whether no exponential of centered logits can over- or underflow.
 
-    Standardized logits are bounded by (C - 1) / sqrt(C). Others are inspected, except
-    on a GPU, where this would synchronize.
+    Standardized logits are bounded by (C - 1) / sqrt(C), others by the ``largest``.
     """
     lowest_tau = min(tau for tau, *_ in options.by_temperature())
     limit = LARGEST_EXPONENT * lowest_tau * min(1.0, options.tau_ratio)
     if options.standardize:
-        classes = student.shape[1]
-        return (classes - 1) / classes**0.5 < limit
-    if student.device.type != 'cpu':
-        return False
-    return max(float(x.abs().max()) for x in (student, teacher)) < limit
+        largest = (classes - 1) / classes**0.5
+    return largest < limit
 
 
 def chunk_size(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:

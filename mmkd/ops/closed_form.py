@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmkd.functional.standardize import LARGE
+
 CLASSES = -2  # axis of (..., C, P)
 EPS = 1e-7  # of mmkd.functional.standardize
 
@@ -47,6 +49,7 @@ def divergence_and_gradient_(
     options: DivergenceOptions,
     factor: Tensor | None = None,
     bounded: bool = False,
+    large: bool = True,
 ) -> tuple[Tensor, Tensor]:
     r"""Divergence of each pixel and its gradient for the student's logits.
 
@@ -68,6 +71,7 @@ def divergence_and_gradient_(
         options: Arguments of the loss.
         factor: (..., 1, P), factor of each pixel. Default: 1.
         bounded: Whether exp(x) can neither overflow nor be 0 for all classes.
+        large: Whether squares of logits may overflow.
 
     Returns:
         (..., 1, P) and (..., C, P).
@@ -76,8 +80,8 @@ def divergence_and_gradient_(
     current_tau = temperatures[0][0]
     gradient_factor = factor
     if options.standardize:
-        std, gradient_factor = standardize_(student, current_tau)
-        standardize_(teacher, current_tau * options.tau_ratio)
+        std, gradient_factor = standardize_(student, current_tau, large)
+        standardize_(teacher, current_tau * options.tau_ratio, large)
         if options.scale_compensated:
             variance = std.square().mul_(gradient_factor != 0)
             factor = variance if factor is None else variance.mul_(factor)
@@ -121,15 +125,21 @@ def divergence_and_gradient_(
     return value, gradient
 
 
-def standardize_(logits: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+def standardize_(logits: Tensor, tau: float, large: bool) -> tuple[Tensor, Tensor]:
     """Divide centered logits by (std + eps) tau; return std and 1 / (std + eps).
 
     For a constant pixel, all of whose centered logits are 0, these are 1 and 0.
     """
-    variance = logits.square().sum(CLASSES, keepdim=True)
-    variance.div_(logits.shape[CLASSES] - 1)
+    scale = None
+    if large:
+        largest = logits.abs().amax(CLASSES, keepdim=True)
+        scale = torch.where(largest > LARGE, largest, 1)
+    squares = (logits if scale is None else logits / scale).square()
+    variance = squares.sum(CLASSES, keepdim=True).div_(logits.shape[CLASSES] - 1)
     constant = variance == 0
     std = variance.masked_fill_(constant, 1).sqrt_()
+    if scale is not None:
+        std.mul_(scale)
     inverse_std = (std + EPS).reciprocal_().masked_fill_(constant, 0)
     logits.mul_(inverse_std / tau)
     return std, inverse_std

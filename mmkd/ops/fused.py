@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mmkd.functional import balanced_kl_divergence, kd_loss
-from mmkd.functional.checks import check_classes
-from mmkd.functional.resizing import resize_logits
+from mmkd.functional.checks import check_classes, check_not_empty
+from mmkd.functional.resizing import resize_logits, zero_unused
 
 from . import chunked
 from .closed_form import DivergenceOptions
@@ -51,6 +51,13 @@ def fused_kd_loss(
     """
     if options.standardize:
         check_classes(student)
+    for name, logits in (('student', student), ('teacher', teacher)):
+        check_not_empty(f'the batch of {name} logits', logits)
+    student, teacher = (
+        zero_unused(logits, size, align_corners, mask) for logits in (student, teacher)
+    )
+    if mask is not None and weight is not None:
+        weight = torch.where(mask, weight, 0)
     return FusedKDLoss.apply(
         student, teacher, mask, weight, size, options, align_corners
     )
@@ -73,8 +80,8 @@ def eager_kd_loss(
         reverse_weight=options.reverse_weight,
     )
     return kd_loss(
-        resize_logits(student, size, align_corners),
-        resize_logits(teacher, size, align_corners),
+        resize_logits(student, size, align_corners, mask),
+        resize_logits(teacher, size, align_corners, mask),
         options.tau,
         options.tau_teacher,
         options.standardize,
@@ -100,16 +107,15 @@ class FusedKDLoss(torch.autograd.Function):
         align_corners: bool,
     ) -> Tensor:
         """Compute the value, and the gradient to save for backward."""
-        total, gradient = implementation(student)(
+        mean, gradient = implementation(student)(
             student, teacher, size, options, align_corners, mask, weight
         )
-        if mask is None:
-            count = student.shape[0] * size[0] * size[1]
-        else:
-            count = mask.sum().clamp(min=1)
+        count = pixels = student.shape[0] * size[0] * size[1]
+        if mask is not None:
+            count = mask.sum().clamp(min=1).to(student.dtype)
         ctx.save_for_backward(gradient.div_(count), student, teacher, mask, weight)
         ctx.options = size, options, align_corners
-        return total / count
+        return mean * (pixels / count)
 
     @staticmethod
     def backward(
@@ -132,8 +138,8 @@ def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
     ):
         from . import triton_kernel
 
-        return triton_kernel.total_and_gradient
-    return chunked.total_and_gradient
+        return triton_kernel.mean_and_gradient
+    return chunked.mean_and_gradient
 
 
 @lru_cache
@@ -144,7 +150,7 @@ def triton_works(device: torch.device) -> bool:
 
         logits = torch.zeros(1, 3, 2, 2, device=device)
         options = DivergenceOptions(standardize=True)
-        triton_kernel.total_and_gradient(logits, logits, (4, 4), options)
+        triton_kernel.mean_and_gradient(logits, logits, (4, 4), options)
     except Exception as error:  # no Triton, no compiler, an old GPU
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         warnings.warn(f'no Triton kernel on {device} ({reason})', stacklevel=2)

@@ -1,4 +1,4 @@
-"""Sum of the divergence of two maps and its gradient, as one Triton kernel.
+"""Mean divergence of two maps and its gradient, as one Triton kernel.
 
 A program processes the resized pixels that lie between the same four of the student's
 pixels: it reads these four once and writes one sum of gradients for each.
@@ -12,14 +12,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mmkd.functional.standardize import LARGE as LARGEST_SQUARED
+
 from .chunked import centered
 from .closed_form import EPS, DivergenceOptions
 from .upsampling import neighbors
 
+LARGE = tl.constexpr(LARGEST_SQUARED)
 TILE = 2048  # classes times pixels that a program processes at a time
 
 
-def total_and_gradient(
+def mean_and_gradient(
     student: Tensor,
     teacher: Tensor,
     size: tuple[int, int],
@@ -28,7 +31,7 @@ def total_and_gradient(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Same as :func:`mmkd.ops.chunked.total_and_gradient`."""
+    """Same as :func:`mmkd.ops.chunked.mean_and_gradient`."""
     if options.standardize:
         student, teacher = centered(student), centered(teacher)
     student, teacher = student.contiguous(), teacher.contiguous()
@@ -41,7 +44,7 @@ def total_and_gradient(
         for length, resized in zip(teacher.shape[2:], size, strict=True)
         for table in resizing_tables(length, resized, *kind)[1:]
     ]
-    totals = student.new_empty(number, height, width)
+    means = student.new_empty(number, height, width)
     corners = student.new_empty(4, *student.shape)
     temperatures = options.by_temperature()
     block = triton.next_power_of_2(classes)
@@ -50,9 +53,9 @@ def total_and_gradient(
         _cell[(width, height, number)](
             student,
             teacher,
-            totals if mask is None else mask.contiguous(),
-            totals if weight is None else weight.contiguous(),
-            totals,
+            means if mask is None else mask.contiguous(),
+            means if weight is None else weight.contiguous(),
+            means,
             corners,
             row_starts,
             column_starts,
@@ -70,6 +73,7 @@ def total_and_gradient(
             options.forward_weight,
             options.reverse_weight,
             EPS,
+            number * size[0] * size[1],
             HAS_MASK=mask is not None,
             HAS_WEIGHT=weight is not None,
             STANDARDIZE=options.standardize,
@@ -78,7 +82,7 @@ def total_and_gradient(
             CLASSES=block,
             PIXELS=max(1, TILE // block),
         )
-    return totals.sum(), sum_corners(corners)
+    return means.sum(), sum_corners(corners)
 
 
 @lru_cache(maxsize=32)
@@ -120,17 +124,18 @@ def _shifted(values: Tensor, dim: int) -> Tensor:
 
 @triton.jit
 def _cell(
-    student, teacher, mask, weight, totals, corners,
+    student, teacher, mask, weight, means, corners,
     row_starts, column_starts,
     student_y0, student_y1, student_wy, student_x0, student_x1, student_wx,
     teacher_y0, teacher_y1, teacher_wy, teacher_x0, teacher_x1, teacher_wx,
     classes, height, width, teacher_height, teacher_width, rows, columns,
     tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
+    pixels,
     HAS_MASK: tl.constexpr, HAS_WEIGHT: tl.constexpr, STANDARDIZE: tl.constexpr,
     SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr, CLASSES: tl.constexpr,
     PIXELS: tl.constexpr,
 ):  # fmt: skip
-    """Pixels between four of the student's: their sum, and the four's gradients."""
+    """Pixels between four of the student's: their share of the mean, and gradients."""
     column, row, image = (
         tl.program_id(0),
         tl.program_id(1),
@@ -153,7 +158,7 @@ def _cell(
     number = (tl.load(row_starts + row + 1) - top) * across
     zeros = tl.sum(s00 * 0, 1)
     g00, g01, g10, g11 = zeros, zeros, zeros, zeros
-    total = tl.sum(zeros, 0)
+    mean = tl.sum(zeros, 0)
     for start in range(0, number, PIXELS):
         pixel = start + tl.arange(0, PIXELS)
         inside = pixel < number
@@ -187,13 +192,13 @@ def _cell(
             pixel_weight = tl.load(weight + place, inside, 0).to(s.dtype)
             value = value * pixel_weight
             gradient = gradient * pixel_weight[None]
-        total += tl.sum(tl.where(inside, value, 0), 0)
+        mean += tl.sum(tl.where(inside, value, 0) / pixels, 0)
         gradient = tl.where(real[:, None] & inside[None], gradient, 0)
         g11 += tl.sum(gradient * (wy * wx), 1)
         g10 += tl.sum(gradient * (wy * (1 - wx)), 1)
         g01 += tl.sum(gradient * ((1 - wy) * wx), 1)
         g00 += tl.sum(gradient * ((1 - wy) * (1 - wx)), 1)
-    tl.store(totals + (image * height + row) * width + column, total)
+    tl.store(means + (image * height + row) * width + column, mean)
     corner = tl.num_programs(2).to(tl.int64) * classes * height * width
     place = ((image * classes + channel) * height + row) * width + column
     tl.store(corners + place, g00, real)
@@ -235,8 +240,14 @@ def _divergence(
 def _standardized(x, classes, eps):
     """Centered logits divided by std + eps, the std, and 1 / (std + eps)."""
     variance = tl.sum(x * x, 0) / (classes - 1)
+    scale = tl.full(variance.shape, 1, variance.dtype)
+    if tl.max(variance, 0) == float('inf'):
+        largest = tl.max(tl.abs(x), 0)
+        scale = tl.where(largest > LARGE, largest, 1)
+        scaled = x / scale[None]
+        variance = tl.sum(scaled * scaled, 0) / (classes - 1)
     constant = variance == 0
-    std = tl.sqrt(tl.where(constant, 1, variance))
+    std = tl.sqrt(tl.where(constant, 1, variance)) * scale
     inverse_std = tl.where(constant, 0, 1 / (std + eps))
     return x * inverse_std[None], std, inverse_std
 

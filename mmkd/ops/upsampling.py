@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+
+from mmkd.functional.resizing import weights_of
 
 BLOCK = 64
 
@@ -102,22 +103,6 @@ class Resizing:
         for first in range(0, len(self.used), BLOCK):
             last = min(first + BLOCK, len(self.used))
             yield slice(first, last), *self.part(first, last)
-
-
-@lru_cache(maxsize=32)
-def weights_of(
-    length: int, resized: int, align_corners: bool
-) -> tuple[Tensor, list[tuple[int, int]]]:
-    """The (resized, length) matrix of a resizing, and the range of entries of each row.
-
-    Found by resizing unit vectors with ``interpolate`` in float64.
-    """
-    unit = torch.eye(length, dtype=torch.float64)[None, None]
-    matrix = interpolate(
-        unit, (resized, length), mode='bilinear', align_corners=align_corners
-    )[0, 0]
-    used = [row.nonzero().flatten().tolist() for row in matrix]
-    return matrix, [(sources[0], sources[-1] + 1) for sources in used]
 
 
 def neighbors(

@@ -19,7 +19,7 @@ few = settings(max_examples=8, deadline=None, derandomize=True)
 def triton_kd_loss(student, teacher, size, options, align_corners, mask, weight):
     """The fused loss by the kernel, so that it passes the same tests."""
     with pytest.MonkeyPatch.context() as patch:
-        kernel = triton_kernel.total_and_gradient
+        kernel = triton_kernel.mean_and_gradient
         patch.setattr(fused, 'implementation', lambda student: kernel)
         return FusedKDLoss.apply(
             student, teacher, mask, weight, size, options, align_corners
@@ -50,6 +50,6 @@ def test_cells_of_any_size(size, align_corners):
         2.0, 3.0, True, tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0
     )
     args = *pair(1, 5, 3, 4), size, options, align_corners
-    found = triton_kernel.total_and_gradient(*args)
-    expected = chunked.total_and_gradient(*args)
+    found = triton_kernel.mean_and_gradient(*args)
+    expected = chunked.mean_and_gradient(*args)
     assert max(map(distance, found, expected)) < 1e-12
