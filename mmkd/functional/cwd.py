@@ -1,10 +1,11 @@
 """Channel-wise distillation (CWD)."""
 
+import torch
 from torch import Tensor
 
 from .checks import check_pair
 from .divergence import Divergence, kl_divergence
-from .masking import exclude
+from .masking import EXCLUDED
 from .standardize import prepare_logits, zscore
 
 
@@ -37,7 +38,6 @@ def cwd_loss(
         section 3.2, equations 3 and 4.
 
     Example:
-        >>> import torch
         >>> maps = torch.arange(24.0).view(1, 2, 3, 4)
         >>> cwd_loss(maps, maps.flip(3), tau=4.0)
         tensor(2.4568)
@@ -56,5 +56,6 @@ def cwd_loss(
         teacher = zscore(teacher, dim=2, mask=mask)
     student, teacher = prepare_logits(student, teacher, tau, tau_teacher)
     if mask is not None:
-        student, teacher = (exclude(x, ~mask, dim=2) for x in (student, teacher))
+        student = torch.where(mask, student, EXCLUDED)
+        teacher = torch.where(mask, teacher, EXCLUDED)
     return divergence(student, teacher, tau, dim=2).mean()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .checks import check_labels, check_weights
 from .divergence import Divergence, kl_divergence, split_by_temperature
-from .masking import exclude, masked_mean
+from .masking import EXCLUDED, masked_mean
 from .standardize import prepare_logits
 
 
@@ -76,7 +76,7 @@ def dkd_loss(
         )
         for part, part_tau in split_by_temperature(divergence, tau)
     )
-    others = (exclude(x, is_target, dim=1) for x in (student, teacher))
+    others = (x.masked_fill(is_target, EXCLUDED) for x in (student, teacher))
     nckd = divergence(*others, tau)
     return masked_mean(alpha * tckd + beta * nckd, mask, weight)
 
@@ -84,6 +84,5 @@ def dkd_loss(
 def _two_way(logits: Tensor, is_target: Tensor, tau: float) -> Tensor:
     """Logits whose softmax at tau is (p_c, 1 - p_c), along axis 1."""
     target_logit = torch.where(is_target, logits, 0).sum(1)
-    lowest = torch.finfo(logits.dtype).min
-    rest = (logits / tau).masked_fill(is_target, lowest).logsumexp(1) * tau
+    rest = (logits.masked_fill(is_target, EXCLUDED) / tau).logsumexp(1) * tau
     return torch.stack([target_logit, rest], 1)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-# Of entries beside others of which the largest is 0: its exponential is 0 at any
-# temperature. -inf would give NaN.
-EXCLUDED = -1e30
+# Logit of excluded entries: their softmax is 0 at any temperature, beside logits up to
+# 1e34. -inf would give NaN.
+EXCLUDED = -1e35
 
 
 def zero_invalid(logits: Tensor, mask: Tensor | None) -> Tensor:
@@ -25,26 +25,6 @@ def zero_invalid(logits: Tensor, mask: Tensor | None) -> Tensor:
                 [0., 0.]])
     """
     return logits if mask is None else torch.where(mask.unsqueeze(1), logits, 0)
-
-
-def exclude(logits: Tensor, excluded: Tensor, dim: int) -> Tensor:
-    """Take entries out of a softmax along ``dim``, at any temperature.
-
-    The others are shifted, which no softmax depends on, so that their largest is 0 and
-    :data:`EXCLUDED` is far below it, however large they are.
-
-    Args:
-        logits: Any shape.
-        excluded: Boolean, entries to take out; broadcasts to ``logits``.
-        dim: Softmax axis.
-
-    Example:
-        >>> exclude(torch.tensor([5.0, 3.0]), torch.tensor([True, False]), dim=0)
-        tensor([-1.0000e+30,  0.0000e+00])
-    """
-    lowest = torch.finfo(logits.dtype).min
-    largest = logits.detach().masked_fill(excluded, lowest).amax(dim, keepdim=True)
-    return torch.where(excluded, EXCLUDED, logits - largest)
 
 
 def masked_mean(

@@ -26,27 +26,40 @@ def resize_logits(
     """
     if logits.shape[2:] == size:
         return logits
-    logits = zero_unused(logits, size, align_corners, mask)
+    if mask is not None:
+        logits = zero_invalid(
+            logits, used_pixels(mask, logits.shape[2:], align_corners)
+        )
     return interpolate(logits, size, mode='bilinear', align_corners=align_corners)
 
 
-def zero_unused(
-    logits: Tensor, size: tuple[int, int], align_corners: bool, mask: Tensor | None
+def used_pixels(
+    mask: Tensor, size: tuple[int, int], align_corners: bool = False
 ) -> Tensor:
-    """Set logits to 0 that have no part in any valid pixel after resizing.
+    """Mark pixels that have a part in a valid one after bilinear resizing.
 
-    A pixel has a part in those for which its bilinear weight is not 0. The arguments
-    are those of :func:`resize_logits`.
+    That is, a bilinear weight that is not 0.
+
+    Args:
+        mask: Boolean (N, H, W), valid pixels after resizing.
+        size: h and w, before.
+        align_corners: As of ``interpolate``. Default False.
+
+    Returns:
+        Boolean (N, h, w).
+
+    Example:
+        >>> used_pixels(torch.tensor([[[1, 0, 0, 0, 0, 0]]]).bool(), (1, 3))
+        tensor([[[ True, False, False]]])
     """
-    if mask is None or logits.shape[2:] == size:
-        return zero_invalid(logits, mask)
+    if mask.shape[1:] == size:
+        return mask
     down, across = (
         _parts(length, resized, align_corners, mask.device)
-        for length, resized in zip(logits.shape[2:], size, strict=True)
+        for length, resized in zip(size, mask.shape[1:], strict=True)
     )
     with torch.autocast(mask.device.type, enabled=False):
-        used = down @ mask.to(down.dtype) @ across.mT > 0
-    return zero_invalid(logits, used)
+        return down @ mask.to(down.dtype) @ across.mT > 0
 
 
 @lru_cache(maxsize=32)

@@ -122,4 +122,4 @@ def zscore(
     # sqrt has an infinite slope at 0: keep constant vectors away from it.
     constant = variance == 0
     std = torch.where(constant, 1, variance).sqrt()
-    return torch.where(constant, 0, centered / (std + eps / scale))
+    return centered / torch.where(constant, torch.inf, std + eps / scale)

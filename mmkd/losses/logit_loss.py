@@ -27,8 +27,14 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     both maps are brought to one resolution, pixels labeled ``ignore_index`` are masked,
     autocast has no effect, and the teacher's logits get no gradient.
 
+    Neither value nor gradient depends on logits at ignored pixels, NaN and infinity
+    included; with resizing, on logits that have a bilinear weight in no valid pixel.
+    In float32, value and gradient are finite for logits up to 1e34, with
+    ``scale_compensated`` up to 1e18.
+
     Args:
-        tau: Temperature of both networks, > 0. The loss carries a factor tau^2.
+        tau: Temperature of both networks, 0.001 to 1000. The loss carries a factor
+            tau^2.
         tau_teacher: The teacher's own temperature (LSKD, section 4.1). Default:
             ``tau``. A divergence's ``tau_reverse`` is scaled for the teacher in the
             same proportion.
@@ -137,7 +143,8 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             student: (N, C) or (N, C, H, W), in float32 or better.
             teacher: Logits of the same shape.
             target: (N,) or (N, H, W), or None.
-            mask: Boolean (N, H, W), valid pixels; None: all positions are valid.
+            mask: Boolean (N, H, W), valid pixels; None: all positions are valid. The
+                logits of the others may be NaN or infinite.
         """
 
     def check_run(self, progress: Progress) -> None:

@@ -68,7 +68,7 @@ def centered(logits: Tensor) -> Tensor:
     become exactly 0.
     """
     logits = logits - logits[:, :1]
-    return logits.sub_((logits / logits.shape[1]).sum(1, keepdim=True))
+    return logits.sub_(logits.mean(1, keepdim=True))
 
 
 def largest_logit(logits: Tensor) -> float:

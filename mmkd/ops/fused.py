@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mmkd.functional import balanced_kl_divergence, kd_loss
 from mmkd.functional.checks import check_classes, check_not_empty
-from mmkd.functional.resizing import resize_logits, zero_unused
+from mmkd.functional.masking import zero_invalid
+from mmkd.functional.resizing import resize_logits, used_pixels
 
 from . import chunked
 from .closed_form import DivergenceOptions
@@ -53,11 +54,6 @@ def fused_kd_loss(
         check_classes(student)
     for name, logits in (('student', student), ('teacher', teacher)):
         check_not_empty(f'the batch of {name} logits', logits)
-    student, teacher = (
-        zero_unused(logits, size, align_corners, mask) for logits in (student, teacher)
-    )
-    if mask is not None and weight is not None:
-        weight = torch.where(mask, weight, 0)
     return FusedKDLoss.apply(
         student, teacher, mask, weight, size, options, align_corners
     )
@@ -107,14 +103,20 @@ class FusedKDLoss(torch.autograd.Function):
         align_corners: bool,
     ) -> Tensor:
         """Compute the value, and the gradient to save for backward."""
-        mean, gradient = implementation(student)(
-            student, teacher, size, options, align_corners, mask, weight
-        )
+        ctx.options = size, options, align_corners
         count = pixels = student.shape[0] * size[0] * size[1]
+        maps, pixel_weight = (student, teacher), weight
         if mask is not None:
             count = mask.sum().clamp(min=1).to(student.dtype)
+            sizes = {logits.shape[2:] for logits in maps}
+            used = {each: used_pixels(mask, each, align_corners) for each in sizes}
+            maps = (zero_invalid(logits, used[logits.shape[2:]]) for logits in maps)
+            if weight is not None:
+                pixel_weight = torch.where(mask, weight, 0)
+        mean, gradient = implementation(student)(
+            *maps, size, options, align_corners, mask, pixel_weight
+        )
         ctx.save_for_backward(gradient.div_(count), student, teacher, mask, weight)
-        ctx.options = size, options, align_corners
         return mean * (pixels / count)
 
     @staticmethod

@@ -140,8 +140,9 @@ def test_label_without_a_class():
             sample.gt_sem_seg.data = torch.tensor([[0, 4, 255], [index, 4, 100]])
             return dict(data_samples=sample)
 
-    with pytest.raises(UserError, match=r'sample 0: label value 100, .* is 5'):
-        CheckedDataset(Labels(None), 5)[0]
+    for classes in (5, 100):  # the classes of 100 are 0 to 99
+        with pytest.raises(UserError, match=rf'label value 100, .* is {classes},'):
+            CheckedDataset(Labels(None), classes)[0]
     assert CheckedDataset(Labels(None), 101)[0]
     with pytest.raises(UserError, match='is 1, and 255 is ignored'):
         CheckedDataset(Labels(None))[0]  # as its metainfo says

@@ -292,8 +292,8 @@ LOSS = 'distill_losses.loss_kd'
 @pytest.mark.parametrize(
     ('change', 'says'),
     [
-        (dict(tau=0), f'{LOSS}: tau must be > 0'),
-        (dict(tau=-1.0), f'{LOSS}: tau must be > 0'),
+        (dict(tau=0), f'{LOSS}: tau must be at least 0.001'),
+        (dict(tau=-1.0), f'{LOSS}: tau must be at least 0.001'),
         (dict(type='KDLos'), f"{LOSS}: unknown type 'KDLos'.*KDLoss"),
         (dict(temperature=2), f'{LOSS}.temperature: unknown key of KDLoss'),
         (dict(schedule=dict(warmup=-2)), f'{LOSS}: schedule.warmup'),

@@ -88,6 +88,20 @@ def test_needs_hard_targets(target, message):
         DKDLoss()(*pair(2, 5), target)
 
 
+@pytest.mark.parametrize('label', [5, -1, 255])
+@pytest.mark.parametrize('shape', [(2, 5), (2, 5, 3, 4)])
+def test_refuses_a_label_that_is_no_class(label, shape):
+    """One equal to the number of classes, too; of a map unless it is ignored."""
+    target = torch.full((shape[0], *shape[2:]), 4)
+    loss = DKDLoss(ignore_index=7)
+    loss(*pair(*shape), target)
+    target.view(-1)[1] = label
+    with pytest.raises(ValueError, match=f'^label {label} is no class: .* 0 to 4; set'):
+        loss(*pair(*shape), target)
+    if len(shape) == 4:
+        assert DKDLoss(ignore_index=label)(*pair(*shape), target) > 0
+
+
 @pytest.mark.parametrize('name', ['alpha', 'beta'])
 @pytest.mark.parametrize('value', [-1.0, float('nan'), float('inf')])
 def test_refuses_bad_weights(name, value):

@@ -69,6 +69,41 @@ def test_gradients(options, align_corners):
     assert gradgradcheck(loss, student)
 
 
+@pytest.mark.parametrize(
+    ('options', 'scale', 'classes'),
+    [
+        (DivergenceOptions(1.0, 0.1, reverse_weight=1.0), 20.0, 5),
+        (DivergenceOptions(0.5, 0.1, True, tau_reverse=2.0), 1.0, 150),
+    ],
+)
+def test_a_teacher_colder_than_the_student(options, scale, classes):
+    """Exponentials that overflow at the teacher's temperature alone."""
+    student, teacher = (torch.zeros(1, classes, 2, 3) for _ in range(2))
+    student[:, 1] = teacher[:, 2] = scale
+    case = student, teacher, (4, 6), options, False, None, None
+    assert max(errors(fused_kd_loss, case, torch.float32)) < 1e-5
+
+
+@pytest.mark.parametrize('weight', [torch.nan, torch.inf, 1e38])
+def test_the_weight_of_an_ignored_pixel_does_not_matter(weight):
+    student, teacher = pair(1, 5, 4, 4)
+    mask, weights = torch.ones(1, 4, 4).bool(), torch.full((1, 4, 4), 2.0).double()
+    mask[0, 1, 2] = False
+    for function in (fused_kd_loss, eager_kd_loss):
+        args = teacher, (4, 4), BALANCED, False, mask, weights
+        weights[~mask] = 2.0
+        expected = value_and_gradient(function, student, *args)
+        weights[~mask] = weight
+        assert_close(value_and_gradient(function, student, *args), expected)
+
+
+def test_refuses_an_empty_batch():
+    maps = torch.zeros(1, 5, 3, 3)
+    for args in ((maps[:0], maps[:0]), (maps[..., :0], maps), (maps, maps[..., :0])):
+        with pytest.raises(ValueError, match=r'logits is empty: .*leave out empty'):
+            fused_kd_loss(*args, (3, 3), DivergenceOptions())
+
+
 @pytest.mark.parametrize('options', [DivergenceOptions(), BALANCED])
 def test_ignored_pixels_get_no_gradient(options):
     student, teacher = pair(1, 5, 4, 4)

@@ -57,8 +57,8 @@ OPTIONS = {
         [f'{LOSS}.teacher=head.conv_seg'],
         [f'{LOSS}.teacher: ', 'did you mean', 'decode_head.conv_seg'],
     ),
-    'tau': ([f'{LOSS}.tau=0'], [f'{LOSS}: tau must be > 0']),
-    'negative_tau': ([f'{LOSS}.tau=-2'], [f'{LOSS}: tau must be > 0']),
+    'tau': ([f'{LOSS}.tau=0'], [f'{LOSS}: tau must be at least 0.001']),
+    'negative_tau': ([f'{LOSS}.tau=-2'], [f'{LOSS}: tau must be at least 0.001']),
     'negative_weight': (
         [f'{LOSS}.loss_weight=-1'],
         [f'{LOSS}: loss_weight must be >= 0'],

@@ -1,0 +1,124 @@
+"""Whatever the logits of ignored pixels are, value and gradient are the same."""
+
+import itertools
+
+import pytest
+import torch
+
+from mmkd.losses import KDLoss
+from mmkd.ops import fused
+from tests.reference import value_and_gradient
+
+from .test_every_cell import CELLS, build
+
+CLASSES = 5
+# Size of the student's map, of the teacher's, of the label, and align_corners.
+SIZES = {
+    'equal': ((4, 6), (4, 6), (4, 6), False),
+    'upsampled': ((4, 6), (5, 3), (16, 24), False),
+    'upsampled, odd': ((4, 6), (4, 6), (12, 18), False),
+    'upsampled, aligned': ((4, 6), (7, 11), (16, 26), True),
+}
+BAD = [torch.nan, torch.inf, -torch.inf, 1e38]
+KD_OPTIONS = [
+    dict(standardize=standardize, class_balanced=balanced, divergence='BalancedKL')
+    | dict(scale_compensated=standardize and balanced)
+    for standardize, balanced in itertools.product([False, True], repeat=2)
+]
+
+
+def batch(sizes, dtype):
+    """Logits of both, and a label of which the upper left quarter is ignored."""
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs, size, _ = SIZES[sizes]
+    student, teacher = (
+        (3 * torch.randn(2, CLASSES, *shape, generator=generator)).to(dtype)
+        for shape in (ours, theirs)
+    )
+    target = torch.randint(CLASSES, (2, *size), generator=generator)
+    target[:, : size[0] // 2, : size[1] // 2] = 255
+    target[1, -1] = 255
+    return student, teacher, target
+
+
+def check(loss, sizes, dtype=torch.float32, bad_values=BAD):
+    """Compare with the same maps with bad values at an ignored pixel of each."""
+    student, teacher, target = batch(sizes, dtype)
+    expected = value_and_gradient(loss, student, teacher, target)
+    assert expected[0].isfinite()
+    assert expected[1].isfinite().all()
+    for bad in bad_values:
+        student[:, 1:, 0, 0] = teacher[:, 1:, 0, 0] = bad
+        found = value_and_gradient(loss, student, teacher, target)
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one, other)
+        assert (found[1][..., 0, 0] == 0).all()
+
+
+MAPS = [cell for cell in CELLS if cell.values[-1] == 'maps']
+
+
+@pytest.mark.parametrize('sizes', SIZES)
+@pytest.mark.parametrize('resolution', ['tap', 'label'])
+@pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), MAPS)
+def test_every_loss(name, standardize, divergence, where, resolution, sizes):
+    loss = build(name, standardize, divergence)[0].float()
+    loss.resolution, loss.align_corners = resolution, SIZES[sizes][-1]
+    check(loss, sizes)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize('sizes', ['equal', 'upsampled'])
+@pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), MAPS)
+def test_other_precisions(name, standardize, divergence, where, sizes, dtype):
+    loss = build(name, standardize, divergence)[0]
+    check(loss if dtype == torch.float64 else loss.float(), sizes, dtype)
+
+
+@pytest.mark.parametrize('sizes', SIZES)
+@pytest.mark.parametrize('resolution', ['tap', 'label'])
+@pytest.mark.parametrize('options', KD_OPTIONS)
+@pytest.mark.parametrize('impl', ['eager', 'fused'])
+def test_every_implementation(impl, options, resolution, sizes):
+    corners = SIZES[sizes][-1]
+    loss = KDLoss(impl=impl, resolution=resolution, align_corners=corners, **options)
+    check(loss, sizes)
+
+
+@pytest.mark.parametrize('sizes', ['equal', 'upsampled, aligned'])
+@pytest.mark.parametrize('options', [KD_OPTIONS[0], KD_OPTIONS[-1]])
+def test_the_kernel(options, sizes, monkeypatch):
+    pytest.importorskip('triton', reason='CPU builds of PyTorch have none')
+    from mmkd.ops import triton_kernel
+
+    kernel = triton_kernel.mean_and_gradient
+    monkeypatch.setattr(fused, 'implementation', lambda student: kernel)
+    corners = SIZES[sizes][-1]
+    loss = KDLoss(resolution='label', align_corners=corners, **options)
+    check(loss, sizes, bad_values=[torch.nan])
+
+
+@pytest.mark.parametrize('impl', ['eager', 'fused'])
+@pytest.mark.parametrize('of', [0, 1])
+def test_nan_with_a_part_in_a_valid_pixel_shows(impl, of):
+    """At the corner of the ignored quarter the bilinear neighbors are valid."""
+    loss = KDLoss(impl=impl, resolution='label')
+    *logits, target = batch('upsampled, odd', torch.float32)
+    logits[of][:, :, 1, 2] = torch.nan
+    assert loss(*logits, target).isnan()
+
+
+@pytest.mark.parametrize('options', KD_OPTIONS)
+def test_second_derivatives(options):
+    """The fused loss takes them of the eager one."""
+    student, teacher, target = batch('upsampled', torch.float64)
+    loss = KDLoss(impl='fused', resolution='label', **options)
+    found = []
+    for bad in (0.0, torch.nan):
+        student[..., 0, 0] = teacher[..., 0, 0] = bad
+        leaf = student.clone().requires_grad_()
+        value = loss(leaf, teacher, target)
+        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), leaf)[0])
+    assert torch.equal(*found)
+    assert found[0].abs().sum() > 0
