@@ -24,7 +24,8 @@ class KDLoss(LogitLoss):
         tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
             resolution, align_corners: As of :class:`LogitLoss`.
         scale_compensated: Replace the factor tau^2 by (tau std)^2, std of the student's
-            logits at each position; with ``standardize`` only. Default False.
+            logits at each position; with ``standardize`` only. Default False. In
+            float32 the variance is finite for logits up to 1e18.
         class_balanced: Weight positions by :func:`mmkd.functional.class_balance` of the
             teacher's logits, at the teacher's own resolution. Default False: all
             positions have the same weight.

@@ -1,13 +1,21 @@
 """Every loss on extreme logits: value and gradient are finite."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from torch.testing import assert_close
 
+from mmkd.functional.checks import HIGHEST_TAU, LOWEST_TAU
 from mmkd.losses import KDLoss
+from mmkd.ops import fused
+from tests.reference import value_and_gradient
 
 from .test_every_cell import CELLS, build
 
 CLASSES = 5
+REFERENCE = Path(__file__).parents[2] / 'docs' / 'reference.md'
 
 
 def logits(kind, shape, seed):
@@ -101,3 +109,69 @@ def test_scale_compensated_class_balanced_kd_is_finite(where, impl, case):
     if ignored and where == 'maps':
         assert value == 0
         assert not student.grad.any()
+
+
+# Up to which logits of either sign each loss is finite in float32.
+ROW = r'\| `(\w+)Loss(\(scale_compensated=True\))?` \| (1e\d+) \|'
+LARGEST = {
+    (name, bool(compensated)): float(largest)
+    for name, compensated, largest in re.findall(ROW, REFERENCE.read_text())
+}
+
+
+def check_largest(loss, where, largest, classes=CLASSES):
+    """Compare with float64, where nothing overflows."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, classes, *((3, 4) if where == 'maps' else ()))
+    student, teacher = torch.randn(2, *shape, generator=generator)
+    target = torch.arange(2 * 12).view(2, 3, 4) % classes
+    target[0, 0, 0] = 255
+    target = target if where == 'maps' else target[:, 1, 0]
+    for logits in (student, teacher):
+        logits.copy_(largest * logits.sign())
+    student[0, ..., 1:] /= largest  # beside ordinary ones
+    found, expected = (
+        value_and_gradient(loss.to(dtype), student.to(dtype), teacher.to(dtype), target)
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert found[0].isfinite()
+    assert found[1].isfinite().all()
+    for one, other in zip(found, expected, strict=True):
+        rounding = 1e-5 * max(1.0, float(other.abs().max()))
+        assert_close(one, other, rtol=1e-3, atol=rounding, check_dtype=False)
+
+
+@pytest.mark.parametrize('classes', [CLASSES, 150])
+@pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), CELLS)
+def test_largest_logits(name, standardize, divergence, where, classes):
+    loss = build(name, standardize, divergence)[0].requires_grad_(False)
+    check_largest(loss, where, LARGEST[name, False], classes)
+
+
+@pytest.mark.parametrize('impl', ['eager', 'fused', 'kernel'])
+@pytest.mark.parametrize(
+    ('standardize', 'compensated'), [(False, False), (True, False), (True, True)]
+)
+def test_largest_logits_of_kd(impl, standardize, compensated, monkeypatch):
+    if impl == 'kernel':
+        pytest.importorskip('triton', reason='CPU builds of PyTorch have none')
+        from mmkd.ops import triton_kernel
+
+        kernel = triton_kernel.mean_and_gradient
+        monkeypatch.setattr(fused, 'implementation', lambda student: kernel)
+    loss = KDLoss(
+        standardize=standardize,
+        divergence='BalancedKL',
+        scale_compensated=compensated,
+        impl='eager' if impl == 'eager' else 'fused',
+    )
+    check_largest(loss, 'maps', LARGEST['KD', compensated])
+
+
+@pytest.mark.parametrize('tau', [LOWEST_TAU, HIGHEST_TAU])
+@pytest.mark.parametrize('impl', ['eager', 'fused'])
+@pytest.mark.parametrize('standardize', [False, True])
+def test_extreme_temperatures(tau, impl, standardize):
+    loss = KDLoss(tau, impl=impl, standardize=standardize, divergence='BalancedKL')
+    student, teacher, target, _ = inputs('fp16', 'maps')
+    check_finite(loss, student, teacher, target)
