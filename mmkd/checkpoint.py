@@ -381,6 +381,22 @@ def check_fit(
         raise UserError(f'{what} does not fit the network: {found}; {cause}')
 
 
+def check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:
+    """Raise a UserError that names the first weights that are NaN or infinite.
+
+    Args:
+        state: The weights.
+        what: Description of the weights, with which the error starts.
+    """
+    bad = [name for name, value in state.items() if not value.isfinite().all()]
+    if bad:
+        names = f'{", ".join(bad[:3])}{", ..." if len(bad) > 3 else ""}'
+        raise UserError(
+            f'{what} has NaN or infinite weights in {len(bad)} of {len(state)} tensors '
+            f'({names}): its training diverged, or the file is damaged; give another'
+        )
+
+
 def _likely_cause(missing: list[str], extra: list[str], mismatched: list[str]) -> str:
     """Return the most common reason for such keys to differ."""
     different = ' '.join(missing + extra)

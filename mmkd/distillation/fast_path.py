@@ -64,9 +64,13 @@ class FastPath:
             says the same class as before.
 
         Raises:
-            UserError: for a half precision in which the outputs are not finite.
+            UserError: for outputs that are not finite, naming the first layer, or for a
+                half precision in which they are not.
         """
         plain, slow = _run(model, images, taps)
+        # Of one process alone, too: the others end with it.
+        if not _finite(plain):
+            raise UserError(f'teacher: {_first_not_finite(model, images)}')
         fused = copy.deepcopy(model)
         if self.fuse_conv_bn:
             try:
@@ -163,6 +167,41 @@ def _fastest(names: list[str], found: dict, device: torch.device) -> str | None:
 
 def _finite(outputs: list[Tensor]) -> bool:
     return all(bool(output.isfinite().all()) for output in outputs)
+
+
+@torch.no_grad()
+def _first_not_finite(model: nn.Module, images: Tensor) -> str:
+    """Describe where NaN or infinity first appears as a network runs on images."""
+    if not images.isfinite().all():
+        return (
+            'its images have values that are not finite; check the data and the '
+            "data_preprocessor's mean and std"
+        )
+    found: list[str] = []
+
+    def look(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+            if not _finite(list(_tensors(output))):
+                found.append(name)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(look(name))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        model(images, mode='tensor')
+    finally:
+        for handle in handles:
+            handle.remove()
+    where = f"'{found[0]}' (the first such layer)" if found else 'the network'
+    return (
+        f'the output of {where} is not finite, though the images and weights are: the '
+        'weights are damaged, or do not belong to its config; give another '
+        'teacher.checkpoint'
+    )
 
 
 def _differ(outputs: list[Tensor], expected: list[Tensor]) -> bool:

@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd.checkpoint import check_fit, load_weights
+from mmkd.checkpoint import check_finite, check_fit, load_weights
 from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
@@ -37,7 +37,8 @@ class Teacher(nn.Module):
             are normalized again if the teacher expects another normalization.
 
     Raises:
-        UserError: if the weights are missing or do not fit the network exactly.
+        UserError: if the weights are missing, not finite or do not fit the network
+            exactly.
     """
 
     def __init__(self, config: Mapping, student_preprocessor: nn.Module) -> None:
@@ -53,7 +54,9 @@ class Teacher(nn.Module):
             raise UserError(
                 f'{KEY}.config: the network cannot be built: {reason}'
             ) from (error)
-        check_fit(self.model, state, f"{KEY}.checkpoint: '{path}'")
+        what = f"{KEY}.checkpoint: '{path}'"
+        check_fit(self.model, state, what)
+        check_finite(state, what)
         self.model.load_state_dict(state, strict=False)
         self.model.requires_grad_(False)
         self.bridge = NormalizationBridge(

@@ -85,6 +85,22 @@ def test_auto_takes_the_fastest(model, images, monkeypatch, fastest):
     assert (fast(images).dtype == torch.bfloat16) == (fastest == 'bf16')
 
 
+@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'auto'])
+def test_weights_that_overflow_are_not_a_matter_of_precision(model, images, precision):
+    layer = model.decode_head.conv_seg
+    nn.init.constant_(layer.weight, 3e38)
+    with pytest.raises(UserError) as raised:
+        FastPath(precision=precision).apply(model, images)
+    assert "teacher: the output of 'decode_head.conv_seg' (the" in str(raised.value)
+    assert 'precision' not in str(raised.value)
+
+
+def test_images_that_are_not_finite(model, images):
+    images[0, 0, 0, 0] = torch.nan
+    with pytest.raises(UserError, match=r'^teacher: its images have values that are'):
+        FastPath(precision='bf16').apply(model, images)
+
+
 class Shared(nn.Module):
     """A BN that does not follow the convolution before it, though it is listed so."""
 

@@ -10,6 +10,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
+from mmkd.distillation.distill_hook import DistillHook
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
 from mmkd.engine.hooks import BroadcastBuffersHook
 from tests.conftest import build, build_distiller, network, random_batch
@@ -62,6 +63,7 @@ def one_of_two(rank, config, jobs, folder):
     torch.distributed.init_process_group('gloo', rendezvous, None, 2, rank)
     images, found = slice(2 * rank, 2 * rank + 2), {}
     with DefaultScope.overwrite_default_scope('mmseg'):
+        found['theta'] = theta_after_start(rank, config)
         for loss, ignored in jobs:
             distiller = make(config, loss).double()
             torch.distributed.barrier()
@@ -85,6 +87,25 @@ def buffers_when_validated(rank):
         buffer.fill_(7 + rank)
     BroadcastBuffersHook().before_val_epoch(SimpleNamespace(model=model))
     return {name: buffer.tolist() for name, buffer in model.named_buffers()}
+
+
+def theta_after_start(rank, config):
+    """CTKD's theta, which is the rank before a training starts."""
+    distiller = make(config, 'ctkd')
+    theta = distiller.distill_losses['loss_kd'].theta
+    theta.data.fill_(rank)
+    DistillHook().before_train(
+        SimpleNamespace(
+            distiller=distiller,
+            train_dataloader=SimpleNamespace(dataset=None),
+            train_loop=None,
+            iter=0,
+            epoch=0,
+            max_iters=4,
+            max_epochs=1,
+        )
+    )
+    return theta.item()
 
 
 def received():
@@ -129,6 +150,10 @@ def in_two(config, tmp_path_factory):
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 
+def test_all_start_with_one_theta(in_two):
+    assert [found['theta'] for found in in_two] == [0, 0]
+
+
 def difference(found, expected):
     """The largest, against the largest number of all."""
     assert found.keys() == expected.keys()
@@ -168,7 +193,8 @@ def test_teacher_is_never_sent(config, in_two):
         8 * sum(parameter.numel() for parameter in build(network).parameters())
         for network in (config['model'], config['teacher']['model'])
     )
-    sent = max(found[job][1] for found in in_two for job in found if job != 'buffers')
+    jobs = [job for job in in_two[0] if isinstance(job, tuple)]
+    sent = max(found[job][1] for found in in_two for job in jobs)
     assert student < sent < teacher / 2
 
 

@@ -72,6 +72,22 @@ def test_refuses_weights_of_another_network(teacher_config):
         Teacher(teacher_config, SegDataPreProcessor())
 
 
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
+def test_refuses_weights_that_are_not_finite(teacher_config, value, precision):
+    path = teacher_config['checkpoint']
+    checkpoint = torch.load(path)
+    name = 'decode_head.conv_seg.weight'
+    checkpoint['state_dict'][name].view(-1)[0] = value
+    torch.save(checkpoint, path)
+    with pytest.raises(UserError) as raised:
+        Teacher(dict(teacher_config, precision=precision), SegDataPreProcessor())
+    error = str(raised.value)
+    assert error.startswith(f"teacher.checkpoint: '{path}' has NaN or infinite weights")
+    assert f'in 1 of {len(checkpoint["state_dict"])} tensors ({name})' in error
+    assert 'precision' not in error
+
+
 def test_builds_what_the_checkpoint_holds(teacher_config):
     teacher = Teacher(teacher_config, SegDataPreProcessor())
     state = torch.load(teacher_config['checkpoint'])['state_dict']

@@ -74,10 +74,12 @@ def test_stops(train, tmp_path):
         'distill.loss_kd is nan',
         'student.decode_head.conv_seg has ',
         'teacher.decode_head.conv_seg has ',
+        'the images have values that are not finite',
         'the step was not taken',
         "action='skip'",
     ):
         assert part in error
+    assert 'learning rate' not in error
     (path,) = tmp_path.glob('good1-*/nonfinite_iter_2_rank_0.pth')
     assert str(path) in error
     assert not list(path.parent.glob('epoch_*.pth'))
@@ -93,6 +95,17 @@ def test_stops(train, tmp_path):
     assert names
     for name in names:
         assert torch.equal(evidence['state_dict'][name], before[name])
+
+
+def test_names_weights_that_are_not_finite(train, monkeypatch):
+    def start_from_nan(self, runner):
+        runner.network.decode_head.conv_seg.weight.data[0] = torch.nan
+
+    monkeypatch.setattr(FiniteHook, 'before_train_epoch', start_from_nan)
+    with pytest.raises(UserError, match=r'1 weights are not finite, first ') as raised:
+        train('good1')
+    assert 'decode_head.conv_seg.weight' in str(raised.value)
+    assert str(raised.value).endswith('Start from other weights')
 
 
 def test_leaves_the_step_out(train):
@@ -151,7 +164,9 @@ def test_the_gradient_alone(train, monkeypatch):
         return total, dict(loss=total)
 
     monkeypatch.setattr('mmkd.distillation.Distiller.parse_losses', root)
-    with pytest.raises(UserError, match='losses are finite, but the gradient is not'):
+    with pytest.raises(
+        UserError, match=r'losses are finite, but the gradient is not.*learning rate'
+    ):
         train('good1')
 
 

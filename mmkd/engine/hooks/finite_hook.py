@@ -92,6 +92,8 @@ class FiniteHook(Hook):
         model = getattr(runner.model, 'module', runner.model)
         recorded = getattr(model, 'recorded', {})
         what = f'iteration {runner.iter + 1}: {describe(outputs, recorded)}'
+        cause, fix = explain(model, data_batch)
+        what += cause
         if self.written < 3:
             self.written += 1
             name = f'nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth'
@@ -101,11 +103,7 @@ class FiniteHook(Hook):
                 what += f'; see {path}'
         if self.action == 'stop' or self.in_a_row >= PATIENCE:
             step = 'the step was not taken. ' if self.left_out else ''
-            raise UserError(
-                f'{what}; {step}Lower the learning rate or the '
-                "loss's weight, use a longer warm-up, or leave out such steps with "
-                "custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')]"
-            )
+            raise UserError(f'{what}; {step}{fix}')
         runner.logger.warning(f'{what}; the step is left out')
         for buffer, before in zip(runner.model.buffers(), self.buffers, strict=True):
             buffer.copy_(before)
@@ -130,6 +128,28 @@ def describe(outputs: Mapping, recorded: Mapping[str, torch.Tensor]) -> str:
         if number := int((~tensor.isfinite()).sum()):
             parts.append(f'{name} has {number} values that are not finite')
     return ', '.join(parts)
+
+
+def explain(model: torch.nn.Module, batch: dict | None) -> tuple[str, str]:
+    """Return a cause that is known, or '', and the fix."""
+    skip = (
+        'leave out such steps with '
+        "custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')]"
+    )
+    images = batch.get('inputs') if isinstance(batch, dict) else None
+    if not all(finite(image) for image in (images if images is not None else ())):
+        return ', the images have values that are not finite', (
+            f'Correct the images or the pipeline, or {skip}'
+        )
+    weights = [name for name, value in model.named_parameters() if not finite(value)]
+    if weights:
+        return f', {len(weights)} weights are not finite, first {weights[0]}', (
+            'Start from other weights'
+        )
+    return '', (
+        "Lower the learning rate or the loss's weight, use a longer warm-up, or "
+        f'{skip}'
+    )
 
 
 def evidence(
