@@ -167,6 +167,9 @@ def test_masked_mean():
     assert masked_mean(values, mask) == 2.5
     assert masked_mean(values, mask, weight) == 2.0
     assert_close(masked_mean(values, weight=weight), torch.tensor(10 / 3))
+    large = torch.full((10,), 1e38)  # whose sum float32 cannot hold
+    assert_close(masked_mean(large), large[0])
+    assert_close(masked_mean(large, large > 0), large[0])
 
 
 def test_dkd_splits_a_module_and_a_partial_alike():

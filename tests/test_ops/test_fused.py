@@ -97,6 +97,16 @@ def test_the_weight_of_an_ignored_pixel_does_not_matter(weight):
         assert_close(value_and_gradient(function, student, *args), expected)
 
 
+@pytest.mark.parametrize('masked', [False, True])
+def test_a_sum_that_overflows(masked):
+    """The mean is finite."""
+    student, teacher = torch.zeros(2, 1, 3, 1, 1)
+    student[:, 1] = teacher[:, 2] = 1e36
+    mask = torch.ones(1, 30, 40).bool() if masked else None
+    case = student, teacher, (30, 40), DivergenceOptions(), False, mask, None
+    assert max(errors(fused_kd_loss, case, torch.float32)) < 1e-5
+
+
 def test_refuses_an_empty_batch():
     maps = torch.zeros(1, 5, 3, 3)
     for args in ((maps[:0], maps[:0]), (maps[..., :0], maps), (maps, maps[..., :0])):

@@ -147,8 +147,7 @@ def explain(model: torch.nn.Module, batch: dict | None) -> tuple[str, str]:
             'Start from other weights'
         )
     return '', (
-        "Lower the learning rate or the loss's weight, use a longer warm-up, or "
-        f'{skip}'
+        f"Lower the learning rate or the loss's weight, use a longer warm-up, or {skip}"
     )
 
 
