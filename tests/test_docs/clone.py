@@ -28,6 +28,8 @@ LONG = 'train_cfg = dict(max_iters=80000, val_interval=8000)\n'
 def write_clone(clone: Path) -> None:
     """Fills a folder, in which small networks stand in for those of the pages."""
     (clone / 'docs').mkdir()
+    (clone / '.venv/bin').mkdir(parents=True)
+    (clone / '.venv/bin/activate').touch()
     for name in CLONED:
         (clone / name).symlink_to(REPO / name)
     write_data(clone / 'data')

@@ -3,7 +3,7 @@
 First figure 2 of the LSKD paper: a student that is wrong and one that is right, which
 plain KD ranks the wrong way round. Then what BDD is about: the gradients of forward,
 reverse and balanced KL for a class of small teacher probability. For the mathematics
-see docs/temperatures.md.
+see docs/background.md.
 """
 
 import argparse
