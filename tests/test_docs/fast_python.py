@@ -16,6 +16,8 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
+from mmkd.engine.end_with_launcher import VARIABLE
+
 from .small import ARGUMENTS, make_small
 
 # What trainings import as they go.
@@ -84,6 +86,7 @@ def answer(connection: socket.socket) -> int:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    os.environ.pop(VARIABLE, None)  # the parent is the server, not the launcher
     connection.sendall(f'{os.getpid()}\n'.encode())
     try:
         run(arguments)
