@@ -53,3 +53,11 @@ def test_no_page_repeats_a_table_of_another():
     for one, other in itertools.combinations(tables, 2):
         common = tables[one] & tables[other]
         assert len(common) < 2, f'{one} and {other} share {common}'
+
+
+@pytest.mark.parametrize('name', ['docs/guarantees.md', 'tests/README.md'])
+def test_tests_that_a_page_names(name):
+    named = re.findall(r'`(test_[\w/]*(?:\.py|/))`', prose(REPO / name))
+    assert named
+    for test in named:
+        assert (REPO / 'tests' / test).exists(), test
