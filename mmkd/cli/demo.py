@@ -21,7 +21,7 @@ NEXT_STEPS = """
 Next steps
   a page of these results      mmkd report {work_dir}
   your own networks and data   README.md, "Distill your own pair"
-  pairs to start from          docs/recommended_pairs.md
+  Cityscapes, other pairs      docs/recommended_pairs.md
   several seeds                configs/demo/README.md, with mmkd sweep
 """
 
