@@ -1,12 +1,15 @@
 import os
+import pathlib
 import pickle
 import re
 import shutil
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from mmengine import fileio
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -14,11 +17,13 @@ from torch import nn
 from mmkd.checkpoint import (
     check_fit,
     load_weights,
+    state_and_meta,
     weights_only_by_default,
 )
 from mmkd.errors import UserError
 
 KEY = 'teacher.checkpoint'
+GIVE_ANOTHER = f'give another with --cfg-options {KEY}=PATH'
 WEIGHTS = {'a.weight': torch.arange(1000.0), 'a.bias': torch.ones(3)}
 
 
@@ -35,6 +40,14 @@ def error_of(path):
     assert '\n' not in error
     assert f'--cfg-options {KEY}=PATH' in error  # the fix
     return error
+
+
+def reason_of(path):
+    """Return what an error says between the file's name and the fix."""
+    prefix = f"{KEY}: '{path}' "
+    reason, _, fix = error_of(path).removeprefix(prefix).rpartition('; ')
+    assert fix == GIVE_ANOTHER
+    return reason
 
 
 class Code:
@@ -100,6 +113,18 @@ class TestLoading:
         assert list(loaded) == list(WEIGHTS)
         assert meta == {}
 
+    def test_weights_of_a_checkpoint_that_is_read(self):
+        checkpoint = {'state_dict': WEIGHTS, 'meta': {'iter': 2}}
+        assert state_and_meta(checkpoint, 'a.pth', KEY) == (WEIGHTS, {'iter': 2})
+
+    def test_saved_on_a_gpu(self, tmp_path):
+        """Which this machine need not have."""
+        path = tmp_path / 'a.pth'
+        save(path, WEIGHTS)
+        rewrite(path, lambda steps: steps.replace(text('cpu'), text('cuda:0')))
+        loaded, _ = load_weights(str(path), KEY)
+        assert all(tensor.device.type == 'cpu' for tensor in loaded.values())
+
     def test_home(self, tmp_path, monkeypatch):
         monkeypatch.setenv('HOME', str(tmp_path))
         save(tmp_path / 'a.pth', WEIGHTS)
@@ -141,10 +166,12 @@ def test_may_be_nested(tmp_path):
 
 class TestUnreadable:
     def test_missing(self, tmp_path):
-        assert 'does not exist; train it first' in error_of(tmp_path / 'a.pth')
+        error = error_of(tmp_path / 'a.pth')
+        assert f"a.pth' does not exist; train it first, or {GIVE_ANOTHER}" in error
 
     def test_folder(self, tmp_path):
-        assert 'is a folder' in error_of(tmp_path)
+        error = error_of(tmp_path)
+        assert f"{tmp_path}' is a folder; train it first, or {GIVE_ANOTHER}" in error
 
     @pytest.mark.parametrize('new', [True, False])
     @pytest.mark.parametrize('share', [0.01, 0.5, 0.99])
@@ -152,12 +179,12 @@ class TestUnreadable:
         path = tmp_path / 'a.pth'
         whole = save(path, WEIGHTS, _use_new_zipfile_serialization=new)
         path.write_bytes(whole[: int(share * len(whole))])
-        assert 'truncated' in error_of(path)
+        assert reason_of(path) == 'is truncated or damaged: fetch or save it again'
 
     def test_empty(self, tmp_path):
         path = tmp_path / 'a.pth'
         path.touch()
-        assert 'is empty' in error_of(path)
+        assert reason_of(path) == 'is empty'
 
     @pytest.mark.parametrize(
         'content',
@@ -172,15 +199,28 @@ class TestUnreadable:
     def test_garbage(self, tmp_path, content):
         path = tmp_path / 'a.pth'
         path.write_bytes(content)
-        error = error_of(path)
-        assert 'is not a checkpoint' in error
-        assert 'refused' not in error
+        assert reason_of(path) == 'is not a checkpoint of PyTorch'
 
-    def test_zip_of_another_kind(self, tmp_path):
+    @pytest.mark.parametrize(
+        ('name', 'expected'),
+        [
+            ('word/document.xml', 'is not a checkpoint of PyTorch'),
+            ('a/constants.pkl', 'is a program of TorchScript, not a checkpoint'),
+        ],
+    )
+    def test_zip_of_another_kind(self, tmp_path, name, expected):
         path = tmp_path / 'a.pth'
         with zipfile.ZipFile(path, 'w') as archive:
-            archive.writestr('word/document.xml', '<xml/>')
-        assert 'is not a checkpoint' in error_of(path)
+            archive.writestr('a/other', '')
+            archive.writestr(name, '')
+        assert reason_of(path) == expected
+
+    def test_tar(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        with tarfile.open(path, 'w') as archive:
+            archive.add(__file__)
+        reason = 'is of a PyTorch before 0.4, if a checkpoint at all: save it anew'
+        assert reason_of(path) == reason
 
     @pytest.mark.parametrize('way', ['file', 'URL', 'backend'])
     def test_zeroed_bytes(self, tmp_path, monkeypatch, way):
@@ -269,6 +309,7 @@ class TestUnreadable:
             ({'state_dict': None}, 'holds no weights, but state_dict'),
             ({'model': WEIGHTS}, 'holds no weights, but model'),
             ({}, 'holds no weights, but nothing'),
+            (dict.fromkeys('abcdef', 1), 'holds no weights, but a, b, c, d, e'),
             ([WEIGHTS], 'holds a list'),
             (torch.ones(2), 'holds a Tensor'),
         ],
@@ -282,16 +323,78 @@ class TestUnreadable:
             load_weights(str(tmp_path / 'a.pth'), 'checkpoint')
         assert str(raised.value).endswith('; train it first, or give another')
 
-    def test_url(self, monkeypatch, tmp_path):
-        def fetch(*args, **kwargs):
-            raise OSError('no route\nto host')
 
-        monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-        monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
+class TestRemote:
+    """URLs, published files, and other schemes, which MMEngine reads."""
+
+    URL = 'https://example.org/a.pth?from=s3://b'
+    PUBLISHED = 'torchvision://resnet18'
+    PATH = 's3://bucket/a.pth'
+
+    @pytest.fixture(params=[URL, PUBLISHED, PATH])
+    def path(self, request):
+        return request.param
+
+    @pytest.fixture
+    def serve(self, tmp_path, monkeypatch):
+        """Has any path lead to some bytes, or to an error."""
+        local = tmp_path / 'published.pth'
+
+        def serve(content):
+            def get(path):
+                assert path == self.PATH
+                if isinstance(content, Exception):
+                    raise content
+                return content
+
+            def download(url, to):
+                assert (url, to) == (self.URL, str(tmp_path / 'checkpoints' / 'a.pth'))
+                pathlib.Path(to).write_bytes(get(self.PATH))
+
+            def published(path, map_location):
+                assert (path, map_location) == (self.PUBLISHED, 'cpu')
+                local.write_bytes(get(self.PATH))
+                return torch.load(local, map_location)
+
+            monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+            monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+            monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', published)
+            monkeypatch.setattr(fileio, 'get', get)
+
+        return serve
+
+    def reason(self, path):
         with pytest.raises(UserError) as raised:
-            load_weights('https://example.org/a.pth', KEY)
-        assert 'cannot be fetched and read (no route to host)' in str(raised.value)
-        assert f'--cfg-options {KEY}=PATH' in str(raised.value)
+            load_weights(path, KEY)
+        reason, _, fix = str(raised.value).rpartition('; ')
+        assert fix == (
+            f'download it elsewhere and give the file with --cfg-options {KEY}=PATH'
+        )
+        assert reason.startswith(f"{KEY}: '{path}' ")
+        return reason.removeprefix(f"{KEY}: '{path}' ")
+
+    def test_weights(self, path, serve, tmp_path):
+        serve(save(tmp_path / 'b.pth', WEIGHTS))
+        loaded, _ = load_weights(path, KEY)
+        assert all(torch.equal(loaded[key], WEIGHTS[key]) for key in WEIGHTS)
+
+    def test_code(self, path, serve, tmp_path):
+        serve(save(tmp_path / 'b.pth', {'code': Code(tmp_path / 'touched')}))
+        refused = 'is refused, since loading it could run code: it holds '
+        assert self.reason(path) == f'{refused}{os.system.__module__}.system'
+        assert not (tmp_path / 'touched').exists()
+
+    def test_garbage(self, path, serve):
+        serve(b'not a checkpoint')
+        assert self.reason(path) == 'is not a checkpoint of PyTorch'
+
+    @pytest.mark.parametrize(
+        ('error', 'expected'),
+        [(OSError('no route\nto host'), 'no route to host'), (OSError(), 'OSError')],
+    )
+    def test_unreachable(self, path, serve, error, expected):
+        serve(error)
+        assert self.reason(path) == f'cannot be fetched and read ({expected})'
 
 
 def rewrite(path, change):
@@ -322,6 +425,9 @@ def take(owner, name):
     return b'c__builtin__\ngetattr\n' + owner + text(name) + b'\x86R'
 
 
+HISTORY = b'cmmengine.logging.history_buffer\nHistoryBuffer\n'
+
+
 class TestCode:
     """Files that would run code are refused; none of it runs."""
 
@@ -343,7 +449,11 @@ class TestCode:
                 pickle_protocol=protocol,
                 _use_new_zipfile_serialization=new,
             )
-        assert 'is refused, since loading it could run code' in error_of(path)
+        refused = 'is refused, since loading it could run code: it holds '
+        held = f'{os.system.__module__}.system'
+        if protocol == 4:
+            held = 'more than weights'
+        assert reason_of(path) == refused + held
         assert not touched.exists()
 
     def test_names_what_it_holds(self, tmp_path):
@@ -360,6 +470,19 @@ class TestCode:
             CheckpointLoader.load_checkpoint(str(path))
         assert not touched.exists()
 
+    @pytest.mark.parametrize(
+        'steps',
+        [
+            take(HISTORY, '_set_default_statistics'),
+            take(b'cnumpy\nndarray\n', 'tofile'),
+        ],
+    )
+    def test_getattr_reaches_public_methods_of_the_history_only(self, tmp_path, steps):
+        path = tmp_path / 'a.pth'
+        save(path, WEIGHTS)
+        rewrite(path, lambda _: b'\x80\x02' + steps + b'.')
+        assert reason_of(path).endswith('it holds builtins.getattr')
+
     def test_getattr_reaches_the_log_history_only(self, tmp_path):
         """A pickled HistoryBuffer needs getattr; getattr.__self__ is all builtins.
 
@@ -370,7 +493,7 @@ class TestCode:
         steps = (
             b'\x80\x02'
             + take(
-                take(b'cmmengine.logging.history_buffer\nHistoryBuffer\n', 'update'),
+                take(HISTORY, 'update'),
                 '__globals__',
             )
             + text('planted')
@@ -415,15 +538,20 @@ class TestFit:
         for key in list(state)[:4]:
             del state[key]
         error = self.error(model, state)
-        assert '4 missing (backbone.stem.0.weight, backbone.stem.0.bias, ' in error
-        assert ', ...)' in error
-        assert 'another config?' in error
+        keys = 'backbone.stem.0.weight, backbone.stem.0.bias, backbone.stem.1.weight'
+        fix = 'does it belong to another config?'
+        assert error.endswith(f': 4 missing ({keys}, ...); {fix}')
+        del state['conv_seg.weight'], state['conv_seg.bias']
+        state.update(dict.fromkeys('abc', torch.ones(1)))
+        error = self.error(model, state)
+        missing = f'6 missing ({keys}, ...)'
+        assert error.endswith(f': {missing}; 3 unexpected (a, b, c); {fix}')
 
     def test_unexpected(self, model):
         state = {**model.state_dict(), 'auxiliary_head.weight': torch.ones(1)}
         error = self.error(model, state)
         assert '1 unexpected (auxiliary_head.weight)' in error
-        assert 'does the config lack a head' in error
+        assert error.endswith('; does the config lack a head, or layers, that it has?')
         check_fit(model, state, 'it', allow_extra=True)
 
     def test_shape(self, model):
@@ -445,10 +573,18 @@ class TestFit:
         state['conv_seg.bias'] = torch.ones(19)
         error = self.error(model, state)
         assert 'conv_seg.weight (19, 4, 1, 1) for (11, 4, 1, 1)' in error
-        assert 'other classes?' in error
+        assert error.endswith('; was it trained on other classes?')
+
+    def test_other_classes_of_a_classifier(self):
+        model = nn.ModuleDict({'fc': nn.Linear(4, 11)})
+        error = self.error(
+            model, {'fc.weight': torch.ones(19, 4), 'fc.bias': torch.ones(19)}
+        )
+        assert error.endswith('; was it trained on other classes?')
 
     def test_other_stem(self, model):
         state = model.state_dict()
         state['backbone.conv1.weight'] = state.pop('backbone.stem.0.weight')
         error = self.error(model, state)
-        assert 'ResNetV1c (R101) against ResNet (R101b)?' in error
+        cause = 'its stem is another: ResNetV1c (R101) against ResNet (R101b)?'
+        assert error.endswith(f'; {cause}')
