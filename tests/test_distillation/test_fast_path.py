@@ -114,9 +114,11 @@ class Shared(nn.Module):
         return self.bn(features.relu()) + features
 
 
-def test_folding_that_would_change_the_output_is_undone(images):
+@pytest.mark.parametrize('bias', [1, 0.01])
+def test_folding_that_would_change_the_output_is_undone(images, bias):
+    """Also where the change is small, about 1 %."""
     model = Shared().eval().requires_grad_(False)
-    nn.init.uniform_(model.bn.bias, 1, 2)
+    nn.init.uniform_(model.bn.bias, bias, 2 * bias)
     expected = model(images)
     fast, _ = FastPath().apply(copy.deepcopy(model), images)
     assert count(fast, nn.BatchNorm2d) == 1
@@ -170,6 +172,48 @@ def test_auto_leaves_out_what_does_not_run(images):
     fast, report = FastPath(precision='auto').apply(OnlyFloat32().eval(), images)
     assert 'Teacher in fp32: ' in report
     assert fast(images).dtype == torch.float32
+
+
+def test_all_processes_take_the_same(monkeypatch):
+    """What is infinite on another process is out; rank 0 says what is fastest."""
+    found = dict(fp32=(None, [torch.ones(2)], 3.0), bf16=(None, [torch.ones(2)], 2.0))
+    monkeypatch.setattr(fast_path, 'all_reduce', lambda fine, op: fine[1:].fill_(0))
+    assert fast_path._fastest(['fp32', 'bf16'], found, 'cpu') == 'fp32'
+
+    def of_rank_0(best):
+        best[0] = 'bf16'
+
+    monkeypatch.setattr(fast_path, 'broadcast_object_list', of_rank_0)
+    assert fast_path._fastest(['fp32', 'bf16'], found, 'cpu') == 'bf16'
+
+
+@pytest.mark.parametrize('compile', [True, False])
+def test_compiles_the_backbone(model, images, monkeypatch, compile):
+    compiled = []
+    monkeypatch.setattr(nn.Module, 'compile', lambda self: compiled.append(self))
+    fast, _ = FastPath(compile=compile).apply(model, images)
+    assert compiled == [fast.backbone] * compile
+
+
+def test_the_time_is_the_fastest_run(images, monkeypatch):
+    clock = iter([0.0, 5.0, 10.0, 11.0])
+    monkeypatch.setattr(fast_path.time, 'perf_counter', lambda: next(clock))
+    assert fast_path._run(Overflowing(), images, [])[1] == 1.0
+
+
+def test_reports_another_class():
+    """Three of four positions agree."""
+    plain = torch.eye(4)[None]
+    fast = plain.clone()
+    fast[0, :, 0] = torch.tensor([0.0, 1.0, 0.0, 0.0])
+    report = fast_path._agreement([fast], [plain])
+    assert report == 'the same class at 75.00 % of the positions'
+
+
+def test_one_infinite_tap_is_enough():
+    finite, infinite = torch.ones(2), torch.tensor([1.0, torch.inf])
+    assert fast_path._finite([finite, finite])
+    assert not fast_path._finite([finite, infinite])
 
 
 def test_autocast_does_not_reach_the_teacher(teacher_config):

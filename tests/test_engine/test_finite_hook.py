@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
-from mmkd.engine.hooks import FiniteHook
+from mmkd.engine.hooks import FiniteHook, finite_hook
 from mmkd.errors import UserError
 from mmkd.losses import KDLoss
 from tests.conftest import build_runner, random_batch
@@ -121,6 +121,19 @@ def test_stops_when_nothing_else_comes(train):
         train('good0', *['bad1'] * 30, **SKIP)
 
 
+def test_a_step_that_is_taken_starts_the_count_again(train, monkeypatch):
+    monkeypatch.setattr(finite_hook, 'PATIENCE', 3)
+    train(*['good1', 'bad2', 'bad3'] * 3, **SKIP)
+    with pytest.raises(UserError, match=r'^iteration 7: '):
+        train('good1', 'bad2', 'bad3', 'good1', *['bad2'] * 4, **SKIP)
+
+
+def test_evidence_is_written_three_times(train, tmp_path):
+    train('good1', *['bad2'] * 5, **SKIP)
+    found = tmp_path.glob('good1-*/nonfinite_iter_*_rank_0.pth')
+    assert sorted(path.name[15] for path in found) == ['2', '3', '4']
+
+
 def test_accumulated_steps(train):
     """A bad batch spoils the step it is part of; good ones between are no escape."""
     names = ['good1', 'bad2'] * 30
@@ -168,6 +181,21 @@ def test_the_gradient_alone(train, monkeypatch):
         UserError, match=r'losses are finite, but the gradient is not.*learning rate'
     ):
         train('good1')
+
+
+@pytest.mark.parametrize('position', [0, 1, 2])
+def test_every_gradient_is_checked(position):
+    weights = [torch.nn.Parameter(torch.ones(1)) for _ in range(3)]
+    optimizer = torch.optim.SGD(
+        [dict(params=weights[:2]), dict(params=weights[2:])], lr=1.0
+    )
+    for weight in weights:
+        weight.grad = torch.ones(1)
+    weights[position].grad = torch.full((1,), -torch.inf)
+    hook = FiniteHook()
+    hook._check(optimizer)
+    assert hook.left_out
+    assert all(weight.grad is None for weight in weights)
 
 
 @pytest.mark.parametrize('options', [{}, SKIP])

@@ -15,7 +15,7 @@ from tests.test_tools.conftest import preload
 IMAGES = 25
 
 
-def make(kind, ties=False, classes=6):
+def make(kind, ties=False, classes=6, ignored=255):
     """Samples as a Distiller's predictions; maps are of different sizes."""
     generator = torch.Generator().manual_seed(0)
 
@@ -32,7 +32,7 @@ def make(kind, ties=False, classes=6):
         label = torch.multinomial(odds, 1, generator=generator).view(1, *size)
         sample = dict(student_logits=student, teacher_logits=teacher)
         if kind == 'maps':
-            label[:, :2] = 255
+            label[:, :2] = ignored
             sample['gt_sem_seg'] = dict(data=label)
         else:
             sample['gt_label'] = label
@@ -146,6 +146,12 @@ def test_nothing_but_ignored_pixels():
     assert all(math.isnan(value) for value in nothing.values())
 
 
+def test_ignore_index():
+    expected = measure(make('maps'))
+    assert measure(make('maps', ignored=77), ignore_index=77) == expected
+    assert measure(make('maps', ignored=77)) != expected
+
+
 def test_nan_is_seen():
     samples = make('vectors')
     samples[0]['student_logits'][0] = math.nan
@@ -172,9 +178,20 @@ def test_without_a_teacher(monkeypatch):
     assert 'no teacher' in note
 
 
+def test_one_image_without_a_teacher():
+    samples = make('maps')
+    del samples[3]['teacher_logits']
+    assert measure(samples) == {}
+
+
 @pytest.mark.parametrize(
     ('options', 'what'),
-    [(dict(threshold=0), 'threshold'), (dict(bins=0), 'bins')],
+    [
+        (dict(threshold=0), 'threshold'),
+        (dict(threshold=1.1), 'threshold'),
+        (dict(bins=0), 'bins'),
+        (dict(stride=0), 'stride'),
+    ],
 )
 def test_bad_arguments(options, what):
     with pytest.raises(UserError, match=rf'FidelityMetric\.{what}: '):
