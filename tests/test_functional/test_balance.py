@@ -40,6 +40,11 @@ def test_classes_have_the_same_weight_and_positions_mean_1():
     assert_close(class_balance(certain), torch.tensor([5 / 9] * 9 + [5.0]))
 
 
+def test_a_single_class():
+    certain = torch.tensor([[1e4, -1e4, -1e4]] * 3)
+    assert class_balance(certain).tolist() == [1.0] * 3
+
+
 def test_no_valid_position():
     logits, _ = pair(2, 5, 3, 4)
     nothing = torch.zeros(2, 3, 4, dtype=torch.bool)

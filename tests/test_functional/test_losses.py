@@ -141,17 +141,67 @@ def test_refuses_options_out_of_range(name, option, value):
         function_of(name, False, target, None)(student, teacher, **{option: value})
 
 
+@pytest.mark.parametrize(
+    ('name', 'defaults'),
+    [
+        ('KD', dict(tau=1.0, standardize=False, scale_compensated=False)),
+        ('CTKD', dict(strength=1.0, t_start=1.0, t_end=20.0, standardize=False)),
+        ('CWD', dict(tau=1.0, standardize=False)),
+        ('DKD', dict(alpha=1.0, beta=8.0, tau=4.0, standardize=False)),
+        (
+            'MLKD',
+            dict(
+                tau=4.0,
+                taus=(3.0, 5.0, 2.0, 6.0),
+                beta=1.0,
+                gamma=1.0,
+                views=1,
+                standardize=False,
+            ),
+        ),
+        ('DIST', dict(beta=1.0, gamma=1.0, tau=1.0, standardize=False)),
+    ],
+)
+def test_defaults(name, defaults):
+    student, teacher, target = batch((2, 5, 3, 4))
+    arguments = dict(target=target.clamp(max=4)) if name == 'DKD' else {}
+    leaves = [student.requires_grad_()]
+    if name == 'CTKD':
+        arguments['theta'] = torch.tensor(1.0, requires_grad=True)
+        leaves.append(arguments['theta'])
+    function = partial(getattr(functional, f'{name.lower()}_loss'), **arguments)
+    values = [function(student, teacher), function(student, teacher, **defaults)]
+    assert values[0] == values[1]
+    assert_close(*(torch.autograd.grad(value, leaves) for value in values))
+
+
 def test_scale_compensation_needs_standardization():
-    with pytest.raises(ValueError, match='scale_compensated=True needs standardize'):
+    with pytest.raises(ValueError, match='scale_compensated') as raised:
         functional.kd_loss(*pair(2, 5), scale_compensated=True)
+    assert str(raised.value) == (
+        'scale_compensated=True needs standardize=True: plain logits keep their scale, '
+        'and there is nothing to compensate'
+    )
 
 
-def test_weight_and_mask_of_kd():
+def test_dist_of_two_valid_positions():
+    """Of which each class has correlation 1 or -1."""
+    student, teacher = pair(6, 5)
+    mask = torch.tensor([True, False, False, True, False, False])
+    found = functional.dist_loss(student, teacher, mask=mask)
+    assert_close(found, reference.dist(student[mask], teacher[mask]))
+
+
+@pytest.mark.parametrize('name', ['KD', 'CTKD'])
+def test_weight_and_mask_of_kd(name):
     """The mean over valid positions of weight times divergence, one by one."""
     student, teacher = pair(6, 5)
     mask = torch.tensor([True, True, False, True, False, True])
     weight = class_balance(teacher, mask)
-    found = functional.kd_loss(student, teacher, 2.0, mask=mask, weight=weight)
+    loss = partial(functional.kd_loss, tau=2.0)
+    if name == 'CTKD':  # at the same temperature
+        loss = partial(functional.ctkd_loss, theta=torch.tensor(0.0), t_end=2.0)
+    found = loss(student, teacher, mask=mask, weight=weight)
     values = [
         w * reference.divergence(s, t, tau=2.0)
         for s, t, w, valid in zip(student, teacher, weight, mask, strict=True)
@@ -192,3 +242,11 @@ def test_curriculum_temperature(strength):
     (gradient,) = torch.autograd.grad(tau, theta)
     slope = 10.0 * theta.sigmoid() * (1 - theta.sigmoid())
     assert_close(gradient, -strength * slope)
+
+
+def test_defaults_of_the_curriculum_temperature():
+    theta = torch.tensor(0.3, requires_grad=True)
+    found = functional.curriculum_temperature(theta)
+    expected = functional.curriculum_temperature(theta, 1.0, 1.0, 20.0)
+    assert found == expected
+    assert torch.autograd.grad(found, theta) == torch.autograd.grad(expected, theta)

@@ -32,6 +32,13 @@ def test_rank_correlation(ties, classes):
             assert float(rho) == pytest.approx(spearmanr(s, t).statistic, abs=1e-12)
 
 
+def test_any_axes_before_the_classes():
+    student, teacher = (x.view(5, 10, 7) for x in rows(ties=True))
+    found = rank_correlation(student, teacher)
+    expected = rank_correlation(student.flatten(0, 1), teacher.flatten(0, 1))
+    assert torch.equal(found.flatten(), expected)
+
+
 def test_scale_and_shift_change_nothing():
     student, teacher = rows(ties=False)
     expected = rank_correlation(student, teacher)
