@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test test-all lint clean
+.PHONY: install demo test test-all mutants lint clean
 
 install: $(VENV)/.installed
 
@@ -32,9 +32,14 @@ test-all: install
 	$(PYTEST) -m ''
 	$(BIN)/python benchmarks/soak.py
 
+# Mutation testing, of MUTATE='mmkd/losses mmkd/checkpoint.py', say, instead of all.
+mutants: install
+	$(PIP) mutmut==3.8.1
+	$(BIN)/python tools/dev/mutants.py $(MUTATE)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist mutants *.egg-info

@@ -137,14 +137,18 @@ def test_the_process_is_as_it_was(tmp_path, monkeypatch, opposite):
     monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
     if opposite:
         monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', opposite)
-    allowed = torch.serialization.get_safe_globals()
     save(tmp_path / 'a.pth', WEIGHTS)
-    load_weights(str(tmp_path / 'a.pth'), KEY)
-    with pytest.raises(UserError):
-        load_weights(str(tmp_path / 'b.pth'), KEY)
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    with torch.serialization.safe_globals([Code]):
+        load_weights(str(tmp_path / 'a.pth'), KEY)
+        with pytest.raises(UserError):
+            load_weights(str(tmp_path / 'b.pth'), KEY)
+        found = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(allowed)
     assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
     assert os.environ.get('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD') == opposite
-    assert set(torch.serialization.get_safe_globals()) == set(allowed)
+    assert found == [Code]
 
 
 def test_switched_off_it_is_on(tmp_path, monkeypatch):
