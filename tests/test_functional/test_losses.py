@@ -130,7 +130,11 @@ def test_refuses_different_shapes(name):
         ('CWD', 'tau_teacher', -1.0),
         ('DIST', 'tau', float('nan')),
         ('DKD', 'alpha', -1.0),
+        ('DKD', 'beta', -1.0),
+        ('DIST', 'beta', -1.0),
         ('DIST', 'gamma', float('inf')),
+        ('MLKD', 'beta', -1.0),
+        ('MLKD', 'gamma', -1.0),
         ('MLKD', 'taus', (3.0, 0.0)),
         ('MLKD', 'views', 3),
     ],
@@ -190,6 +194,13 @@ def test_dist_of_two_valid_positions():
     mask = torch.tensor([True, False, False, True, False, False])
     found = functional.dist_loss(student, teacher, mask=mask)
     assert_close(found, reference.dist(student[mask], teacher[mask]))
+
+
+def test_dist_of_two_classes():
+    """Within two positions each correlation is 1 or -1."""
+    student, teacher = pair(2, 2)
+    found = functional.dist_loss(student, teacher)
+    assert_close(found, reference.dist(student, teacher))
 
 
 @pytest.mark.parametrize('name', ['KD', 'CTKD'])
