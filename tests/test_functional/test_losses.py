@@ -1,5 +1,6 @@
 """The losses as functions; their values are also tested through the modules."""
 
+import math
 from functools import partial
 
 import pytest
@@ -76,6 +77,25 @@ def test_module_equals_function(name, standardize, shape):
     )
     assert expected[0] > 0
     assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@EVERY_CELL
+def test_equals_the_formula(name, standardize, shape):
+    student, teacher, target = batch(shape)
+    mask = target != 255 if len(shape) == 4 else None
+    options = dict(OPTIONS[name], standardized=standardize)
+    if name != 'DIST':
+        options.update(WEIGHTS)
+    if name == 'CTKD':  # KD at the temperature of theta = 1
+        t_start, t_end = options.pop('t_start'), options.pop('t_end')
+        options['tau'] = t_start + t_end / (1 + math.exp(-1))
+    if name == 'DKD' or mask is not None:
+        options['target'] = target
+    formula = getattr(reference, name.lower() if name != 'CTKD' else 'kd')
+    expected = value_and_gradient(formula, student, teacher, **options)
+    function = function_of(name, standardize, target, mask)
+    found = value_and_gradient(function, student, teacher)
+    assert_close(found, expected, rtol=1e-6, atol=1e-9)
 
 
 @EVERY_CELL
@@ -203,20 +223,26 @@ def test_dist_of_two_classes():
     assert_close(found, reference.dist(student, teacher))
 
 
-@pytest.mark.parametrize('name', ['KD', 'CTKD'])
-def test_weight_and_mask_of_kd(name):
+@pytest.mark.parametrize('name', ['KD', 'CTKD', 'DKD'])
+def test_weight_and_mask(name):
     """The mean over valid positions of weight times divergence, one by one."""
-    student, teacher = pair(6, 5)
+    student, teacher, target = batch((6, 5))
     mask = torch.tensor([True, True, False, True, False, True])
     weight = class_balance(teacher, mask)
-    loss = partial(functional.kd_loss, tau=2.0)
-    if name == 'CTKD':  # at the same temperature
-        loss = partial(functional.ctkd_loss, theta=torch.tensor(0.0), t_end=2.0)
-    found = loss(student, teacher, mask=mask, weight=weight)
+    arguments = dict(mask=mask, weight=weight)
+    if name == 'CTKD':  # at a temperature of 2
+        arguments |= dict(theta=torch.tensor(0.0), t_end=2.0)
+    else:
+        arguments['tau'] = 2.0
+    if name == 'DKD':
+        arguments['target'] = target
+    found = getattr(functional, f'{name.lower()}_loss')(student, teacher, **arguments)
+    formula = reference.dkd if name == 'DKD' else reference.kd
     values = [
-        w * reference.divergence(s, t, tau=2.0)
-        for s, t, w, valid in zip(student, teacher, weight, mask, strict=True)
-        if valid
+        weight[i]
+        * formula(*(x[i : i + 1] for x in (student, teacher, target)), tau=2.0)
+        for i in range(6)
+        if mask[i]
     ]
     assert_close(found, sum(values) / 4)
 
@@ -243,6 +269,40 @@ def test_dkd_splits_a_module_and_a_partial_alike():
         )
     ]
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize('half', ['forward_weight', 'reverse_weight'])
+def test_dkd_gives_halves_that_are_not_named_a_weight_of_1(half):
+    student, teacher, target = batch((6, 5))
+    values = [
+        functional.dkd_loss(
+            student,
+            teacher,
+            target,
+            divergence=partial(balanced_kl_divergence, tau_reverse=2.0, **options),
+        )
+        for options in ({}, {half: 1.0}, dict(forward_weight=1.0, reverse_weight=1.0))
+    ]
+    assert values[0] == values[1] == values[2]
+
+
+def test_dkd_needs_classes():
+    student, teacher = pair(6, 5)
+    for wrong, what in (
+        (None, 'no target'),
+        (student, 'soft labels (Mixup or CutMix?)'),
+    ):
+        with pytest.raises(ValueError, match='DKDLoss') as raised:
+            functional.dkd_loss(student, teacher, wrong)
+        assert str(raised.value) == (
+            f'DKDLoss needs the class of each position, but got {what}; use hard '
+            'labels, or KDLoss'
+        )
+
+
+def test_cwd_needs_maps():
+    with pytest.raises(ValueError, match=r'\(6, 5\); use KDLoss for vectors$'):
+        functional.cwd_loss(*pair(6, 5))
 
 
 @pytest.mark.parametrize('strength', [0.0, 0.5, 1.0])
