@@ -10,9 +10,11 @@ from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
 from mmkd.losses import (
+    CTKDLoss,
     CWDLoss,
     DISTLoss,
     DKDLoss,
+    ForwardKL,
     KDLoss,
     LogitLoss,
     MLKDLoss,
@@ -32,6 +34,41 @@ OPTIONS = dict(
     divergence=dict(type='BalancedKL', reverse_weight=2.0, tau_reverse=1.5),
     loss_weight=0.5,
 )
+
+
+DEFAULTS = dict(
+    tau=1.0,
+    tau_teacher=None,
+    standardize=False,
+    loss_weight=1.0,
+    ignore_index=255,
+    resolution='tap',
+    align_corners=False,
+)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'own'),
+    [
+        (KDLoss, dict(scale_compensated=False, class_balanced=False, impl='auto')),
+        (
+            CTKDLoss,
+            dict(t_start=1.0, t_end=20.0, warmup=10, by_epoch=True, theta=1.0),
+        ),
+        (CWDLoss, {}),
+        (DKDLoss, dict(alpha=1.0, beta=8.0, tau=4.0)),
+        (
+            MLKDLoss,
+            dict(tau=4.0, taus=(3.0, 5.0, 2.0, 6.0), beta=1.0, gamma=1.0, views=1),
+        ),
+        (DISTLoss, dict(beta=1.0, gamma=1.0)),
+    ],
+)
+def test_defaults(kind, own):
+    loss = kind()
+    assert isinstance(loss.divergence, ForwardKL)
+    for name, value in (DEFAULTS | own).items():
+        assert getattr(loss, name) == value, name
 
 
 def build(kind, **options):
