@@ -37,41 +37,64 @@ def test_numbers_of_iterations_need_no_length():
 
 @pytest.mark.parametrize('options', [dict(warmup=0.5), dict(stop=0.5)])
 def test_a_fraction_needs_the_length(options):
-    with pytest.raises(ValueError, match=r'0\.5 is a fraction .* not known'):
+    message = (
+        r'^a duration of 0\.5 is a fraction of the run, but the length of the run is '
+        'not known here; give a number of iterations$'
+    )
+    with pytest.raises(ValueError, match=message):
         WeightSchedule(**options).factor(Progress())
 
 
+FRACTION = (
+    'is a float, a fraction of the run, and must be at most 1; write an int for a '
+    'number of iterations or epochs'
+)
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(warmup=-1), r'^schedule\.warmup must be >= 0, but is -1'),
-        (dict(warmup=1.5), r'^schedule\.warmup: 1\.5 is a float, a fraction'),
-        (dict(stop=-0.5), r'^schedule\.stop must be >= 0'),
-        (dict(stop=2.0), r'^schedule\.stop: 2\.0 is a float, a fraction'),
-        (dict(stop=0), r'^schedule\.stop must be > 0'),
+        (dict(warmup=-1), 'schedule.warmup must be >= 0, but is -1'),
+        (dict(warmup=1.5), f'schedule.warmup: 1.5 {FRACTION}'),
+        (dict(stop=-0.5), 'schedule.stop must be >= 0, but is -0.5'),
+        (dict(stop=2.0), f'schedule.stop: 2.0 {FRACTION}'),
+        (dict(stop=0), 'schedule.stop must be > 0, but is 0'),
     ],
 )
 def test_refuses_bad_durations(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match='schedule') as raised:
         WeightSchedule(**options)
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(warmup=9), r'^schedule\.warmup: 9 iterations are more than the 8'),
-        (dict(warmup=5, by_epoch=True), r'^schedule\.warmup: 5 epochs .* than the 4'),
+        (dict(warmup=9), '9 iterations are more than the 8'),
+        (dict(warmup=5, by_epoch=True), '5 epochs are more than the 4'),
     ],
 )
 def test_refuses_a_warmup_longer_than_the_run(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match='warmup') as raised:
         WeightSchedule(**options).check(Progress(max_iterations=8, max_epochs=4))
+    assert str(raised.value) == (
+        f'schedule.warmup: {message} of the run; shorten it, or give a fraction of the '
+        'run such as 0.05'
+    )
+
+
+@pytest.mark.parametrize('options', [dict(warmup=8), dict(warmup=4, by_epoch=True)])
+def test_a_warmup_as_long_as_the_run_is_allowed(options):
+    WeightSchedule(**options).check(Progress(max_iterations=8, max_epochs=4))
 
 
 @pytest.mark.parametrize('name', ['warmup', 'stop'])
 def test_refuses_epochs_in_a_run_of_iterations(name):
     run = Progress(max_iterations=8)
-    message = rf'^schedule\.{name}: by_epoch=True, but this run counts iterations'
+    message = (
+        rf'^schedule\.{name}: by_epoch=True, but this run counts iterations; give a '
+        r'fraction of the run, or iterations with by_epoch=False$'
+    )
     with pytest.raises(ValueError, match=message):
         WeightSchedule(**{name: 2}, by_epoch=True).check(run)
     WeightSchedule(**{name: 0.5}, by_epoch=True).check(run)
