@@ -199,6 +199,15 @@ def test_defaults(name, defaults):
     assert_close(*(torch.autograd.grad(value, leaves) for value in values))
 
 
+def test_mlkd_standardized_at_a_lower_temperature():
+    logits = pair(6, 5)
+    values = [
+        functional.mlkd_loss(*logits, standardize=True, **options)
+        for options in ({}, dict(tau=2.0))
+    ]
+    assert values[0] == values[1]
+
+
 def test_scale_compensation_needs_standardization():
     with pytest.raises(ValueError, match='scale_compensated') as raised:
         functional.kd_loss(*pair(2, 5), scale_compensated=True)
