@@ -17,6 +17,7 @@ neither killed nor listed run again. Delete the folder to start anew.
 import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -69,6 +70,9 @@ def main() -> int:
 
 def generate() -> None:
     """Write all mutants of new or changed code below mutants/."""
+    # What tests reach, which Mutmut looks for in new tests only, even of new code.
+    Path('mutants/mutmut-stats.json').unlink(missing_ok=True)
+    shutil.rmtree('mutants/tests', ignore_errors=True)  # renamed ones would stay
     Path('mutants').mkdir(exist_ok=True)
     with redirect_stdout(StringIO()):  # the name of each file
         copy_src_dir()
