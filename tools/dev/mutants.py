@@ -36,6 +36,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name('equivalent_mutants.txt')
 KILLED = ('killed', 'timeout')
+SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'  # with which Mutmut's lines of progress begin
 MUTMUT = (sys.executable, '-c', 'from mutmut.__main__ import cli; cli()')
 
 
@@ -125,10 +126,13 @@ def run(names: list[str]) -> None:
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        for line in process.stdout:  # its progress ends with carriage returns
+        for line in process.stdout:
             if line.startswith('Mutant results'):
                 break
-            print(line.rstrip(), end='\r' if '/' in line else '\n', flush=True)
+            if not line.startswith(tuple(SPINNER)):
+                print(line.rstrip(), flush=True)
+            elif sys.stdout.isatty():
+                print(line.rstrip(), end='\r', flush=True)
         for _ in process.stdout:
             pass
     if process.returncode:
