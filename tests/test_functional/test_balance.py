@@ -45,6 +45,17 @@ def test_a_single_class():
     assert class_balance(certain).tolist() == [1.0] * 3
 
 
+def test_nan_at_an_invalid_position():
+    logits, _ = pair(2, 5, 3, 4)
+    mask = torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[0, 1, 2] = False
+    logits[0, :, 1, 2] = torch.nan
+    weights = class_balance(logits.requires_grad_(), mask)
+    (gradient,) = torch.autograd.grad(weights.square().sum(), logits)
+    assert gradient.isfinite().all()
+    assert (gradient[0, :, 1, 2] == 0).all()
+
+
 def test_no_valid_position():
     logits, _ = pair(2, 5, 3, 4)
     nothing = torch.zeros(2, 3, 4, dtype=torch.bool)

@@ -26,6 +26,8 @@ def test_gram_distance_of_some_rows():
     expected = gram_distance(a[:1, mask[0]], b[:1, mask[0]])
     assert_close(gram_distance(a, b, mask), torch.cat([expected, torch.zeros(1)]))
     assert_close(gram_distance(a, b, mask[0])[:1], expected)
+    one = torch.tensor([False, True, False, False])
+    assert_close(gram_distance(a, b, one), gram_distance(a[:, one], b[:, one]))
 
 
 def test_grid_means():
