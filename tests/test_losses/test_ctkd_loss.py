@@ -131,6 +131,12 @@ def test_refuses_epochs_in_a_run_of_iterations():
     CTKDLoss(warmup=0.5).check_run(run)
 
 
+def test_temperature():
+    loss = CTKDLoss(t_start=2.0, t_end=4.0)
+    torch.nn.init.zeros_(loss.theta)
+    assert loss.temperature() == 4.0
+
+
 def test_logged():
     loss = CTKDLoss()
     loss.progress = Progress(epoch=5)

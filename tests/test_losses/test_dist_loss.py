@@ -73,7 +73,9 @@ def test_without_a_relation(shape, standardize):
 
 
 def test_takes_no_divergence():
-    with pytest.raises(TypeError, match='remove divergence'):
+    with pytest.raises(
+        TypeError, match=r'^DISTLoss uses correlations: remove divergence$'
+    ):
         DISTLoss(divergence='ReverseKL')
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from mmkd.losses import KDLoss
+from mmkd.losses import CWDLoss, KDLoss
 from mmkd.ops import fused
 from tests.reference import value_and_gradient
 
@@ -106,6 +106,20 @@ def test_nan_with_a_part_in_a_valid_pixel_shows(impl, of):
     *logits, target = batch('upsampled, odd', torch.float32)
     logits[of][:, :, 1, 2] = torch.nan
     assert loss(*logits, target).isnan()
+
+
+@pytest.mark.parametrize(
+    'loss', [KDLoss(impl='eager'), KDLoss(impl='fused'), CWDLoss()]
+)
+@pytest.mark.parametrize('of', [0, 1])
+def test_a_neighbor_of_weight_0_has_no_part(loss, of):
+    """Row 7 of the label lies on row 2 of the logits; row 3 is its neighbor."""
+    loss.resolution = 'label'
+    *logits, target = batch('upsampled, odd', torch.float32)
+    target[:, 8:] = 255
+    expected = loss(*logits, target)
+    logits[of][:, :, 3] = torch.nan
+    assert loss(*logits, target) == expected
 
 
 @pytest.mark.parametrize('options', KD_OPTIONS)

@@ -21,6 +21,9 @@ DIVERGENCES = pytest.mark.parametrize(
 )
 
 
+TENSOR = 'eager (the temperature is a tensor)'
+
+
 def build(divergence, **options):
     return KDLoss(divergence=dict(type='BalancedKL', **divergence), **options)
 
@@ -123,19 +126,23 @@ def test_class_balanced_vectors():
     assert_close(KDLoss(class_balanced=True)(student, teacher), expected)
 
 
+@pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('impl', ['fused', 'eager'])
-def test_class_balanced_at_the_teachers_resolution(impl):
+def test_class_balanced_at_the_teachers_resolution(impl, align_corners):
     """Weights are computed there, of valid pixels, then resized to mean 1."""
     (student, _), (_, teacher) = pair(1, 5, 2, 2), pair(1, 5, 4, 4)
     target = torch.zeros(1, 8, 8).long()
     target[0, :3, 2:7] = target[0, 4, 4] = 255
     teacher_mask, mask = target[:, ::2, ::2] != 255, target[:, ::4, ::4] != 255
     weight = class_balance(teacher, teacher_mask)[:, None]
-    weight = interpolate(weight, (2, 2), mode='bilinear')[:, 0]
+    weight, small = (
+        interpolate(x, (2, 2), mode='bilinear', align_corners=align_corners)
+        for x in (weight, teacher)
+    )
+    weight = weight[:, 0]
     weight = weight / weight[mask].mean()
-    small = interpolate(teacher, (2, 2), mode='bilinear')
     expected = kd_loss(student, small, mask=mask, weight=weight)
-    loss = KDLoss(class_balanced=True, impl=impl)
+    loss = KDLoss(class_balanced=True, impl=impl, align_corners=align_corners)
     assert_close(loss(student, teacher, target), expected)
 
 
@@ -154,6 +161,44 @@ def test_ignored_pixels_do_not_affect_the_balance(resolution):
     value, gradient = value_and_gradient(loss, student, teacher, target)
     assert value == 0
     assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize(
+    ('options', 'shape', 'chosen'),
+    [
+        (dict(), (2, 5, 3, 4), 'fused'),
+        (dict(impl='eager'), (2, 5, 3, 4), "eager (impl='eager')"),
+        (dict(), (2, 5), 'eager (the logits are vectors)'),
+        (dict(tau=torch.tensor(2.0)), (2, 5, 3, 4), TENSOR),
+        (dict(tau_teacher=torch.tensor(2.0)), (2, 5, 3, 4), TENSOR),
+    ],
+)
+def test_logs_the_implementation_once(monkeypatch, options, shape, chosen):
+    logged = []
+    monkeypatch.setattr(
+        'mmkd.losses.kd_loss.print_log',
+        lambda text, logger: logged.append((text, logger)),
+    )
+    loss = KDLoss(**options)
+    for _ in range(2):
+        loss(*pair(*shape))
+    assert logged == [(f'KDLoss uses the {chosen} implementation', 'current')]
+
+
+class Seen(KDLoss):
+    """Keeps the target that it is given to compare."""
+
+    def compare(self, student, teacher, target, mask, weight=None):
+        self.target = target
+        return student.sum()
+
+
+def test_a_loss_of_ones_own_sees_the_target():
+    loss, target = Seen(), torch.ones(2, 6, 8).long()
+    with pytest.raises(ValueError, match='Seen may override a step'):
+        Seen(impl='fused')(*pair(2, 5, 3, 4), target)
+    loss(*pair(2, 5, 3, 4), target)
+    assert torch.equal(loss.target, target[:, ::2, ::2])
 
 
 def test_loss_weight():

@@ -1,6 +1,7 @@
 import pytest
 
 from mmkd.losses import Progress, WeightSchedule
+from mmkd.losses.schedule import elapsed
 
 
 def factors(schedule, steps, **run):
@@ -33,6 +34,10 @@ def test_factor(options, expected):
 
 def test_numbers_of_iterations_need_no_length():
     assert factors(WeightSchedule(warmup=4, stop=5), 6) == [0.25, 0.5, 0.75, 1, 1, 0]
+
+
+def test_a_duration_of_0_has_elapsed():
+    assert elapsed(0, False, Progress()) == 1
 
 
 @pytest.mark.parametrize('options', [dict(warmup=0.5), dict(stop=0.5)])
