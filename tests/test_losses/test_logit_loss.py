@@ -327,7 +327,8 @@ def test_at_the_labels_resolution(kind, standardize, align_corners):
 
 @LOSSES
 def test_the_labels_resolution_needs_a_target(kind):
-    with pytest.raises(ValueError, match="^resolution='label' needs a target, but got None$"):
+    message = r"^resolution='label' needs a target, but got None$"
+    with pytest.raises(ValueError, match=message):
         kind(resolution='label')(*pair(2, 5, 4, 4))
 
 
