@@ -61,15 +61,23 @@ class CheckedDataset(WrappedDataset):
     ) -> None:
         super().__init__(dataset)
         names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
-        self.classes = len(names) or None if classes is None else classes
-        self.ignore_index = ignore_index
-        self.skip = skip
-        self.evaluated = evaluated
-        self.key = key
+        classes = len(names) or None if classes is None else classes
         # Seen by all workers.
-        self.checked, self.skipped, self.seen, self.has_other_values = (
+        checked, skipped, seen, has_other_values = (
             torch.zeros(size, dtype=torch.bool).share_memory_()
-            for size in (len(dataset), len(dataset), (self.classes or 0) + 1, 1)
+            for size in (len(dataset), len(dataset), (classes or 0) + 1, 1)
+        )
+        # Attributes of these names that the dataset has stay its own.
+        vars(self).update(
+            _classes=classes,
+            ignore_index=ignore_index,
+            skip=skip,
+            evaluated=evaluated,
+            key=key,
+            checked=checked,
+            skipped=skipped,
+            seen=seen,
+            has_other_values=has_other_values,
         )
 
     def __getitem__(self, index: int) -> object:
@@ -112,12 +120,12 @@ class CheckedDataset(WrappedDataset):
         for path in files:
             check_complete(path)
         for label in files[1:]:
-            check_format(label, decoders(self.dataset))
+            check_format(label, decoders(self.dataset, index))
 
     def _check_size(self, index: int, metainfo: dict) -> None:
         """Compare the sizes of image and label, where mmseg reads the label."""
         files = self._files(index)
-        if len(files) < 2 or not decoders(self.dataset):
+        if len(files) < 2 or not decoders(self.dataset, index):
             return
         if metainfo.get('img_path', files[0]) == files[0]:  # no other in its place
             check_same_size(*files, metainfo.get('ori_shape'))
@@ -159,22 +167,22 @@ class CheckedDataset(WrappedDataset):
             else:
                 size = getattr(sample.get('inputs'), 'shape', ())[-2:]
             check_shape(label, size, self.evaluated, self.key)
-            if self.classes is None:
+            if self._classes is None:
                 return
             values = values_of(label)
-            check_values(values, self.classes, self.ignore_index)
+            check_values(values, self._classes, self.ignore_index)
         except UserError as error:
             raise UserError(
                 f'{describe(self._files(index)[-1:], index)}: {error}'
             ) from None
-        if self.classes == 2 and self.ignore_index in values and 1 not in values:
+        if self._classes == 2 and self.ignore_index in values and 1 not in values:
             self._check_black_and_white(index)
-        void = self.classes
+        void = self._classes
         self.seen[[void if x == self.ignore_index else x for x in values]] = True
 
     def _check_black_and_white(self, index: int) -> None:
         """Raise a UserError if all labels of two classes hold 0 and 255 only."""
-        if self.has_other_values or not decoders(self.dataset):
+        if self.has_other_values or not decoders(self.dataset, index):
             return
         for place in (index, *range(len(self))):
             labels = self._files(place)[1:]

@@ -1,6 +1,6 @@
 """Check of label files: one class index per pixel, as the pipeline reads them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmseg.datasets.transforms import LoadAnnotations
@@ -23,23 +23,39 @@ FORMATS = {
 }
 
 
-def parts_of(node: object) -> Iterator[object]:
-    """Yield a dataset, the datasets within it and the transforms of their pipelines."""
-    if isinstance(node, list | tuple):
-        for part in node:
-            yield from parts_of(part)
-    elif node is not None:
-        yield node
-        for name in ('dataset', 'datasets', 'pipeline', 'transforms', 'subroutines'):
-            yield from parts_of(getattr(node, name, None))
+def parts_of(node: object) -> list[object]:
+    """Return a dataset, those within it and the transforms of their pipelines."""
+    found, left = {}, [node]
+    while left:
+        node = left.pop(0)
+        if isinstance(node, list | tuple):
+            left[:0] = node
+        elif node is not None and id(node) not in found:  # they may refer to each other
+            found[id(node)] = node
+            names = ('dataset', 'datasets', 'pipeline', 'transforms', 'subroutines')
+            left[:0] = [getattr(node, name, None) for name in names]
+    return list(found.values())
 
 
-def decoders(dataset: object) -> set[str | None]:
-    """Return mmseg's decoders of a dataset's labels; {} if others read labels, too.
+def part_of(dataset: object, index: int) -> object:
+    """Return the dataset from which a sample of MMEngine's wrappers comes."""
+    while hasattr(dataset, '_get_ori_dataset_idx'):
+        place = dataset._get_ori_dataset_idx(index)
+        if isinstance(place, tuple):  # of several
+            number, index = place
+            dataset = dataset.datasets[number]
+        else:
+            dataset, index = dataset.dataset, place
+    return dataset
+
+
+def decoders(dataset: object, index: int) -> set[str | None]:
+    """Return mmseg's decoders of a sample's label; {} if others read labels, too.
 
     A user's own transform may turn any file into class indices.
     """
-    loaders = [x for x in parts_of(dataset) if isinstance(x, MMCVLoadAnnotations)]
+    parts = parts_of(part_of(dataset, index))
+    loaders = [part for part in parts if isinstance(part, MMCVLoadAnnotations)]
     own = (
         LoadAnnotations._load_seg_map is not getattr(type(x), '_load_seg_map', None)
         for x in loaders
@@ -99,10 +115,14 @@ def check_same_size(
         image: The image's file.
         label: The label's file, which no decoder turns.
         shape: Height and width of the image as the pipeline has decoded it, turned
-            by its EXIF orientation or not; by default it is turned.
+            by its EXIF orientation or not; by default it is turned. A pipeline may
+            have made another size of it or of several images, which says nothing.
     """
     theirs = image_size(label)
-    ours = (shape[1], shape[0]) if shape else image_size(image, upright=True)
+    either = (image_size(image, upright=True), image_size(image))
+    ours = (shape[1], shape[0]) if shape else either[0]
+    if ours not in either:
+        ours = theirs if theirs in either else either[0]
     if None in (ours, theirs) or ours == theirs:
         return
     turned = ours != image_size(image) and theirs == ours[::-1]

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmseg.datasets import BaseSegDataset
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
@@ -284,3 +285,75 @@ def test_classes_that_occurred(tmp_path):
     assert data.seen.tolist() == [True, False, False, True, False, True]
     assert isinstance(data.seen, torch.Tensor)
     assert data.seen.is_shared()
+
+
+def part(folder, **kwargs):
+    """A dataset within another one, as ``checked`` reads it."""
+    return checked(folder, False, **kwargs).dataset
+
+
+def test_joined_datasets_of_different_decoders(tmp_path):
+    """Each label is checked as its own pipeline decodes it."""
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+    write(tmp_path / 'a', indices(0, 1), save=palette(8))
+    write(tmp_path / 'b', indices(0, 1), indices(0, 1))
+    palette(8)(indices(0, 1), tmp_path / 'b/label/1.png')
+    by_opencv = dict(LABEL, imdecode_backend='cv2')
+    parts = [
+        part(tmp_path / 'a'),
+        part(tmp_path / 'b', pipeline=[LOAD, by_opencv, CROP, PACK]),
+    ]
+    concat = dict(type=ConcatDataset, datasets=parts)
+    joined = CheckedDataset(RepeatDataset(concat, 2))
+    for index in (0, 1, 3, 4):
+        assert joined[index]
+    for index in (2, 5):
+        with pytest.raises(UserError, match=r'b/label/1\.png.*colors of a palette'):
+            joined[index]
+
+
+def test_mosaic(tmp_path):
+    """An image made of several is larger than its file."""
+    write(tmp_path, indices(0, 1), transposed(SIZE))
+    mosaic = dict(type='RandomMosaic', prob=1.0, img_scale=SIZE[::-1])
+    parts = ConcatDataset([part(tmp_path, pipeline=[LOAD, LABEL])])
+    joined = MultiImageMixDataset(parts, [mosaic, PACK])
+    data = CheckedDataset(joined)
+    assert data[0]['inputs'].shape[1:] == (32, 48)
+    with pytest.raises(UserError, match=r"label/1\.png' is 16x24, but its image"):
+        data[1]
+
+
+class OwnNames(BaseSegDataset):
+    """A user's dataset, with attributes of its own."""
+
+    key = 'of a database'
+    checked = None
+
+    @property
+    def classes(self):
+        return self.metainfo['classes']
+
+
+def test_attributes_of_the_dataset_stay(tmp_path):
+    write(tmp_path, indices(0, 1))
+    transform = Transform()
+    own = OwnNames(
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='image', seg_map_path='label'),
+        metainfo=dict(classes=('a', 'b')),
+        pipeline=[LOAD, LABEL, transform, PACK],
+    )
+    transform.dataset = own  # whose samples it may mix
+    data = CheckedDataset(own, classes=2, key='train_dataloader.dataset')
+    assert data[0]
+    assert (own.key, own.checked, own.ignore_index) == ('of a database', None, 255)
+    assert data.classes == ('a', 'b')
+
+
+class Transform:
+    """A transform that refers to its dataset."""
+
+    def __call__(self, results):
+        return results
