@@ -71,7 +71,7 @@ def parse_recorded(text: str) -> dict[str, object]:
     """
     try:
         return dict(map(_assignment, ast.parse(text).body))
-    except (SyntaxError, RecursionError, MemoryError) as error:
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f'{type(error).__name__}: {error}') from error
 
 

@@ -1,11 +1,16 @@
 """Settings that a resumed run has otherwise than its checkpoint."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from .recorded_config import parse_recorded
 
-# Their values are in the checkpoint, which the resumed run continues with.
-RESTORED = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed')
+# Their values are in the checkpoint, which the resumed run continues with; an
+# optimizer's with those of its parameter groups, also where there are several.
+RESTORED = re.compile(
+    r'optim_wrapper\.(\w+\.)?(optimizer|paramwise_cfg)\.'
+    r'|param_scheduler\.|randomness\.seed$'
+)
 # They do not change what is trained.
 WITHOUT_EFFECT = ('resume', 'load_from', 'work_dir', 'launcher', 'log_level')
 LIMIT = 20  # lines
@@ -35,7 +40,7 @@ def changed_settings(before: str, now: str) -> list[str]:
             continue
         values = [repr(tree[key]) if key in tree else 'nothing' for tree in (old, new)]
         if values[0] != values[1]:
-            restored = key.startswith(RESTORED) and not key.endswith('.type')
+            restored = RESTORED.match(key) and not key.endswith('.type')
             used = 'checkpoint' if restored else 'config'
             lines.append(
                 f'{key}: {values[0]} in the checkpoint, {values[1]} in the config; the '

@@ -24,6 +24,11 @@ work_dir = 'here'
         ('end=4', 'end=5', 'param_scheduler.0.end: 4 .*checkpoint.s is'),
         ("'PolyLR'", "'StepLR'", r'param_scheduler.0.type: .*config.s is'),
         ("'SGD'", "'Adam'", r'optim_wrapper.optimizer.type: .*config.s is'),
+        (
+            'accumulative_counts=1',
+            'accumulative_counts=1, paramwise_cfg=dict(norm_decay_mult=0.0)',
+            'optim_wrapper.paramwise_cfg.norm_decay_mult: .*checkpoint.s is',
+        ),
         ('counts=1', 'counts=2', r'optim_wrapper.accumulative_counts: .*config.s is'),
         ('[1, 2]', '[1, 3]', r'model.sizes: \[1, 2\] .*\[1, 3\] .*config.s is'),
         ("type='A'", "type='A', extra=True", 'model.extra: nothing in .*, True in'),
@@ -32,6 +37,13 @@ work_dir = 'here'
 def test_a_changed_setting(old, new, expected):
     (line,) = changed_settings(CONFIG, CONFIG.replace(old, new))
     assert re.match(expected, line)
+
+
+def test_a_setting_of_one_of_several_optimizers():
+    texts = [f'optim_wrapper = dict(head=dict(optimizer=dict(lr={x})))' for x in '12']
+    (line,) = changed_settings(*texts)
+    assert line.startswith('optim_wrapper.head.optimizer.lr: 1 in the checkpoint, 2 in')
+    assert line.endswith("the checkpoint's is used")
 
 
 def test_the_same_settings():
@@ -46,6 +58,7 @@ def test_many_changes():
     assert lines[-1] == 'and 5 more'
 
 
-def test_what_cannot_be_compared():
-    (line,) = changed_settings('model = open(1)', CONFIG)
+@pytest.mark.parametrize('text', ['model = open(1)', 'model = {[]: 1}', 5])
+def test_what_cannot_be_compared(text):
+    (line,) = changed_settings(text, CONFIG)
     assert 'cannot be compared' in line
