@@ -108,7 +108,8 @@ class Runner(MMEngineRunner):
         """
         if self._launcher != 'none':
             end_with_launcher()
-        timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
+        timeout = (env_cfg.get('dist_cfg') or {}).get('timeout')
+        timeout = 1800 if timeout is None else timeout
         if not isinstance(timeout, int | float) or timeout <= 0:
             raise UserError(
                 f'env_cfg.dist_cfg.timeout: {timeout!r} is no number of seconds'
@@ -322,6 +323,8 @@ class Runner(MMEngineRunner):
         except UserError:
             raise
         except (ValueError, KeyError) as error:
+            if not self._has_loaded:  # of the checkpoint itself, or of a hook
+                raise
             raise UserError(
                 f"optim_wrapper: the optimizer's state in '{filename}' does not fit "
                 f'({error}); resume with the optimizer that the run had, or start a '

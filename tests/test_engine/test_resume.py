@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import torch
-from mmengine.hooks import EarlyStoppingHook
+from mmengine.hooks import EarlyStoppingHook, Hook
 from torch.utils.data import DataLoader
 
 from mmkd.errors import UserError
@@ -135,3 +135,16 @@ def test_another_optimizer(tmp_path, kinds):
     run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **first, **kept)
     with pytest.raises(UserError, match=r'^optim_wrapper: .* does not fit'):
         run(tmp_path, ITERATIONS, **second, **kept)
+
+
+def test_an_error_of_a_hook_on_resume(tmp_path):
+    """It is the hook's, not one of the optimizer."""
+
+    class Reader(Hook):
+        def after_load_checkpoint(self, runner, checkpoint):
+            checkpoint['meta']['absent']
+
+    kept = dict(checkpoint=dict(interval=5))
+    run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **kept)
+    with pytest.raises(KeyError, match='absent'):
+        run(tmp_path, ITERATIONS, Reader(), **kept)

@@ -65,7 +65,13 @@ def test_more_processes_than_gpus():
         check_processes(8, 2)
 
 
-@pytest.mark.parametrize('timeout', ['5m', 0, None])
+@pytest.mark.parametrize('settings', [None, {}, dict(backend='nccl', timeout=None)])
+def test_default_timeout(config, settings):
+    config.env_cfg.dist_cfg = settings
+    assert mmkd.Runner.from_cfg(config)
+
+
+@pytest.mark.parametrize('timeout', ['5m', 0])
 def test_timeout_that_is_no_number_of_seconds(config, timeout):
     config.env_cfg.dist_cfg.timeout = timeout
     with pytest.raises(UserError, match=r'^env_cfg\.dist_cfg\.timeout: '):
