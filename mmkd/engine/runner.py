@@ -20,7 +20,7 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.evaluation import IoUMetric
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmkd.checkpoint import (
     check_fit,
@@ -244,7 +244,7 @@ class Runner(MMEngineRunner):
                 key=key,
             )
             with random_numbers_kept():
-                dataset[0]
+                load_first(dataset, loader)
             return with_dataset(loader, dataset)
         check_num_classes(self.network, loader.dataset)
         head = segmentation_head(self.network)
@@ -389,6 +389,23 @@ class Runner(MMEngineRunner):
             if not self._saved_once:
                 check_saved(new)
                 self._saved_once = True
+
+
+def load_first(dataset: Dataset, loader: DataLoader) -> None:
+    """Load the first sample as a loader would, in a worker if it has any.
+
+    A file that a dataset opens when it is first read must not be shared by workers.
+    """
+    only = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=[0],
+        num_workers=min(loader.num_workers, 1),
+        collate_fn=id,  # nothing of the sample is used
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+    )
+    list(only)
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

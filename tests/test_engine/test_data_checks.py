@@ -1,8 +1,11 @@
 """Checks of the data that a Runner puts around every dataloader."""
 
+import os
+
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmseg.registry import TRANSFORMS
 
 import mmkd
 from mmkd.errors import UserError
@@ -82,6 +85,27 @@ def test_first_sample(build, split):
     runner = build(split, **{f'{key}.pipeline': [VAL[0], VAL[2], VAL[1], VAL[3]]})
     with pytest.raises(UserError, match=rf'{key}\.pipeline returns .* behind Resize'):
         getattr(runner, f'build_{split}_loop')(getattr(runner, f'_{split}_loop'))
+
+
+@TRANSFORMS.register_module()
+class OpenFile:
+    """Opens a file when it is first called; processes must not share one."""
+
+    process = None
+
+    def __call__(self, results):
+        self.process = self.process or os.getpid()
+        assert self.process == os.getpid()
+        return results
+
+
+def test_first_sample_is_loaded_by_a_worker(build):
+    pipeline = [*VAL[:-1], dict(type='OpenFile'), VAL[-1]]
+    loader = dict(num_workers=2, dataset=dict(pipeline=pipeline))
+    assert build('val', val_dataloader=loader).val()
+    wrong = [indices(77)]
+    with pytest.raises(UserError, match=r"^'.*label/0\.png': label value 77"):
+        build('val', wrong, val_dataloader=loader).val()
 
 
 def test_label_that_the_metric_ignores(build):
