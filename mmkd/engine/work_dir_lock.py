@@ -37,7 +37,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
     descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT)
     try:
         for _ in range(5):  # is_locked of another process may hold it for a moment
-            if free := _lock(descriptor):
+            if free := _lock(descriptor, exclusive=True):
                 break
             time.sleep(0.05)
         if not free:
@@ -63,17 +63,18 @@ def is_locked(work_dir: str | Path) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(descriptor)
+        return not _lock(descriptor, exclusive=False)  # others may look, too
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, exclusive: bool) -> bool:
     """Lock a file; return False if another process has."""
     if fcntl is None:
         return True
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno not in (errno.EACCES, errno.EAGAIN)
     return True

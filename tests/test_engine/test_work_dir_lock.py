@@ -90,6 +90,25 @@ def test_shared_within_a_process(tmp_path):
     assert not seen_by_another(tmp_path)
 
 
+def look(folder, ready):
+    """Looks for as long as a process can that is stopped meanwhile."""
+    os.close = lambda descriptor: (ready.send(True), time.sleep(30))
+    is_locked(folder)
+
+
+def test_who_looks_is_no_training(tmp_path):
+    """Two processes may look at once."""
+    (tmp_path / 'lock').touch()
+    here, there = multiprocessing.Pipe()
+    context = multiprocessing.get_context('fork')
+    process = context.Process(target=look, args=(tmp_path, there))
+    process.start()
+    assert here.poll(20)
+    assert not is_locked(tmp_path)
+    process.kill()
+    process.join()
+
+
 def seen_by_another(folder):
     with multiprocessing.get_context('fork').Pool(1) as pool:
         return pool.apply(is_locked, (folder,))
