@@ -171,7 +171,7 @@ def noted_checkpoint(work_dir: str | Path) -> str:
 
 def latest_checkpoint(
     work_dir: str | Path, out_dir: str | Path | None = None
-) -> Path | None:
+) -> Path | str | None:
     """Return the checkpoint to resume from: the last complete one.
 
     ``last_checkpoint`` names it, unless the run was killed between writing the two.
@@ -182,9 +182,13 @@ def latest_checkpoint(
     Args:
         work_dir: Folder of the run.
         out_dir: The CheckpointHook's, which has the checkpoints in a folder of the
-            work_dir's name. Default: they are in the work_dir.
+            work_dir's name; of a remote one, the checkpoint that is named. Default:
+            they are in the work_dir.
     """
     folder = Path(work_dir)
+    if '://' in str(out_dir):
+        name = noted_checkpoint(work_dir)
+        return f'{out_dir}/{folder.absolute().name}/{name}' if name else None
     if out_dir is not None:
         folder = Path(out_dir, folder.absolute().name)
     last = folder / noted_checkpoint(work_dir)

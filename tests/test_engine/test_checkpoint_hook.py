@@ -282,6 +282,15 @@ def test_in_another_folder(tmp_path):
     assert latest_checkpoint(tmp_path / 'run') is None
 
 
+def test_in_a_remote_folder(tmp_path):
+    """Resumed from there, or an error: never started from scratch."""
+    remote = 's3://bucket/out'
+    assert latest_checkpoint(tmp_path / 'run', remote) is None
+    (tmp_path / 'run').mkdir()
+    note(tmp_path / 'run', f'{remote}/run/iter_4.pth')  # as MMEngine writes it
+    assert latest_checkpoint(tmp_path / 'run', remote) == f'{remote}/run/iter_4.pth'
+
+
 @pytest.mark.parametrize(
     'text', [b'\xff\xfe', b'x' * 5000, b'a/' * 5000, b'iter_4.pth\0', b'..', b'a\nb']
 )
