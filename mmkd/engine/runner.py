@@ -426,9 +426,16 @@ def check_processes(processes: int, gpus: int) -> None:
 
 
 def ignored_by(evaluator: Evaluator | dict | list | None) -> int:
-    """Return the label that the metrics of an evaluator ignore."""
+    """Return the label that the metrics of an evaluator ignore.
+
+    Of several metrics an IoUMetric decides, which has a default.
+    """
     metrics = getattr(evaluator, 'metrics', evaluator)
-    for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+    metrics = metrics if isinstance(metrics, list | tuple) else [metrics]
+    for metric in metrics:
+        if is_type(metric, IoUMetric, METRICS):
+            return metric.get('ignore_index', 255)
+    for metric in metrics:
         values = (
             metric if isinstance(metric, Mapping) else getattr(metric, '__dict__', {})
         )

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmseg.registry import TRANSFORMS
 
 import mmkd
+from mmkd.engine.runner import ignored_by
 from mmkd.errors import UserError
 from tests.conftest import CLASSES, network
 from tests.test_datasets.test_labels import TRAIN, VAL, indices, write
@@ -113,6 +114,9 @@ def test_label_that_the_metric_ignores(build):
     with pytest.raises(UserError, match='label value 99'):
         build('val', labels).val()
     assert build('val', labels, **{'val_evaluator.ignore_index': 99}).val()
+    other = dict(type='CityscapesMetric', output_dir='.', ignore_index=7)
+    for metrics in ([dict(type='IoUMetric'), other], [other, dict(type='IoUMetric')]):
+        assert ignored_by(metrics) == 255
 
 
 def warnings_of(runner, monkeypatch):
