@@ -75,8 +75,14 @@ def check_saved(path: Path) -> None:
     """Check that a checkpoint that this process has written will be read again.
 
     Raises:
-        UserError: naming the entry that would be refused.
+        UserError: naming the entry that would be refused, or for wrong checksums.
     """
+    if _problem_of_archive(path, path.stat().st_size):
+        raise UserError(
+            'the checkpoint would be refused on resume, as its checksums are wrong: '
+            'torch.serialization.set_crc32_options(False) leaves them out, do not call '
+            'it; otherwise the disk is damaged'
+        )
     try:
         load_safely(path, mmap=True)
     except pickle.UnpicklingError as error:

@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook, Hook
+from torch.serialization import set_crc32_options
 from torch.utils.data import DataLoader
 
 from mmkd.errors import UserError
@@ -148,3 +149,14 @@ def test_an_error_of_a_hook_on_resume(tmp_path):
     run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **kept)
     with pytest.raises(KeyError, match='absent'):
         run(tmp_path, ITERATIONS, Reader(), **kept)
+
+
+def test_checkpoints_without_checksums(tmp_path):
+    """A resume would refuse them: the first one says so, and is not kept."""
+    set_crc32_options(False)
+    try:
+        with pytest.raises(UserError, match=r'checksums.*set_crc32_options\(False\)'):
+            run(tmp_path, ITERATIONS, checkpoint=dict(interval=5))
+    finally:
+        set_crc32_options(True)
+    assert not list(tmp_path.glob('*.pth'))
