@@ -18,7 +18,7 @@ FORMATS = {
     'P': 'colors of a palette',
     'LA': 'gray with transparency',
     'PA': 'colors of a palette with transparency',
-    'I': '32-bit integers',
+    'I': '32-bit integers above 255',
     'F': 'floating-point numbers',
 }
 
@@ -64,9 +64,10 @@ def decoders(dataset: object, index: int) -> set[str | None]:
 
 
 def check_format(path: str, backends: Iterable[str | None]) -> None:
-    """Raise a UserError unless a label's header promises 8-bit class indices.
+    """Raise a UserError unless a label's values can be class indices of 8 bits.
 
-    mmseg keeps the lowest 8 bits of whatever a decoder returns. Takes about 0.1 ms.
+    mmseg keeps the lowest 8 bits of whatever a decoder returns. The header decides,
+    in about 0.1 ms; only integers of more than 8 bits are decoded.
 
     Args:
         path: The label's file.
@@ -77,6 +78,10 @@ def check_format(path: str, backends: Iterable[str | None]) -> None:
     try:
         with Image.open(path) as image:
             mode, stored = image.mode, str(image.tile[0][3]) if image.tile else ''
+            if mode.startswith('I'):
+                low, high = image.getextrema()
+                if 0 <= low <= high <= 255:
+                    return
     except Exception:  # the loader may know better
         return
     for backend in backends:
@@ -86,7 +91,7 @@ def check_format(path: str, backends: Iterable[str | None]) -> None:
             continue
         what = FORMATS.get(mode, f'{mode} colors')
         if mode.startswith('I;16'):
-            what = '16-bit integers, of which 8 bits would be kept'
+            what = '16-bit integers above 255, of which 8 bits would be kept'
         elif few:
             what = f'{few}-bit gray, which decoders stretch to 0..255'
         raise UserError(

@@ -84,19 +84,21 @@ def palette(bits):
     return save
 
 
-def tiff(kind):
+def tiff(kind, first=None):
     """A file with the suffix of a PNG; the decoders look at its content."""
 
     def save(array, path):
+        array = array.astype(kind)
+        array[0, 0] = array[0, 0] if first is None else first
         content = io.BytesIO()
-        Image.fromarray(array.astype(kind)).save(content, 'TIFF')
+        Image.fromarray(array).save(content, 'TIFF')
         path.write_bytes(content.getvalue())
 
     return save
 
 
-def as_16_bits(array, path):
-    cv2.imwrite(str(path), array.astype(np.uint16) * 256)
+def as_16_bits(factor):
+    return lambda array, path: cv2.imwrite(str(path), array.astype(np.uint16) * factor)
 
 
 def converted(mode):
@@ -104,8 +106,9 @@ def converted(mode):
 
 
 WRONG = {
-    '16 bits': (as_16_bits, '16-bit integers'),
-    '32 bits': (tiff(np.int32), '32-bit integers'),
+    '16 bits': (as_16_bits(256), '16-bit integers above 255'),
+    '32 bits': (tiff(np.int32, 300), '32-bit integers above 255'),
+    'negative': (tiff(np.int32, -1), '32-bit integers'),
     'float': (tiff(np.float32), 'floating-point numbers'),
     'RGB': (converted('RGB'), 'RGB colors'),
     'RGBA': (converted('RGBA'), 'RGBA colors'),
@@ -136,6 +139,8 @@ def test_no_indices(tmp_path, case, evaluated):
         (gray_png(1), [0, 1]),
         (lambda array, path: Image.fromarray(array > 0).save(path), [0, 1]),
         (tiff(np.uint8), [0, 1, 4, 255]),
+        (tiff(np.int32), [0, 1, 4, 255]),
+        (as_16_bits(1), [0, 1, 4, 255]),
     ],
 )
 def test_indices(tmp_path, save, values, evaluated):
@@ -168,7 +173,7 @@ class LoadColors(TRANSFORMS.get('LoadAnnotations')):
 
 @pytest.mark.parametrize('evaluated', [False, True])
 def test_own_loader_may_read_what_it_likes(tmp_path, evaluated):
-    write(tmp_path, indices(0, 1, 2), save=as_16_bits)
+    write(tmp_path, indices(0, 1, 2), save=as_16_bits(256))
     pipeline = [
         dict(type='LoadColors') if step is LABEL else step
         for step in PIPELINES[evaluated]
