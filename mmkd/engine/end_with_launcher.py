@@ -22,5 +22,6 @@ def end_with_launcher() -> None:
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = str(os.getppid())
-    if os.environ.get(VARIABLE, parent) != parent:  # it was gone before
+    # Taken away, as a launcher that this process starts is another one.
+    if os.environ.pop(VARIABLE, parent) != parent:  # it was gone before
         sys.exit('error: the launcher of this process has ended')

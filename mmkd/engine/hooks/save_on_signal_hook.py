@@ -67,4 +67,10 @@ class SaveOnSignalHook(Hook):
     def restore(self) -> None:
         """Restore the signal handlers, however the training has ended."""
         while self.previous:
-            signal.signal(*self.previous.popitem())
+            number, handler = self.previous.popitem()
+            if handler is not None:  # one that Python has not installed
+                signal.signal(number, handler)
+
+    def after_train(self, runner: Runner) -> None:
+        """Restore the signal handlers, under any Runner."""
+        self.restore()
