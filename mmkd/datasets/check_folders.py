@@ -55,6 +55,8 @@ def check_folders(dataset: dict, key: str) -> None:
     Raises:
         UserError: if one does not exist or holds no image.
     """
+    if not isinstance(dataset, Mapping):  # it is built already
+        return
     if 'dataset' in dataset:
         check_folders(dataset['dataset'], f'{key}.dataset')
     for number, part in enumerate(dataset.get('datasets', ())):

@@ -147,3 +147,14 @@ def test_missing_folder(tmp_path):
     write(tmp_path, 'label/a.png')
     with pytest.raises(UserError, match=rf"^{KEY}.data_prefix.img_path: '.*/image' d"):
         build(tmp_path)
+
+
+def test_missing_folder_beside_a_dataset_that_is_built(tmp_path):
+    write(tmp_path, 'whole/image/a.jpg', 'part/label/a.png')
+    whole = build(tmp_path / 'whole').dataset
+
+    def join(part):
+        return dict(type='ConcatDataset', datasets=[whole, part])
+
+    with pytest.raises(UserError, match=rf'^{KEY}.datasets.1.data_prefix.img_path'):
+        build(tmp_path / 'part', join)
