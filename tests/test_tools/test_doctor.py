@@ -22,7 +22,8 @@ def test_nothing_found(bench, distilled):
     for log in folder.glob('kd/*/vis_data/scalars.json'):
         log.write_text('{"loss": 2.0, "iter": 1, "step": 1}\n')
     assert bench.run(DOCTOR, 'doctor').output == 'doctor/kd: nothing found\n'
-    config.write_text('print("run")')
+    for config in folder.glob('kd/*/vis_data/config.py'):
+        config.write_text('print("run")')
     done = bench.run(DOCTOR, 'doctor', code=2)
     assert done.output.startswith("error: config: 'doctor/kd/")
 
