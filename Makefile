@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test test-all mutants lint clean
+.PHONY: install demo test test-all mutants lint docs clean
 
 install: $(VENV)/.installed
 
@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \
 	$(PIP) torch torchvision && \
-	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,deploy,dev]' && \
+	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,deploy,docs,dev]' && \
 	touch $@ && echo "Installed in $$(($$(date +%s) - start)) s."
 
 demo: install
@@ -40,6 +40,11 @@ mutants: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Every warning is an error: a broken link, a page without a place in the navigation.
+docs: install
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	@echo 'The site: build/docs/index.html'
 
 clean:
 	rm -rf $(VENV) build dist mutants *.egg-info

@@ -23,9 +23,10 @@ class SafeCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook for runs that are killed at any moment.
 
     An old checkpoint is removed after the new one is saved: with
-    :meth:`mmkd.Runner.save_checkpoint`, which writes atomically, at least one complete
-    checkpoint exists at any moment. While gradients are accumulated, a checkpoint is
-    postponed to the optimizer's next step, since a checkpoint holds no gradients.
+    :meth:`mmkd.engine.runner.Runner.save_checkpoint`, which writes atomically, at least
+    one complete checkpoint exists at any moment. While gradients are accumulated, a
+    checkpoint is postponed to the optimizer's next step, since a checkpoint holds no
+    gradients.
     ``last_checkpoint`` holds a file name: a copy of the folder is a run of its own.
     """
 

@@ -20,9 +20,9 @@ from .logit_loss import LogitLoss
 class KDLoss(LogitLoss):
     """:func:`mmkd.functional.kd_loss`: KD, LSKD, BDD and their combination.
 
+    Arguments that are not listed are those of :class:`LogitLoss`.
+
     Args:
-        tau, tau_teacher, standardize, divergence, loss_weight, ignore_index,
-            resolution, align_corners: As of :class:`LogitLoss`.
         scale_compensated: Replace the factor tau^2 by (tau std)^2, std of the student's
             logits at each position; with ``standardize`` only. Default False. In
             float32 the variance is finite for logits up to 1e18.

@@ -23,7 +23,7 @@ class DeterministicHook(Hook):
     costs about 50 us a sample. An epoch that was left on a signal is continued; with
     another number of batches it starts again.
 
-    For a :class:`mmkd.Runner`, whose training data are position-seeded.
+    For a :class:`mmkd.engine.runner.Runner`, whose training data are position-seeded.
     """
 
     priority = 'VERY_HIGH'
