@@ -1,7 +1,7 @@
 """mmkd: knowledge distillation for semantic segmentation on OpenMMLab's stack.
 
-``import mmkd`` and ``mmkd.functional`` need torch alone. In a config
-``runner_type='mmkd.DistillRunner'`` and ``type='mmkd.X'`` need no ``custom_imports``.
+``import mmkd`` and ``mmkd.functional`` require only torch. Configs can use
+``runner_type='mmkd.DistillRunner'`` and ``type='mmkd.X'`` without ``custom_imports``.
 """
 
 from importlib import import_module
@@ -12,7 +12,7 @@ _MODULES = dict(Runner='mmkd.engine.runner', DistillRunner='mmkd.distillation')
 
 
 def __getattr__(name: str) -> object:
-    """Import the Runners on first use: they need the OpenMMLab stack."""
+    """Import the Runners on first use, since they require the OpenMMLab stack."""
     if name not in _MODULES:
         raise AttributeError(f"module 'mmkd' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)

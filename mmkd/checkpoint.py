@@ -1,4 +1,4 @@
-"""Safe reading of untrusted checkpoints: weights only, no code."""
+"""Safe loading of untrusted checkpoints: weights only, no code execution."""
 
 import io
 import os
@@ -27,32 +27,35 @@ from torch.serialization import (
 
 from .errors import UserError
 
-# Schemes of published files, of which MMEngine knows the URLs.
+# URL schemes of published checkpoints; MMEngine resolves them.
 PUBLISHED = ('open-mmlab', 'openmmlab', 'torchvision', 'mmcls')
-# Largest ratio of what a zip file unpacks to and its own size. What torch.save writes
-# has 1; a larger one, of which a few kilobytes fill the memory, is refused unread.
+# Largest accepted ratio of a zip file's unpacked size to its own size. torch.save
+# writes files with a ratio of 1; a zip bomb, in which a few kilobytes unpack to fill
+# the memory, is refused without unpacking it.
 LARGEST_RATIO = 10
-DAMAGED = 'is truncated or damaged: fetch or save it again'
-# How files that torch.save writes begin: now, and before PyTorch 1.6.
+DAMAGED = 'is truncated or damaged: download or save it again'
+# First bytes of files written by torch.save: current format, and before PyTorch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80\x02'
-# torch's own switches, which no caller can override. The other one a user may have set
-# for OpenMMLab's MMEngine, which cannot read its checkpoints otherwise.
+# Environment variables of torch that override every caller's weights_only argument.
+# Users may have set the second for OpenMMLab's MMEngine, which cannot load its own
+# checkpoints otherwise.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 OPPOSITE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 def _harmless_types() -> list:
-    """Types that a Runner's checkpoint holds beside weights, as both numpys name them.
+    """List the types other than weights that a Runner's checkpoint contains.
 
-    The log history is pickled through ``getattr``, of which only its own public
-    methods are let through.
+    Types are listed under their names in both NumPy 1 and NumPy 2. MMEngine's log
+    history pickles references to ``getattr``; only public methods of the log history
+    itself are allowed through it.
     """
     multiarray = (getattr(np, '_core', None) or np.core).multiarray
     numbers = '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']
     return [
         HistoryBuffer,
-        bytes,  # of an empty history
+        bytes,  # used by an empty history
         (_history_method, 'builtins.getattr'),
         np.ndarray,
         np.dtype,
@@ -66,22 +69,23 @@ def _harmless_types() -> list:
 
 
 def load_safely(file: Path | io.BytesIO, mmap: bool = False) -> object:
-    """Unpickle weights and harmless types only, whatever the user's environment."""
+    """Unpickle only weights and harmless types, regardless of environment variables."""
     with weights_only_by_default():
         return torch.load(file, map_location='cpu', weights_only=True, mmap=mmap)
 
 
 def check_saved(path: Path) -> None:
-    """Check that a checkpoint that this process has written will be read again.
+    """Check that a checkpoint written by this process can be loaded safely again.
 
     Raises:
-        UserError: naming the entry that would be refused, or for wrong checksums.
+        UserError: if an entry or the checksums would be refused; the message names
+            the entry.
     """
     if _problem_of_archive(path, path.stat().st_size):
         raise UserError(
             'the checkpoint would be refused on resume, as its checksums are wrong: '
-            'torch.serialization.set_crc32_options(False) leaves them out, do not call '
-            'it; otherwise the disk is damaged'
+            'remove any call of torch.serialization.set_crc32_options(False), which '
+            'omits them; otherwise the disk is damaged'
         )
     try:
         load_safely(path, mmap=True)
@@ -90,14 +94,14 @@ def check_saved(path: Path) -> None:
         entry, value = _first_refused(own)
         kind = f'{type(value).__module__}.{type(value).__qualname__}'
         raise UserError(
-            f'{entry}: a {kind} in the checkpoint would be refused on resume, as only '
-            'weights and plain values are read; let the hook or metric that stores it '
-            'store a text, a number, a list or a dict'
+            f'{entry}: a {kind} in the checkpoint would be refused on resume, because '
+            'only weights and plain values are loaded; change the hook or metric that '
+            'stores it to store a string, a number, a list or a dict'
         ) from error
 
 
 def _first_refused(node: object, key: str = '') -> tuple[str, object]:
-    """Return the innermost entry of a checkpoint that is refused, with its key."""
+    """Return the key and value of the innermost refused entry of a checkpoint."""
     parts = node.items() if isinstance(node, Mapping) else ()
     if isinstance(node, list | tuple):
         parts = enumerate(node)
@@ -114,11 +118,11 @@ def _first_refused(node: object, key: str = '') -> tuple[str, object]:
 
 @contextmanager
 def weights_only_by_default() -> Iterator[None]:
-    """Make ``torch.load`` within this context refuse code, whoever calls it.
+    """Make every call of ``torch.load`` within this context load weights only.
 
-    By torch's own environment variable: for network code that loads files itself. Types
-    that a caller allows are allowed here too; OneDL's MMEngine allows ``getattr`` for
-    local files, which therefore are to be read by :func:`read_checkpoint` before.
+    Sets torch's environment variable, so that it also covers model code that loads
+    files itself. Types that a caller has allowed stay allowed. OneDL's MMEngine allows
+    ``getattr`` for local files: check those with :func:`read_checkpoint` first.
     """
     saved = {name: os.environ.pop(name, None) for name in (FORCE, OPPOSITE)}
     allowed = get_safe_globals()
@@ -126,7 +130,7 @@ def weights_only_by_default() -> Iterator[None]:
     add_safe_globals(_harmless_types())
     try:
         yield
-    finally:  # not by torch's safe_globals, which ends an outer one's with its own
+    finally:  # torch's safe_globals would also end an enclosing safe_globals
         clear_safe_globals()
         add_safe_globals(allowed)
         os.environ.pop(FORCE)
@@ -134,7 +138,7 @@ def weights_only_by_default() -> Iterator[None]:
 
 
 def _history_method(owner: object, name: str) -> object:
-    """Return a public method of a log history, all that its pickle needs of getattr."""
+    """Restricted ``getattr`` for unpickling: only public methods of a log history."""
     if owner is not HistoryBuffer or str(name).startswith('_'):
         raise pickle.UnpicklingError(f'GLOBAL builtins.getattr of {name!r} was refused')
     return getattr(owner, name)
@@ -143,19 +147,20 @@ def _history_method(owner: object, name: str) -> object:
 def load_weights(
     path: str, key: str, entry: str = 'state_dict'
 ) -> tuple[dict[str, torch.Tensor], dict]:
-    """Load the weights and the ``meta`` of a checkpoint, without running code.
+    """Load the weights and the ``meta`` dict of a checkpoint without running code.
 
     Args:
-        path: A file, a URL or any scheme that MMEngine reads. Of several processes
-            only rank 0 downloads a URL.
-        key: The config key that gave the path, for the errors.
-        entry: Where in the file the weights are, unless they are all of it.
+        path: A file, a URL or any path scheme that MMEngine supports. In distributed
+            runs only rank 0 downloads a URL.
+        key: Config key that contains the path, for error messages.
+        entry: Key of the state dict in the file. If the file has no such key, the whole
+            file is taken as the state dict.
 
     Returns:
-        The state dict (a ``module.`` prefix taken off) and the ``meta`` dict.
+        The state dict, without any ``module.`` prefix, and the ``meta`` dict.
 
     Raises:
-        UserError: if the file is missing, truncated, not a checkpoint, or would run
+        UserError: if the file is missing, truncated, not a checkpoint, or contains
             code.
     """
     return state_and_meta(read_checkpoint(path, key), path, key, entry)
@@ -164,15 +169,23 @@ def load_weights(
 def state_and_meta(
     checkpoint: object, path: str, key: str, entry: str = 'state_dict'
 ) -> tuple[dict[str, torch.Tensor], dict]:
-    """Return a checkpoint's weights and its ``meta``; see :func:`load_weights`."""
+    """Return the weights and ``meta`` of a loaded checkpoint.
+
+    See :func:`load_weights` for the arguments and errors.
+    """
     if not isinstance(checkpoint, dict):
         kind = type(checkpoint).__name__
-        raise UserError(f"{key}: '{path}' holds a {kind}, no state dict; {_fix(key)}")
+        raise UserError(
+            f"{key}: '{path}' contains a {kind} instead of a state dict; {_fix(key)}"
+        )
     state = checkpoint.get(entry, checkpoint)
     state = dict(state) if isinstance(state, Mapping) else {}
     for name in (*checkpoint, *state):
         if not isinstance(name, str):
-            raise UserError(f"{key}: '{path}' has {name!r} as a name; {_fix(key)}")
+            raise UserError(
+                f"{key}: '{path}' has the key {name!r}, which is not a string; "
+                f'{_fix(key)}'
+            )
     state = {
         name.removeprefix('module.'): value
         for name, value in state.items()
@@ -180,7 +193,9 @@ def state_and_meta(
     }
     if not state:
         found = ', '.join(map(str, list(checkpoint)[:5])) or 'nothing'
-        raise UserError(f"{key}: '{path}' holds no weights, but {found}; {_fix(key)}")
+        raise UserError(
+            f"{key}: '{path}' contains no weights (found: {found}); {_fix(key)}"
+        )
     meta = checkpoint.get('meta') if entry in checkpoint else None
     if problem := _problem_of_meta(meta):
         raise UserError(f"{key}: '{path}' {problem}; {_fix(key)}")
@@ -188,14 +203,14 @@ def state_and_meta(
 
 
 def _problem_of_meta(meta: object) -> str:
-    """Return why a checkpoint's ``meta`` cannot be used; '' if it can."""
+    """Describe what is invalid in a checkpoint's ``meta``; '' if it is valid."""
     if meta is None:
         return ''
     if not isinstance(meta, dict):
-        return f'has a {type(meta).__name__} as meta, no dict'
+        return f'has a {type(meta).__name__} as meta instead of a dict'
     data = meta.get('dataset_meta')
     if data is not None and not isinstance(data, dict):
-        return f'has a {type(data).__name__} as meta.dataset_meta, no dict'
+        return f'has a {type(data).__name__} as meta.dataset_meta instead of a dict'
     for name, kind, value in (
         ('epoch', int, meta.get('epoch')),
         ('iter', int, meta.get('iter')),
@@ -203,14 +218,14 @@ def _problem_of_meta(meta: object) -> str:
         ('dataset_meta.classes', list | tuple, (data or {}).get('classes')),
     ):
         if value is not None and not isinstance(value, kind):
-            return f'has a {type(value).__name__} as meta.{name}'
+            return f'has an invalid meta.{name} of type {type(value).__name__}'
     return ''
 
 
 def read_checkpoint(path: str, key: str) -> object:
-    """Read a checkpoint of any content, without running code.
+    """Read a checkpoint with any content, without running code.
 
-    The arguments and errors are those of :func:`load_weights`.
+    See :func:`load_weights` for the arguments and errors.
     """
     if '://' in path:
         return _load_remote(path, key)
@@ -218,14 +233,14 @@ def read_checkpoint(path: str, key: str) -> object:
 
 
 def _fix(key: str) -> str:
-    """Return the fix for an invalid file."""
-    if key == 'checkpoint':  # a tool's argument, no key of the config
+    """Return the hint for replacing an invalid file."""
+    if key == 'checkpoint':  # a command-line argument, not a config key
         return 'give another'
     return f'give another with --cfg-options {key}=PATH'
 
 
 def _load_local(path: Path, what: str, give: str) -> object:
-    """Read a file as weights only, without MMEngine's loader and its fallback."""
+    """Read a file as weights only, bypassing MMEngine's loader and its fallback."""
     if not path.is_file():
         state = 'is a folder' if path.is_dir() else 'does not exist'
         raise UserError(f'{what} {state}; train it first, or {give}')
@@ -238,14 +253,14 @@ def _load_local(path: Path, what: str, give: str) -> object:
         if refused:
             raise UserError(f'{what} {refused}; {give}') from error
         raise UserError(f'{what} {_what_is_wrong(path)}; {give}') from error
-    except Exception as error:  # garbage has torch fail in any way
+    except Exception as error:  # torch.load raises various types on invalid data
         raise UserError(f'{what} {_what_is_wrong(path)}; {give}') from error
 
 
 def _problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
-    """Return why a zip file is not to be read; '' if it is, or for another kind.
+    """Describe the problem of an invalid zip file; '' for valid or non-zip files.
 
-    PyTorch's reader does not look at the checksums.
+    Verifies the checksums, which PyTorch's reader ignores.
     """
     try:
         if not zipfile.is_zipfile(file):
@@ -254,11 +269,11 @@ def _problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
             unpacked = sum(part.file_size for part in archive.infolist())
             if unpacked > LARGEST_RATIO * size:
                 return (
-                    f'is refused: of {size:,} bytes, it would unpack to {unpacked:,}, '
-                    f'more than {LARGEST_RATIO} times as many'
+                    f'is refused: its {size:,} bytes would unpack to {unpacked:,}, '
+                    f'more than {LARGEST_RATIO} times its size'
                 )
             whole = archive.testzip() is None
-    except Exception:  # any, from a damaged directory
+    except Exception:  # a damaged directory raises various types
         whole = False
     finally:
         if isinstance(file, io.BytesIO):
@@ -267,7 +282,7 @@ def _problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
 
 
 def _load_remote(path: str, key: str) -> object:
-    """Read a URL, or a file under any scheme that MMEngine knows."""
+    """Read a URL, or a path with any scheme that MMEngine supports."""
     scheme = path.partition('://')[0]
     try:
         if scheme in PUBLISHED:
@@ -285,19 +300,19 @@ def _load_remote(path: str, key: str) -> object:
     except pickle.UnpicklingError as error:
         reason = _what_is_refused(error) or 'is not a checkpoint of PyTorch'
     except Exception as error:
-        reason = f'cannot be fetched and read ({str(error) or type(error).__name__})'
+        reason = f'cannot be downloaded ({str(error) or type(error).__name__})'
         reason = ' '.join(reason.split())
     raise UserError(
-        f"{key}: '{path}' {reason}; download it elsewhere and give the file with "
+        f"{key}: '{path}' {reason}; download it yourself and pass the file with "
         f'--cfg-options {key}=PATH'
     )
 
 
 def _download(url: str) -> Path:
-    """Download a URL into PyTorch's cache, unless it is there; rank 0 comes first."""
+    """Download a URL into PyTorch's cache unless it is cached; rank 0 goes first."""
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for first in (True, False):  # machines without a rank 0 download it afterwards
+    for first in (True, False):  # machines without rank 0 download it afterwards
         if is_main_process() == first and not path.is_file():
             torch.hub.download_url_to_file(url, str(path))
         barrier()
@@ -305,20 +320,20 @@ def _download(url: str) -> Path:
 
 
 def _what_is_refused(error: Exception, path: Path | None = None) -> str:
-    """Return what was refused as it could run code; '' for another error.
+    """Describe the content that was refused because it could run code.
 
-    Of a file that is no pickle at all, torch's unpickler complains in the same way as
-    of one that calls what it should not.
+    Returns '' for any other error. torch's unpickler raises the same error for a file
+    that is not a pickle, so the file itself is checked too.
     """
     named = re.search(r'GLOBAL (\w+(?:\.\w+)*) (?:was|whose|of)', str(error))
     if not named and not (path and (zipfile.is_zipfile(path) or _is_pickle(path))):
         return ''
     what = named[1] if named else 'more than weights'
-    return f'is refused, since loading it could run code: it holds {what}'
+    return f'is refused because loading it could run code: it contains {what}'
 
 
 def _is_pickle(path: Path) -> bool:
-    """Return True if a file is a complete pickle; its opcodes are not executed."""
+    """Return True if a file is a complete pickle, without executing its opcodes."""
     with path.open('rb') as file:
         try:
             return bool([step for step, _, _ in pickletools.genops(file)])
@@ -327,22 +342,25 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _what_is_wrong(path: Path) -> str:
-    """Return the reason why a file is no checkpoint."""
+    """Describe why a file is not a valid checkpoint."""
     with path.open('rb') as file:
         head = file.read(len(ZIP))
     if not head:
         return 'is empty'
     if zipfile.is_zipfile(path) and _holds_a_program(path):
-        return 'is a program of TorchScript, not a checkpoint'
+        return 'is a TorchScript program, not a checkpoint'
     if tarfile.is_tarfile(path):
-        return 'is of a PyTorch before 0.4, if a checkpoint at all: save it anew'
+        return (
+            'is a tar file, perhaps a checkpoint of PyTorch before 0.4: save it again '
+            'with a current version'
+        )
     if head.startswith(PICKLE) or (head == ZIP and not zipfile.is_zipfile(path)):
         return DAMAGED
     return 'is not a checkpoint of PyTorch'
 
 
 def _holds_a_program(path: Path) -> bool:
-    """Return True if a zip file has what torch.jit.save writes beside the weights."""
+    """Return True if a zip file was written by ``torch.jit.save``."""
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
@@ -353,16 +371,17 @@ def check_fit(
     what: str,
     allow_extra: bool = False,
 ) -> None:
-    """Check that a state dict has every weight of a network, in its shape.
+    """Check that a state dict has every weight of a network with the right shape.
 
     Args:
         model: The network.
         state: The weights.
-        what: Description of the weights, with which the error starts.
+        what: Description of the weights; the error message starts with it.
         allow_extra: Allow weights that the network does not have. Default False.
 
     Raises:
-        UserError: that lists the first keys and the likely cause.
+        UserError: if keys are missing, unexpected or of another shape; the message
+            lists the first few and the likely cause.
     """
     own = model.state_dict()
     missing = [
@@ -384,15 +403,15 @@ def check_fit(
     )
     if found:
         cause = _likely_cause(missing, extra, mismatched)
-        raise UserError(f'{what} does not fit the network: {found}; {cause}')
+        raise UserError(f'{what} does not match the network: {found}; {cause}')
 
 
 def check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:
-    """Raise a UserError that names the first weights that are NaN or infinite.
+    """Raise a UserError if weights are NaN or infinite, naming the first few.
 
     Args:
         state: The weights.
-        what: Description of the weights, with which the error starts.
+        what: Description of the weights; the error message starts with it.
     """
     bad = [name for name, value in state.items() if not value.isfinite().all()]
     if bad:
@@ -404,12 +423,12 @@ def check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:
 
 
 def _likely_cause(missing: list[str], extra: list[str], mismatched: list[str]) -> str:
-    """Return the most common reason for such keys to differ."""
+    """Return the most common cause of such a mismatch."""
     different = ' '.join(missing + extra)
     if 'backbone.stem.' in different and 'backbone.conv1.' in different:
-        return 'its stem is another: ResNetV1c (R101) against ResNet (R101b)?'
+        return 'do the stems differ, ResNetV1c (R101) and ResNet (R101b)?'
     if mismatched and all('conv_seg' in key or 'fc' in key for key in mismatched):
         return 'was it trained on other classes?'
     if extra and not missing:
-        return 'does the config lack a head, or layers, that it has?'
+        return 'does the config lack a head or layers that the checkpoint has?'
     return 'does it belong to another config?'

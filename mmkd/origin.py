@@ -1,4 +1,4 @@
-"""Version and commit of mmkd, and the command that runs it."""
+"""Version and commit of mmkd, and the current command line."""
 
 import shlex
 import subprocess
@@ -11,22 +11,22 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 def commit() -> str:
-    """Return the checkout's commit, if there is one; ``-dirty`` with changes to it."""
+    """Return the checkout's commit, with ``-dirty`` if modified; '' without one."""
     if not (CHECKOUT / '.git').exists():
         return ''
     command = ['git', '-C', str(CHECKOUT), 'describe']
     command += ['--always', '--dirty', '--exclude=*']
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    except OSError:  # no git
+    except OSError:  # git is not installed
         return ''
 
 
 def version() -> str:
-    """Return the version, and the commit where there is one."""
+    """Return the version, followed by the commit if it is known."""
     return ' '.join([__version__, *filter(None, [commit()])])
 
 
 def command() -> str:
-    """Return the command line of this process, as a shell takes it."""
+    """Return the command line of this process, quoted for a shell."""
     return shlex.join(sys.argv)

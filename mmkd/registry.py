@@ -1,7 +1,7 @@
-"""Child registries of MMEngine's, with the scope ``mmkd``.
+"""Registries with the scope ``mmkd``, children of MMEngine's registries.
 
-MMEngine imports this module when it meets ``type='mmkd.X'``, and a registry's
-``locations`` when something is first looked up in it.
+MMEngine imports this module when it encounters ``type='mmkd.X'``, and a registry's
+``locations`` when a class is first looked up in it.
 """
 
 from collections.abc import Mapping
@@ -56,11 +56,13 @@ RUNNERS = Registry(
 
 
 def is_type(config: object, kind: type, registry: Registry) -> bool:
-    """Return True if a config's ``type`` is a class itself, in any way to name it.
+    """Return True if a config's ``type`` is exactly ``kind``.
+
+    The type may be written as a class, a registered name or a full import path.
 
     Args:
-        config: Anything; only a mapping with a ``type`` describes a class.
-        kind: The class; a subclass of it is another one.
+        config: A config, or any other value, for which the result is False.
+        kind: The class; subclasses do not match.
         registry: MMEngine's registry of such classes.
     """
     found = config.get('type') if isinstance(config, Mapping) else None
@@ -71,7 +73,7 @@ def is_type(config: object, kind: type, registry: Registry) -> bool:
 
 
 def type_name(config: Mapping) -> str:
-    """Return the class name that a config's ``type`` gives, as a string or a class.
+    """Return the class name in a config's ``type``, written as a string or a class.
 
     Example:
         >>> type_name(dict(type='mmkd.KDLoss')), type_name(dict(type=dict))
@@ -82,13 +84,13 @@ def type_name(config: Mapping) -> str:
 
 
 def qualified(config: dict) -> dict:
-    """Copy a config with its bare ``type`` written as ``mmkd.<type>``.
+    """Copy a config with an unqualified ``type`` replaced by ``mmkd.<type>``.
 
-    MMEngine looks a bare name up in the default scope (mmseg, say), not in the registry
-    that is asked.
+    MMEngine looks up an unqualified name in the default scope, such as mmseg, and not
+    in the registry whose ``build`` is called.
 
     Raises:
-        KeyError: if mmkd has no such type; suggests similar names.
+        KeyError: if mmkd has no such type; the message suggests similar names.
 
     Example:
         >>> qualified(dict(type='KDLoss', tau=2.0))

@@ -183,7 +183,7 @@ class TestUnreadable:
         path = tmp_path / 'a.pth'
         whole = save(path, WEIGHTS, _use_new_zipfile_serialization=new)
         path.write_bytes(whole[: int(share * len(whole))])
-        assert reason_of(path) == 'is truncated or damaged: fetch or save it again'
+        assert reason_of(path) == 'is truncated or damaged: download or save it again'
 
     def test_empty(self, tmp_path):
         path = tmp_path / 'a.pth'
@@ -209,7 +209,7 @@ class TestUnreadable:
         ('name', 'expected'),
         [
             ('word/document.xml', 'is not a checkpoint of PyTorch'),
-            ('a/constants.pkl', 'is a program of TorchScript, not a checkpoint'),
+            ('a/constants.pkl', 'is a TorchScript program, not a checkpoint'),
         ],
     )
     def test_zip_of_another_kind(self, tmp_path, name, expected):
@@ -223,7 +223,10 @@ class TestUnreadable:
         path = tmp_path / 'a.pth'
         with tarfile.open(path, 'w') as archive:
             archive.add(__file__)
-        reason = 'is of a PyTorch before 0.4, if a checkpoint at all: save it anew'
+        reason = (
+            'is a tar file, perhaps a checkpoint of PyTorch before 0.4: save it again '
+            'with a current version'
+        )
         assert reason_of(path) == reason
 
     @pytest.mark.parametrize('way', ['file', 'URL', 'backend'])
@@ -244,9 +247,7 @@ class TestUnreadable:
         save(path, {'state_dict': {'a': bomb}})
         compress(path)
         assert path.stat().st_size < 10_000
-        unpacked = (
-            'is refused: of .* bytes, it would unpack to 4,0.*, more than 10 times'
-        )
+        unpacked = 'is refused: its .* bytes would unpack to 4,0.*, more than 10 times'
         self.refused(way, path, monkeypatch, unpacked)
 
     def refused(self, way, path, monkeypatch, expected):
@@ -277,21 +278,24 @@ class TestUnreadable:
     @pytest.mark.parametrize(
         ('content', 'expected'),
         [
-            ({'state_dict': WEIGHTS, 3: 4}, 'has 3 as a name'),
-            ({'state_dict': {**WEIGHTS, 3: torch.ones(1)}}, 'has 3 as a name'),
-            ({3: torch.ones(1)}, 'has 3 as a name'),
-            ({'state_dict': {(1, 2): torch.ones(1)}}, r'has (1, 2) as a name'),
-            ({'meta': torch.ones(2)}, 'has a Tensor as meta, no dict'),
-            ({'meta': [1]}, 'has a list as meta, no dict'),
-            ({'meta': {'iter': 'two'}}, 'has a str as meta.iter'),
-            ({'meta': {'epoch': torch.ones(2)}}, 'has a Tensor as meta.epoch'),
+            ({'state_dict': WEIGHTS, 3: 4}, 'has the key 3'),
+            ({'state_dict': {**WEIGHTS, 3: torch.ones(1)}}, 'has the key 3'),
+            ({3: torch.ones(1)}, 'has the key 3'),
+            ({'state_dict': {(1, 2): torch.ones(1)}}, r'has the key (1, 2)'),
+            ({'meta': torch.ones(2)}, 'has a Tensor as meta instead of a dict'),
+            ({'meta': [1]}, 'has a list as meta instead of a dict'),
+            ({'meta': {'iter': 'two'}}, 'has an invalid meta.iter of type str'),
+            (
+                {'meta': {'epoch': torch.ones(2)}},
+                'an invalid meta.epoch of type Tensor',
+            ),
             (
                 {'meta': {'dataset_meta': torch.ones(2)}},
-                'as meta.dataset_meta, no dict',
+                'as meta.dataset_meta instead of a dict',
             ),
             (
                 {'meta': {'dataset_meta': {'classes': torch.ones(2)}}},
-                'has a Tensor as meta.dataset_meta.classes',
+                'has an invalid meta.dataset_meta.classes of type Tensor',
             ),
         ],
     )
@@ -308,14 +312,14 @@ class TestUnreadable:
     @pytest.mark.parametrize(
         ('content', 'expected'),
         [
-            ({'epoch': 3}, 'holds no weights, but epoch'),
-            ({'state_dict': {}}, 'holds no weights, but state_dict'),
-            ({'state_dict': None}, 'holds no weights, but state_dict'),
-            ({'model': WEIGHTS}, 'holds no weights, but model'),
-            ({}, 'holds no weights, but nothing'),
-            (dict.fromkeys('abcdef', 1), 'holds no weights, but a, b, c, d, e'),
-            ([WEIGHTS], 'holds a list, no state dict'),
-            (torch.ones(2), 'holds a Tensor, no state dict'),
+            ({'epoch': 3}, 'contains no weights (found: epoch)'),
+            ({'state_dict': {}}, 'contains no weights (found: state_dict)'),
+            ({'state_dict': None}, 'contains no weights (found: state_dict)'),
+            ({'model': WEIGHTS}, 'contains no weights (found: model)'),
+            ({}, 'contains no weights (found: nothing)'),
+            (dict.fromkeys('abcdef', 1), 'contains no weights (found: a, b, c, d, e)'),
+            ([WEIGHTS], 'contains a list instead of a state dict'),
+            (torch.ones(2), 'contains a Tensor instead of a state dict'),
         ],
     )
     def test_no_weights(self, tmp_path, content, expected):
@@ -372,7 +376,7 @@ class TestRemote:
             load_weights(path, KEY)
         reason, _, fix = str(raised.value).rpartition('; ')
         assert fix == (
-            f'download it elsewhere and give the file with --cfg-options {KEY}=PATH'
+            f'download it yourself and pass the file with --cfg-options {KEY}=PATH'
         )
         assert reason.startswith(f"{KEY}: '{path}' ")
         return reason.removeprefix(f"{KEY}: '{path}' ")
@@ -384,7 +388,7 @@ class TestRemote:
 
     def test_code(self, path, serve, tmp_path):
         serve(save(tmp_path / 'b.pth', {'code': Code(tmp_path / 'touched')}))
-        refused = 'is refused, since loading it could run code: it holds '
+        refused = 'is refused because loading it could run code: it contains '
         assert self.reason(path) == f'{refused}{os.system.__module__}.system'
         assert not (tmp_path / 'touched').exists()
 
@@ -398,7 +402,7 @@ class TestRemote:
     )
     def test_unreachable(self, path, serve, error, expected):
         serve(error)
-        assert self.reason(path) == f'cannot be fetched and read ({expected})'
+        assert self.reason(path) == f'cannot be downloaded ({expected})'
 
 
 def rewrite(path, change):
@@ -453,7 +457,7 @@ class TestCode:
                 pickle_protocol=protocol,
                 _use_new_zipfile_serialization=new,
             )
-        refused = 'is refused, since loading it could run code: it holds '
+        refused = 'is refused because loading it could run code: it contains '
         held = f'{os.system.__module__}.system'
         if protocol == 4:
             held = 'more than weights'
@@ -462,9 +466,11 @@ class TestCode:
 
     def test_names_what_it_holds(self, tmp_path):
         save(tmp_path / 'a.pth', {'state_dict': WEIGHTS, 'args': Code('x')})
-        assert f'it holds {os.system.__module__}.system' in error_of(tmp_path / 'a.pth')
+        assert f'it contains {os.system.__module__}.system' in error_of(
+            tmp_path / 'a.pth'
+        )
         save(tmp_path / 'a.pth', nn.Linear(2, 2))
-        assert 'it holds torch.nn.modules' in error_of(tmp_path / 'a.pth')
+        assert 'it contains torch.nn.modules' in error_of(tmp_path / 'a.pth')
 
     def test_mmengines_loader_does_not_fall_back(self, tmp_path):
         """Which load_from and resume go through."""
@@ -485,7 +491,7 @@ class TestCode:
         path = tmp_path / 'a.pth'
         save(path, WEIGHTS)
         rewrite(path, lambda _: b'\x80\x02' + steps + b'.')
-        assert reason_of(path).endswith('it holds builtins.getattr')
+        assert reason_of(path).endswith('it contains builtins.getattr')
 
     def test_getattr_reaches_the_log_history_only(self, tmp_path):
         """A pickled HistoryBuffer needs getattr; getattr.__self__ is all builtins.
@@ -505,7 +511,7 @@ class TestCode:
             + b's.'
         )
         rewrite(path, lambda _: steps)
-        assert 'it holds builtins.getattr' in error_of(path)
+        assert 'it contains builtins.getattr' in error_of(path)
         assert 'planted' not in HistoryBuffer.update.__globals__
 
 
@@ -526,7 +532,7 @@ class TestFit:
         with pytest.raises(UserError) as raised:
             check_fit(model, state, f"{KEY}: 'a.pth'", **kwargs)
         assert '\n' not in str(raised.value)
-        assert str(raised.value).startswith(f"{KEY}: 'a.pth' does not fit the network")
+        assert str(raised.value).startswith(f"{KEY}: 'a.pth' does not match")
         return str(raised.value)
 
     def test_fits(self, model):
@@ -555,7 +561,8 @@ class TestFit:
         state = {**model.state_dict(), 'auxiliary_head.weight': torch.ones(1)}
         error = self.error(model, state)
         assert '1 unexpected (auxiliary_head.weight)' in error
-        assert error.endswith('; does the config lack a head, or layers, that it has?')
+        cause = 'does the config lack a head or layers that the checkpoint has?'
+        assert error.endswith(f'; {cause}')
         check_fit(model, state, 'it', allow_extra=True)
 
     def test_shape(self, model):
@@ -590,5 +597,5 @@ class TestFit:
         state = model.state_dict()
         state['backbone.conv1.weight'] = state.pop('backbone.stem.0.weight')
         error = self.error(model, state)
-        cause = 'its stem is another: ResNetV1c (R101) against ResNet (R101b)?'
+        cause = 'do the stems differ, ResNetV1c (R101) and ResNet (R101b)?'
         assert error.endswith(f'; {cause}')
