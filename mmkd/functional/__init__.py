@@ -1,26 +1,29 @@
-"""Losses and divergences as pure functions of tensors; needs torch only.
+"""Losses and divergences as pure functions of tensors; requires only torch.
 
-Each loss returns a scalar. Arguments that the losses share:
+Each loss returns a scalar. N is the batch size, C the number of classes, H and W the
+height and width of a map; a position is a sample of (N, C) or a pixel of (N, C, H, W).
+The losses share these arguments:
 
-* ``student``, ``teacher``: logits of the same shape, (N, C) or (N, C, H, W), called s
-  and t in the formulas.
-* ``tau``, ``tau_teacher``: temperature, 0.001 to 1000, and the teacher's own (default:
-  ``tau``).
-* ``standardize``: Z-score the logits along the softmax axis first (LSKD). Default
-  False.
-* ``divergence``: D, a callable ``(student, teacher, tau, dim)`` that returns a value
-  per position, factor tau^2 included, such as :func:`kl_divergence`, the default, or
+* ``student``, ``teacher``: logits of the same shape, (N, C) or (N, C, H, W); s and t in
+  the formulas.
+* ``tau``, ``tau_teacher``: temperature of both networks, 0.001 to 1000, and a separate
+  temperature of the teacher (default: ``tau``).
+* ``standardize``: Z-score the logits along the softmax axis first, as in logit
+  standardization knowledge distillation (LSKD). Default False.
+* ``divergence``: D, a callable ``(student, teacher, tau, dim)`` that returns one value
+  per position, including the factor tau^2. Default :func:`kl_divergence`, the
+  Kullback-Leibler (KL) divergence; another example is
   ``functools.partial(balanced_kl_divergence, reverse_weight=7.0)``.
-* ``mask``: boolean (N,) or (N, H, W), True at the M valid positions. Default: all are.
-  If none is valid, a loss is 0, with a graph. Logits at the others affect neither value
-  nor gradient, whatever they are, NaN and infinity included.
-* ``weight``: w, (N,) or (N, H, W), factor of each position, such as
+* ``mask``: boolean (N,) or (N, H, W), True at the M valid positions. Default: all
+  positions are valid. If none is valid, the loss is 0 and has a graph. Logits at
+  invalid positions, including NaN and infinity, affect neither value nor gradient.
+* ``weight``: w, (N,) or (N, H, W), factor of each position, for example from
   :func:`class_balance`. Default: 1.
 
-All raise a ValueError for different shapes, an empty batch, an argument out of range
-or, to standardize, fewer than 3 classes. In float32, values and gradients are finite
-for logits up to 1e34; with ``scale_compensated``, a squared standard deviation, up to
-1e18.
+All losses raise a ValueError for mismatched shapes, an empty batch, an argument out of
+range and, with ``standardize``, fewer than 3 classes. In float32, values and gradients
+are finite for logits up to 1e34, or up to 1e18 with ``scale_compensated``, which
+squares the standard deviation.
 """
 
 from .balance import class_balance

@@ -1,4 +1,4 @@
-"""Class-balanced weights of positions."""
+"""Class-balanced weights of samples or pixels."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,17 @@ from .masking import zero_invalid
 
 
 def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
-    r"""Weights of positions under which all classes have the same total weight.
+    r"""Class-balanced weights: every class has the same total weight.
 
-    With p = softmax(t) and the mass :math:`M_c = \sum_m p_{mc}` of a class over the M
-    valid positions,
+    With p = softmax(t) of the logits t and the total probability
+    :math:`M_c = \sum_m p_{mc}` of class c over the M valid positions, the weight of
+    position m is
 
     .. math:: w_m = \frac{M}{C} \sum_c \frac{p_{mc}}{M_c}
 
-    with mean 1 over the valid positions. In a plain mean over pixels a road weighs a
-    thousand times as much as a pole; in mIoU both have equal weight.
+    The mean weight over the valid positions is 1. In a plain mean over the pixels of a
+    street scene, road has about a thousand times the weight of pole; in mIoU both have
+    equal weight.
 
     Args:
         logits: (N, C) or (N, C, H, W), usually the teacher's.
@@ -32,6 +34,6 @@ def class_balance(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     """
     p = zero_invalid(zero_invalid(at_least_float32(logits), mask).softmax(1), mask)
     mass = p.sum([dim for dim in range(p.ndim) if dim != 1], keepdim=True)
-    present = mass > 0  # softmax underflows
+    present = mass > 0  # softmax may underflow to 0
     weights = torch.where(present, p / torch.where(present, mass, 1), 0).sum(1)
     return weights * (p.sum() / present.sum().clamp(min=1))

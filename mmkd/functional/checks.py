@@ -1,18 +1,21 @@
-"""Validation of arguments; reads no values on a GPU, which would synchronize."""
+"""Argument validation that never reads tensor values on a GPU.
+
+Reading a value would synchronize with the device.
+"""
 
 import torch
 from torch import Tensor
 
-# Published ones are 0.05 to 21. Beyond these a softmax is one-hot or uniform, and
-# float32 resolves no divergence.
+# Published temperatures range from 0.05 to 21. Outside these bounds a softmax is
+# one-hot or uniform, and float32 cannot represent the divergence.
 LOWEST_TAU, HIGHEST_TAU = 1e-3, 1e3
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Cast half-precision logits to float32; leave float32 and float64 alone.
+    """Cast half-precision logits to float32; keep float32 and float64.
 
-    Half precision lacks the range for squares of logits, and autocast promotes neither
-    ``-`` nor ``sqrt``.
+    Half precision lacks the range for squared logits, and autocast promotes neither
+    ``-`` nor ``sqrt`` to float32.
 
     Raises:
         TypeError: if ``logits`` is not a floating-point tensor.
@@ -27,7 +30,7 @@ def at_least_float32(logits: Tensor) -> Tensor:
 
 
 def check_temperatures(**temperatures: float | Tensor | None) -> None:
-    """Raise a ValueError for one out of range; None and tensors pass."""
+    """Raise a ValueError for a temperature out of range; skip None and tensors."""
     for name, tau in temperatures.items():
         if tau is None or isinstance(tau, Tensor):
             continue
@@ -39,21 +42,21 @@ def check_temperatures(**temperatures: float | Tensor | None) -> None:
 
 
 def check_weights(**weights: float) -> None:
-    """Raise a ValueError unless all are >= 0 and finite."""
+    """Raise a ValueError unless all weights are >= 0 and finite."""
     for name, weight in weights.items():
         if not 0 <= weight < float('inf'):
             raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
 
 
 def check_balance(forward_weight: float, reverse_weight: float) -> None:
-    """Raise a ValueError unless both are finite and >= 0, and one is positive."""
+    """Raise a ValueError unless both weights are finite, >= 0, and not both 0."""
     check_weights(forward_weight=forward_weight, reverse_weight=reverse_weight)
     if not forward_weight and not reverse_weight:
         raise ValueError('forward_weight and reverse_weight must not both be 0')
 
 
 def check_classes(logits: Tensor, dim: int = 1) -> None:
-    """Raise a ValueError if there are fewer than 3 entries to standardize."""
+    """Raise a ValueError if ``dim`` has fewer than 3 entries to standardize."""
     if logits.shape[dim] < 3:
         raise ValueError(
             f'standardization needs at least 3 entries along dim {dim}, but logits of '
@@ -63,11 +66,11 @@ def check_classes(logits: Tensor, dim: int = 1) -> None:
 
 
 def check_not_empty(name: str, values: Tensor) -> None:
-    """Raise a ValueError for a tensor without elements: there is no mean of none."""
+    """Raise a ValueError for a tensor without elements, whose mean is undefined."""
     if not values.numel():
         raise ValueError(
-            f'{name} is empty: its shape is {tuple(values.shape)}; leave out empty '
-            'batches, and check the crop and what filters the samples'
+            f'{name} is empty: its shape is {tuple(values.shape)}; skip empty batches, '
+            'and check the crop size and any filtering of samples'
         )
 
 
@@ -82,35 +85,39 @@ def check_pair(student: Tensor, teacher: Tensor) -> None:
 
 
 def check_labels(label: Tensor, classes: int) -> None:
-    """Raise a ValueError for a label that is no class; on a GPU torch itself does."""
+    """Raise a ValueError for a label out of range; on a GPU torch itself does so."""
     if label.device.type != 'cpu':
         return
     wrong = label[(label < 0) | (label >= classes)]
     if wrong.numel():
         raise ValueError(
-            f'label {int(wrong[0])} is no class: the logits have {classes}, from 0 to '
-            f'{classes - 1}; set ignore_index to it, or correct the labels'
+            f'label {int(wrong[0])} is not a class: the logits have {classes} classes, '
+            f'0 to {classes - 1}; set ignore_index to it, or correct the labels'
         )
 
 
 def check_logits(student: Tensor, teacher: Tensor, target: Tensor | None) -> None:
-    """Check logits before alignment, and their target.
+    """Check the shapes of logits and target before they are resized.
 
-    Logits are (N, C) or (N, C, H, W), where maps may differ in height and width. The
-    target is (N,) or (N, H', W'), or (N, C) for vectors with soft labels.
+    Logits are (N, C) or (N, C, H, W); the maps of student and teacher may differ in
+    height and width. The target is (N,) or (N, H', W') for labels of size H' x W', or
+    (N, C) for vectors with soft labels.
 
     Raises:
-        ValueError: for other or mismatched shapes, and for empty tensors.
+        ValueError: for unsupported or mismatched shapes and for empty tensors.
     """
     if student.ndim not in (2, 4):
         raise ValueError(
-            'logits must be (N, C) or (N, C, H, W), but the student gave '
-            f'{tuple(student.shape)}: name its tap with student=... in the loss config'
+            "logits must be (N, C) or (N, C, H, W), but the student's are "
+            f'{tuple(student.shape)}: name the module whose output to compare with '
+            'student=... in the loss config'
         )
     if student.ndim != teacher.ndim or student.shape[:2] != teacher.shape[:2]:
         raise ValueError(
             f'student logits {tuple(student.shape)} and teacher logits '
-            f'{tuple(teacher.shape)} must agree in batch and classes'
+            f'{tuple(teacher.shape)} must have the same batch size and number of '
+            'classes; use a teacher trained on the same classes, or compare the '
+            'outputs of other modules'
         )
     for name, values in (
         ("the batch of the student's logits", student),

@@ -21,17 +21,17 @@ def cwd_loss(
     r"""Divergence between the spatial distributions of each channel.
 
     With :math:`p_{nc} = softmax(t_{nc} / \tau)` over the valid positions of channel c
-    of image n, and q likewise of the student,
+    of image n in the teacher's logits t, and :math:`q_{nc}` likewise for the student,
 
     .. math:: L = \frac{\tau^2}{N C} \sum_{n,c} D(p_{nc}, q_{nc})
 
-    A 1x1 map has one distribution only: the loss is 0.
+    On a 1x1 map all distributions are the same and the loss is 0.
 
     Args:
         student, teacher: Maps, (N, C, H, W).
-        tau, tau_teacher, divergence, mask: See :mod:`mmkd.functional`; the softmax axis
-            are the valid positions.
-        standardize: Z-score each channel along its valid positions. Default False.
+        tau, tau_teacher, divergence, mask: See :mod:`mmkd.functional`; the softmax runs
+            over the valid positions.
+        standardize: Z-score each channel over its valid positions. Default False.
 
     Reference:
         Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,

@@ -17,17 +17,18 @@ def dist_loss(
     standardize: bool = False,
     mask: Tensor | None = None,
 ) -> Tensor:
-    r"""Pearson correlation of predictions, over the classes and over the positions.
+    r"""Pearson correlation loss of predictions, over classes and over samples.
 
-    With :math:`p = softmax(t / \tau)`, :math:`q = softmax(s / \tau)` and r Pearson's
-    correlation,
+    With the teacher's :math:`p = softmax(t / \tau)`, the student's
+    :math:`q = softmax(s / \tau)` and r the Pearson correlation,
 
     .. math:: L = \tau^2 \Big( \frac{\beta}{M} \sum_m (1 - r(p_m, q_m))
         + \frac{\gamma}{C} \sum_c (1 - r(p_{\cdot c}, q_{\cdot c})) \Big)
 
-    over the M samples or valid pixels of the batch: the teacher's ranking of the
-    classes within a sample, and of the samples within a class. A constant vector has
-    correlation 0: its term is 1, without a gradient.
+    over the M samples or valid pixels of the batch. The first term compares how the
+    networks rank the classes within a sample, the second how they rank the samples
+    within a class. A constant vector has correlation 0: its term is 1 and has no
+    gradient.
 
     Args:
         student, teacher, tau, tau_teacher, standardize, mask: See
@@ -56,13 +57,13 @@ def dist_loss(
     if mask is not None:
         mask = mask.flatten()[None]
     within_classes = (1 - _pearson(q, p, mask)).mean()
-    if mask is not None:  # no valid position: no relation
+    if mask is not None:  # without a valid position the loss is 0
         within_classes = within_classes * mask.any()
     return tau**2 * (beta * between_classes + gamma * within_classes)
 
 
 def _pearson(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Pearson's correlation along axis 1, over valid entries; 0 of a constant."""
+    """Pearson correlation of valid entries along axis 1; 0 for constant vectors."""
     count = a.shape[1] if mask is None else mask.sum(1)
     a, b = (zscore(x, dim=1, eps=0.0, mask=mask) for x in (a, b))
     product = (a * b).sum(1)

@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergences between two sets of logits."""
+"""Kullback-Leibler (KL) divergences between the softmaxes of two sets of logits."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,30 +23,31 @@ def kl_divergence(
     dim: int = 1,
     reverse: bool = False,
 ) -> Tensor:
-    r"""Kullback-Leibler divergence between softened softmaxes, per position.
+    r"""Kullback-Leibler (KL) divergence at a temperature, per position.
 
-    With :math:`p = softmax(t / \tau)` of the teacher and :math:`q = softmax(s / \tau)`
-    of the student,
+    With :math:`p = softmax(t / \tau)` of the teacher's logits t and
+    :math:`q = softmax(s / \tau)` of the student's logits s,
 
     .. math::
         \tau^2 KL(p \| q) = \tau^2 \sum_c p_c (\log p_c - \log q_c)
         \quad\text{(forward)}, \qquad
         \tau^2 KL(q \| p) \quad\text{(reverse)}.
 
-    The factor :math:`\tau^2` keeps the size of the gradient when tau changes (Hinton et
-    al., 2015, section 2). Computed from log-softmaxes: a class whose probability
-    underflows contributes 0, and its gradient stays finite.
+    The factor :math:`\tau^2` keeps the magnitude of the gradient independent of tau
+    (Hinton et al., 2015, section 2). The value is computed from log-softmaxes: a class
+    whose probability underflows contributes 0, and its gradient is finite.
 
     Args:
         student: Logits, classes along ``dim``.
         teacher: Logits of the same shape.
-        tau: Temperature, > 0; a tensor may carry a gradient. Default 1.
-        dim: The class axis. Default 1.
-        reverse: KL(student || teacher) instead of KL(teacher || student).
+        tau: Temperature, > 0; a tensor may require a gradient. Default 1.
+        dim: Class axis. Default 1.
+        reverse: Compute KL(student || teacher) instead of KL(teacher || student).
+            Default False.
 
     Returns:
-        The divergence of every position: the input's shape without ``dim``, in float32
-        or better. Not reduced.
+        The unreduced divergence of every position: the shape of the input without
+        ``dim``, in float32 or better.
 
     Raises:
         ValueError: if the shapes differ or ``tau <= 0``.
@@ -76,28 +77,31 @@ def balanced_kl_divergence(
     reverse_weight: float = 1.0,
     dim: int = 1,
 ) -> Tensor:
-    r"""Weighted sum of forward and reverse KL (BDD), per position.
+    r"""Weighted sum of forward and reverse KL divergence, per position.
+
+    The balance divergence of balance divergence distillation (BDD):
 
     .. math:: a \tau^2 KL(p \| q) + b \tau_r^2 KL(q_r \| p_r)
 
-    Forward KL is nearly blind to classes to which the teacher assigns tiny
-    probabilities; reverse KL penalizes a student that assigns them more. Each half may
-    have its own temperature.
+    with the softmaxes p of the teacher and q of the student at the temperature
+    :math:`\tau`, and :math:`p_r`, :math:`q_r` at :math:`\tau_r`. Forward KL is nearly
+    insensitive to classes to which the teacher assigns tiny probabilities; reverse KL
+    penalizes a student that assigns them larger ones.
 
     Args:
         student: Logits, classes along ``dim``.
         teacher: Logits of the same shape.
-        tau: Temperature of the forward half, > 0. Default 1.
-        tau_reverse: Temperature of the reverse half. Default: ``tau``.
-        forward_weight: a, >= 0. Default 1.
-        reverse_weight: b, >= 0. Default 1.
-        dim: The class axis. Default 1.
+        tau: Temperature of the forward term, > 0. Default 1.
+        tau_reverse: Temperature :math:`\tau_r` of the reverse term. Default: ``tau``.
+        forward_weight: Weight a of the forward term, >= 0. Default 1.
+        reverse_weight: Weight b of the reverse term, >= 0. Default 1.
+        dim: Class axis. Default 1.
 
     Returns:
-        The divergence of every position, as :func:`kl_divergence`.
+        The unreduced divergence of every position, like :func:`kl_divergence`.
 
     Raises:
-        ValueError: if a weight is negative or both are 0, and as for
+        ValueError: if a weight is negative or both are 0, and in the cases of
             :func:`kl_divergence`.
 
     Reference:
@@ -126,12 +130,12 @@ def balanced_kl_divergence(
 def split_by_temperature(
     divergence: Divergence, tau: float | Tensor
 ) -> list[tuple[Divergence, float | Tensor]]:
-    """Split a divergence into summands of one temperature each.
+    """Split a divergence into terms that each use a single temperature.
 
-    For a loss that makes logits for a given temperature, as DKD does. A
-    :func:`balanced_kl_divergence` with a ``tau_reverse`` among its ``keywords`` (of
-    ``functools.partial`` or :class:`mmkd.losses.BalancedKL`) is split into its halves;
-    any other is returned as it is.
+    Needed by losses whose logits depend on the temperature, such as DKD. A
+    :func:`balanced_kl_divergence` with ``tau_reverse`` among its ``keywords`` (of
+    ``functools.partial`` or :class:`mmkd.losses.BalancedKL`) is split into its forward
+    and reverse terms; any other divergence is returned unchanged.
 
     Example:
         >>> bdd = partial(balanced_kl_divergence, tau_reverse=2.0)

@@ -22,27 +22,29 @@ def dkd_loss(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    r"""Target class against the rest, and the rest among themselves, separately.
+    r"""Separate divergences of target and non-target classes.
 
-    With p and q the softened distributions of teacher and student and c the label,
+    With p and q the softmaxes of teacher and student at :math:`\tau`, c the label and
+    :math:`\hat p`, :math:`\hat q` the distributions over the non-target classes,
 
     .. math:: L = \frac{1}{M} \sum_m w_m \tau^2 \left(
         \alpha D\big((p_c, 1 - p_c), (q_c, 1 - q_c)\big)
         + \beta D\big(\hat p, \hat q\big) \right),
         \qquad \hat p_i = \frac{p_i}{1 - p_c}, \ i \ne c
 
-    over the M valid positions. Plain KD weights the second term (NCKD) with 1 - p_c,
-    which is nearly 0 where the teacher is confident. In log space: 1 - p_c is a
-    logsumexp of the other logits, so that peaked logits give finite values and
-    gradients.
+    over the M valid positions. The first term is the target class distillation (TCKD),
+    the second the non-target class distillation (NCKD). Plain KD weights the second
+    term by 1 - p_c, which is nearly 0 where the teacher is confident. 1 - p_c is
+    computed as a logsumexp of the other logits, so that peaked logits give finite
+    values and gradients.
 
     Args:
         student, teacher, tau, tau_teacher, standardize, mask, weight: See
             :mod:`mmkd.functional`; tau is 4 by default.
         target: Class indices, (N,) or (N, H, W); any value at invalid positions.
-        alpha: Weight of the first term (TCKD), >= 0. Default 1.
-        beta: Weight of the second (NCKD), >= 0. Default 8, the paper's for ResNet-32x4
-            to ResNet-8x4; it uses 2 to 8.
+        alpha: Weight of TCKD, >= 0. Default 1.
+        beta: Weight of NCKD, >= 0. Default 8, the paper's value for ResNet-32x4 to
+            ResNet-8x4; the paper uses 2 to 8.
         divergence: D; a ``tau_reverse`` among its keywords applies to both terms.
 
     Reference:
@@ -82,7 +84,7 @@ def dkd_loss(
 
 
 def _two_way(logits: Tensor, is_target: Tensor, tau: float) -> Tensor:
-    """Logits whose softmax at tau is (p_c, 1 - p_c), along axis 1."""
+    """Two-class logits, on axis 1, whose softmax at tau is (p_c, 1 - p_c)."""
     target_logit = torch.where(is_target, logits, 0).sum(1)
     rest = (logits.masked_fill(is_target, EXCLUDED) / tau).logsumexp(1) * tau
     return torch.stack([target_logit, rest], 1)

@@ -1,4 +1,4 @@
-"""Knowledge distillation (KD), and with a curriculum temperature (CTKD)."""
+"""Knowledge distillation (KD), also with a curriculum temperature (CTKD)."""
 
 from torch import Tensor
 
@@ -19,30 +19,34 @@ def kd_loss(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    r"""Divergence between the softened class distributions of teacher and student.
+    r"""Mean divergence between the class distributions of teacher and student.
 
     With :math:`p = softmax(t / \tau)` and :math:`q = softmax(s / \tau)` over the
-    classes, the mean over the M valid positions
+    classes, the mean over the M valid positions with weights :math:`w_m` is
 
     .. math:: L = \frac{1}{M} \sum_m w_m \tau^2 D(p_m, q_m)
 
-    * KD: the defaults, D = KL(p || q).
-    * LSKD: ``standardize=True``, s and t replaced by their Z-scores.
-    * BDD: ``divergence=balanced_kl_divergence``, D = a KL(p || q) + b KL(q || p).
+    * Knowledge distillation (KD): the defaults, with D the Kullback-Leibler (KL)
+      divergence KL(p || q).
+    * Logit standardization (LSKD): ``standardize=True`` replaces s and t by their
+      Z-scores.
+    * Balance divergence distillation (BDD): ``divergence=balanced_kl_divergence``,
+      D = a KL(p || q) + b KL(q || p).
 
     The gradient of a standardized loss is proportional to 1/std of the student's
-    logits: a useful ``loss_weight`` (about std/tau) needs a warm-up or
-    ``scale_compensated``. The Z-score at tau is s at the temperature
-    :math:`\tau \sigma`, with :math:`\sigma` the std of the student's logits at a
-    position; the square of this temperature makes the gradient independent of 1/std:
+    logits, so a useful ``loss_weight`` (about std/tau) needs a warm-up or
+    ``scale_compensated``. Standardizing s at tau equals dividing s by the temperature
+    :math:`\tau \sigma`, where :math:`\sigma` is the standard deviation (std) of the
+    student's logits at a position. The scale-compensated loss uses the square of this
+    temperature as its factor, which makes the gradient independent of 1/std:
 
     .. math:: L = \frac{1}{M} \sum_m w_m (\tau \sigma_m)^2 D(p_m, q_m)
 
     Args:
         student, teacher, tau, tau_teacher, standardize, divergence, mask, weight: See
             :mod:`mmkd.functional`.
-        scale_compensated: Include the factor :math:`\sigma_m^2`, without a gradient;
-            with ``standardize`` only. Not in LSKD. Default False.
+        scale_compensated: Include the factor :math:`\sigma_m^2`, detached from the
+            graph; requires ``standardize``. Not part of LSKD. Default False.
 
     Reference:
         Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2;
@@ -70,18 +74,18 @@ def kd_loss(
 def curriculum_temperature(
     theta: Tensor, strength: float = 1.0, t_start: float = 1.0, t_end: float = 20.0
 ) -> Tensor:
-    r"""Learnable temperature, trained against the student.
+    r"""Learnable temperature, trained adversarially.
 
     .. math:: \tau = t_{start} + t_{end} \, \mathrm{sigmoid}(\theta)
 
-    The gradient that reaches theta is multiplied by :math:`-\lambda`: theta maximizes
-    the loss that the student minimizes.
+    The gradient that reaches :math:`\theta` is multiplied by :math:`-\lambda`, so that
+    :math:`\theta` maximizes the loss that the student minimizes.
 
     Args:
-        theta: Scalar.
+        theta: Scalar parameter.
         strength: :math:`\lambda`, >= 0. Default 1.
-        t_start: Lowest temperature. Default 1, the paper's.
-        t_end: Range of the temperature above ``t_start``. Default 20, the paper's.
+        t_start: Lowest temperature. Default 1, as in the paper.
+        t_end: Range of the temperature above ``t_start``. Default 20, as in the paper.
 
     Returns:
         A scalar.
@@ -107,13 +111,13 @@ def ctkd_loss(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """:func:`kd_loss` at the :func:`curriculum_temperature`, factor tau^2 included.
+    """:func:`kd_loss` at the :func:`curriculum_temperature`, including factor tau^2.
 
     Args:
         student, teacher, standardize, divergence, mask, weight: See
             :mod:`mmkd.functional`.
         theta, strength, t_start, t_end: See :func:`curriculum_temperature`. The paper
-            starts with theta = 1, and increases ``strength`` from 0 to 1 on a half
+            initializes theta to 1 and increases ``strength`` from 0 to 1 along a half
             cosine over the first epochs.
 
     Reference:
@@ -139,9 +143,10 @@ def ctkd_loss(
 
 
 def check_compensation(scale_compensated: bool, standardize: bool) -> None:
-    """Raise a ValueError for scale compensation of logits that keep their scale."""
+    """Raise a ValueError for scale compensation without standardization."""
     if scale_compensated and not standardize:
         raise ValueError(
             'scale_compensated=True needs standardize=True: plain logits keep their '
-            'scale, and there is nothing to compensate'
+            'scale, so there is nothing to compensate; set standardize=True or remove '
+            'scale_compensated'
         )

@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-# Logit of excluded entries: their softmax is 0 at any temperature, beside logits up to
-# 1e34. -inf would give NaN.
+# Logit of excluded entries. Next to logits up to 1e34 their softmax is 0 at any
+# temperature; -inf would produce NaN.
 EXCLUDED = -1e35
 
 
 def zero_invalid(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Set logits at invalid positions to 0, whatever they are, and their gradient.
+    """Set logits at invalid positions, and their gradients, to 0.
 
-    Done before anything is computed of them: a mask on the result alone would leave a
-    gradient of 0 * inf.
+    Apply it before any computation: masking only the result would leave gradients of
+    0 * inf = NaN for infinite logits.
 
     Args:
         logits: (N, C, ...).
@@ -34,11 +34,12 @@ def masked_mean(
 
     .. math:: \frac{1}{M} \sum_{m \in mask} w_m v_m
 
-    Does not grow with the crop, as ``batchmean`` does, and does not index with the
-    mask, which would synchronize with the device.
+    with w the weight and v the value of each of the M valid positions. Unlike
+    ``batchmean``, the result does not grow with the crop size. Boolean indexing, which
+    would synchronize with the device, is avoided.
 
     Args:
-        values: One per position.
+        values: One value per position.
         mask: Boolean, valid positions. Default: all.
         weight: Factor of each position. Default: 1.
 
@@ -52,7 +53,7 @@ def masked_mean(
     """
     if weight is not None:
         values = weight * values
-    # Divided before they are added: a sum of large values would overflow.
+    # Divide before summing: a sum of large values would overflow.
     if mask is None:
         return (values / values.numel()).sum()
     return (torch.where(mask, values, 0) / mask.sum().clamp(min=1)).sum()

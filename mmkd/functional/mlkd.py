@@ -11,10 +11,10 @@ from .masking import masked_mean
 from .relations import gram_distance, grid_means
 from .standardize import prepare_logits
 
-GRID = 8  # cells along a side of a map: 64 samples per image, the paper's batch
+GRID = 8  # cells along a side of a map: 64 samples per image, as in the paper's batch
 NOT_TWO_VIEWS = (
-    'views=2 needs vectors, a weak view of each image and then the strong ones: use '
-    'MultiView and mmkd.collate_views, or views=1'
+    'views=2 needs vectors, first the weak view of each image and then the strong '
+    'views: use MultiView and mmkd.collate_views, or set views=1'
 )
 
 
@@ -31,38 +31,39 @@ def mlkd_loss(
     divergence: Divergence = kl_divergence,
     mask: Tensor | None = None,
 ) -> Tensor:
-    r"""Predictions compared one by one, between samples, and between classes.
+    r"""Compare predictions at the levels of instances, samples and classes.
 
-    With P and Q the (B, C) softened distributions of teacher and student, summed over
-    several temperatures,
+    With P and Q the (B, C) softmaxes of teacher and student for B samples, :math:`p_m`
+    and :math:`q_m` their rows, the loss is a sum over several temperatures,
 
     .. math:: L = \sum_{\tau} \Big( \frac{1}{B} \sum_m \tau^2 D(p_m, q_m)
         + \frac{\beta}{B} \| P P^T - Q Q^T \|^2
         + \frac{\gamma}{C} \| P^T P - Q^T Q \|^2 \Big)
 
-    A sample is a vector of (N, C). For maps the first term is the mean over the valid
-    pixels; the other two are computed per image, whose samples are the cells of a grid
-    of at most 8 x 8, the mean distribution of a cell's valid pixels: matrices of
-    64 x 64 and C x C, whatever the size of the map. ``standardize`` applies to the
-    first term only, as in LSKD.
+    For (N, C) logits a sample is a row. For maps the first term is the mean over the
+    valid pixels, and the other two are computed per image: its samples are the cells of
+    a grid of at most 8 x 8, each with the mean distribution of its valid pixels. The
+    matrices are therefore 64 x 64 and C x C for any map size. ``standardize`` applies
+    only to the first term, as in logit standardization knowledge distillation (LSKD).
 
-    With two views of each image (vectors only) the losses of both are summed. The
-    first half of the batch is the weakly augmented view: only the less confident half
-    of its samples and the less expected half of the classes are compared. The paper's
-    released code differs: it multiplies these masks into an already reduced mean, and
-    computes three terms of the strong view from the weak one, or never uses them.
+    With two views of each image (vectors only) the losses of both views are summed. The
+    first half of the batch is the weakly augmented view, of which only the less
+    confident half of the samples and the less probable half of the classes are
+    compared. The paper's released code differs: it multiplies these masks into an
+    already reduced mean, and it computes three terms of the strong view from the weak
+    view or does not use them.
 
     Args:
         student, teacher, standardize, mask: See :mod:`mmkd.functional`.
-        tau: First temperature, > 0. Default 4, or 2 if standardized, the papers'.
-        taus: Other temperatures. Default 3, 5, 2 and 6, the paper's.
-        beta: Weight of the relation between samples, >= 0. Default 1.
-        gamma: Weight of the relation between classes, >= 0. Default 1.
-        views: 2 if the batch holds a weak view of each image, then the strong ones.
-            Default 1: an ordinary batch.
-        tau_teacher: The teacher's temperature where the student's is ``tau``; their
-            quotient holds at each temperature. Default: ``tau``.
-        divergence: D; its ``tau_reverse``, if any, is the same at each temperature.
+        tau: First temperature, > 0. Default 4, or 2 if standardized, as in the papers.
+        taus: Further temperatures. Default 3, 5, 2 and 6, as in the paper.
+        beta: Weight of the relations between samples, >= 0. Default 1.
+        gamma: Weight of the relations between classes, >= 0. Default 1.
+        views: 2 if the batch contains the weak view of each image followed by the
+            strong views. Default 1: an ordinary batch.
+        tau_teacher: Temperature of the teacher when the student's is ``tau``; the same
+            ratio applies at every temperature. Default: ``tau``.
+        divergence: D; its ``tau_reverse``, if set, is the same at every temperature.
 
     Reference:
         Jin et al., Multi-Level Logit Distillation, CVPR 2023, section 3.
@@ -91,12 +92,12 @@ def mlkd_loss(
 
 
 def first_temperature(tau: float | None, standardize: bool) -> float:
-    """Return ``tau`` or its default, which depends on ``standardize``."""
+    """Return ``tau``, or its default, which depends on ``standardize``."""
     return (2.0 if standardize else 4.0) if tau is None else tau
 
 
 def check_mlkd(taus: Sequence[float], beta: float, gamma: float, views: int) -> None:
-    """Raise a ValueError for an argument of :func:`mlkd_loss` out of range."""
+    """Raise a ValueError if an argument of :func:`mlkd_loss` is out of range."""
     for tau in taus:
         check_temperatures(taus=tau)
     check_weights(beta=beta, gamma=gamma)
@@ -117,9 +118,10 @@ def _three_levels(
     sample_mask: Tensor | None = None,
     class_mask: Tensor | None = None,
 ) -> Tensor:
-    """Sum over temperatures of the terms of instances, samples and classes.
+    """Sum the terms of instances, samples and classes over the temperatures.
 
-    ``mask`` marks valid positions; the others, samples and classes to compare.
+    ``mask`` marks the valid positions; ``sample_mask`` and ``class_mask`` mark the
+    samples and classes to compare.
     """
     instance_mask = mask if sample_mask is None else sample_mask
     instances = prepare_logits(
@@ -142,7 +144,7 @@ def _three_levels(
 
 
 def _samples(predictions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """A (G, B, C) matrix per group of samples, 0 if invalid, and the valid samples."""
+    """Group samples into (G, B, C), 0 where invalid, and mark the valid samples."""
     if predictions.ndim == 4:
         return grid_means(predictions, mask, GRID)
     if mask is None:
@@ -151,5 +153,5 @@ def _samples(predictions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor |
 
 
 def _lower_half(values: Tensor) -> Tensor:
-    """Mark the values up to the median."""
+    """Mark the values not above the median."""
     return values <= values.median()

@@ -7,7 +7,7 @@ from .standardize import zscore
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Ranks from 1 along the last axis; ties get the mean of their ranks.
+    """Ranks along the last axis, starting from 1; ties get their mean rank.
 
     Args:
         values: (..., C).
@@ -27,19 +27,20 @@ def average_ranks(values: Tensor) -> Tensor:
 
 
 def rank_correlation(student: Tensor, teacher: Tensor) -> Tensor:
-    r"""Spearman's rank correlation along the last axis, with average ranks for ties.
+    r"""Spearman rank correlation along the last axis, with average ranks for ties.
 
     .. math:: \rho = \frac{1}{C - 1} \sum_c z(R(s))_c \, z(R(t))_c
 
-    Pearson's correlation of the ranks R: 1 if two networks order the classes
-    alike, however they scale the logits, -1 for opposite orders.
+    with R the ranks of the logits s and t of C classes, and z the Z-score: the Pearson
+    correlation of the ranks. It is 1 if both networks rank the classes identically,
+    independent of the scale of their logits, and -1 for opposite rankings.
 
     Args:
         student: Logits (..., C), C >= 2.
         teacher: Logits of the same shape.
 
     Returns:
-        (...) in float64; 0 where either is constant and so has no order.
+        (...) in float64; 0 where student or teacher is constant.
 
     Example:
         >>> rank_correlation(torch.tensor([0.1, 0.4, 0.3]), torch.tensor([1.0, 9, 5]))

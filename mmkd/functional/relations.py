@@ -6,17 +6,17 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 
 def gram_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
-    r"""Squared distance of two Gram matrices, divided by the number of their rows.
+    r"""Squared distance between two Gram matrices, divided by their number of rows R.
 
     .. math:: \frac{1}{R} \| A A^T - B B^T \|^2
 
     Args:
-        a: (G, R, K), a matrix for each of G groups.
-        b: Matrices of the same shape, of the other network.
+        a: A, (G, R, K), one matrix for each of G groups.
+        b: B, matrices of the same shape from the other network.
         mask: Boolean (R,) or (G, R), valid rows. Default: all.
 
     Returns:
-        (G,); 0 for a group without a valid row.
+        (G,); 0 for groups without a valid row.
 
     Example:
         >>> gram_distance(torch.eye(2)[None], torch.zeros(1, 2, 2))
@@ -32,16 +32,17 @@ def gram_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def grid_means(values: Tensor, mask: Tensor | None, side: int) -> tuple[Tensor, Tensor]:
-    """Mean of a map's valid pixels in each cell of a grid.
+    """Mean of the valid pixels in each cell of a grid.
 
     Args:
         values: (N, C, H, W).
         mask: Boolean (N, H, W), valid pixels. None: all.
-        side: Largest number of cells along a side; a smaller map has a cell per pixel.
+        side: Largest number of cells along a side; a smaller map has one cell per
+            pixel.
 
     Returns:
-        (N, cells, C), 0 for a cell without a valid pixel, and the boolean (N, cells),
-        cells with one.
+        The means (N, cells, C), 0 for cells without a valid pixel, and a boolean
+        (N, cells), True for cells with a valid pixel.
 
     Example:
         >>> means, _ = grid_means(torch.ones(1, 3, 32, 16), None, side=8)

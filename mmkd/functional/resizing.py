@@ -15,14 +15,16 @@ def resize_logits(
     align_corners: bool = False,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Resize maps bilinearly; returns the input if it has that size.
+    """Resize maps bilinearly; return the input itself if it already has that size.
 
     Args:
         logits: (N, C, h, w).
-        size: H and W.
-        align_corners: As of ``interpolate``. Default False.
-        mask: Boolean (N, H, W), valid pixels of the result. The others are then
-            arbitrary but, unless they have a part in a valid one, finite. Default: all.
+        size: Target height H and width W.
+        align_corners: See ``torch.nn.functional.interpolate``. Default False.
+        mask: Boolean (N, H, W), valid pixels of the result. Invalid pixels of the
+            result have arbitrary values. Source pixels that contribute only to invalid
+            pixels are set to 0, so NaN and infinity in them have no effect. Default:
+            all pixels are valid.
     """
     if logits.shape[2:] == size:
         return logits
@@ -36,14 +38,12 @@ def resize_logits(
 def used_pixels(
     mask: Tensor, size: tuple[int, int], align_corners: bool = False
 ) -> Tensor:
-    """Mark pixels that have a part in a valid one after bilinear resizing.
-
-    That is, a bilinear weight that is not 0.
+    """Mark source pixels with a nonzero bilinear weight in some valid pixel.
 
     Args:
         mask: Boolean (N, H, W), valid pixels after resizing.
-        size: h and w, before.
-        align_corners: As of ``interpolate``. Default False.
+        size: Height h and width w before resizing.
+        align_corners: See ``torch.nn.functional.interpolate``. Default False.
 
     Returns:
         Boolean (N, h, w).
@@ -66,7 +66,7 @@ def used_pixels(
 def _parts(
     length: int, resized: int, align_corners: bool, device: torch.device
 ) -> Tensor:
-    """(length, resized) 1 where a pixel has a part in a resized one."""
+    """Matrix (length, resized), 1 where a source pixel contributes to a resized one."""
     matrix, _ = weights_of(length, resized, align_corners)
     return (matrix.mT != 0).to(device, torch.float32)
 
@@ -75,9 +75,9 @@ def _parts(
 def weights_of(
     length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """The (resized, length) matrix of a resizing, and the range of entries of each row.
+    """Return the (resized, length) matrix of a resizing, and each row's nonzero range.
 
-    Found by resizing unit vectors with ``interpolate`` in float64.
+    Computed by resizing unit vectors with ``interpolate`` in float64.
     """
     unit = torch.eye(length, dtype=torch.float64)[None, None]
     matrix = interpolate(
@@ -88,7 +88,7 @@ def weights_of(
 
 
 def resize_target(target: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-    """Resize an (N, H, W) label by nearest neighbor; None stays None."""
+    """Resize an (N, H, W) label by nearest neighbor; return None for None."""
     if target is None or target.shape[1:] == size:
         return target
     return interpolate(target[:, None].float(), size)[:, 0].to(target.dtype)

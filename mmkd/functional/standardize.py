@@ -1,4 +1,4 @@
-"""Logit standardization (LSKD), and logits as the losses compare them."""
+"""Logit standardization (LSKD), and preparation of logits for the losses."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from .checks import (
 )
 from .masking import zero_invalid
 
-# Above this, squares of logits are near float32's largest number.
+# Squares of logits above this come close to the largest float32 number.
 LARGE = 1e15
 
 
@@ -20,25 +20,26 @@ def standardize(logits: Tensor, dim: int = 1, eps: float = 1e-7) -> Tensor:
 
     .. math:: z(x) = (x - \bar x) / (\sigma(x) + \epsilon)
 
-    with the sample standard deviation (ddof = 1): the LSKD paper's algorithm writes
-    :math:`1/C`, but its published figures and its code use :math:`1/(C - 1)`. The
-    result has mean 0, standard deviation 1, the order of the input and
-    :math:`|z| \le (C - 1) / \sqrt C`.
+    with the mean :math:`\bar x` and the sample standard deviation :math:`\sigma`
+    (ddof = 1): the algorithm in the LSKD paper divides by C, but its published figures
+    and its code divide by C - 1. The result has mean 0, standard deviation 1 and the
+    order of the input, and :math:`|z| \le (C - 1) / \sqrt C`.
 
-    A constant vector becomes 0, with a zero gradient instead of one of
+    A constant vector becomes 0 and gets a zero gradient instead of one of magnitude
     :math:`1/\epsilon`.
 
     Args:
         logits: Scores of any shape with ``C >= 3`` entries along ``dim``.
         dim: Softmax axis. Default 1, the class axis of (N, C) and (N, C, H, W).
-        eps: Added to the standard deviation. Default 1e-7, as published.
+        eps: :math:`\epsilon`, added to the standard deviation. Default 1e-7, as
+            published.
 
     Returns:
         A tensor of the same shape in float32 or better.
 
     Raises:
-        ValueError: if ``dim`` has fewer than 3 entries. With two, z is always
-            +-1/sqrt(2), whatever the logits: there is nothing to learn.
+        ValueError: if ``dim`` has fewer than 3 entries. With two, z is +-1/sqrt(2) for
+            any logits, and there is nothing to learn.
 
     Reference:
         Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024,
@@ -60,11 +61,12 @@ def prepare_logits(
     standardize: bool = False,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Logits as a divergence at ``tau`` takes them; see :mod:`mmkd.functional`.
+    """Prepare logits for a divergence at ``tau``.
 
-    In float32 or better, standardized on request, 0 at invalid positions. The teacher's
-    are scaled by ``tau / tau_teacher``: their softmax at ``tau`` is the original's at
-    ``tau_teacher``.
+    Casts them to float32 or better, sets them to 0 at invalid positions and
+    standardizes them on request. The teacher's logits are scaled by
+    ``tau / tau_teacher``: their softmax at ``tau`` is that of the original logits at
+    ``tau_teacher``. See :mod:`mmkd.functional` for the arguments.
 
     Example:
         >>> logits = torch.tensor([[1.0, 2.0, 3.0]])
@@ -87,11 +89,11 @@ def prepare_logits(
 def zscore(
     logits: Tensor, dim: int, eps: float = 1e-7, mask: Tensor | None = None
 ) -> Tensor:
-    """:func:`standardize` over valid entries only, for any number of them.
+    """Standardize over the valid entries only, for any number of entries.
 
     Args:
         logits: Scores.
-        dim: Axis of mean and standard deviation.
+        dim: Axis of the mean and the standard deviation.
         eps: Added to the standard deviation.
         mask: Boolean, valid entries; broadcasts to ``logits``. Default: all.
 
@@ -99,27 +101,28 @@ def zscore(
         Standardized scores, 0 at invalid entries.
     """
     logits = at_least_float32(logits)
-    # z does not depend on a common shift. Subtracting one valid entry first makes
-    # constant vectors exactly 0; a mean would leave rounding errors to amplify.
+    # z is invariant to a common shift. Subtracting one valid entry first makes constant
+    # vectors exactly 0; subtracting the mean alone would leave rounding errors, which
+    # the division would amplify.
     if mask is None:
         count = max(logits.shape[dim], 2)
         shift = logits.narrow(dim, 0, 1)
     else:
         mask = mask.expand_as(logits)
-        count = mask.sum(dim, keepdim=True).clamp(min=2)  # one entry: 0 / 1
+        count = mask.sum(dim, keepdim=True).clamp(min=2)  # a single entry becomes 0 / 1
         shift = logits.gather(dim, mask.int().argmax(dim, keepdim=True))
 
     def valid_only(values: Tensor) -> Tensor:
         return values if mask is None else torch.where(mask, values, 0)
 
     logits = valid_only(logits - shift.detach())
-    # Nor on a common scale.
+    # z is invariant to a common scale, too.
     largest = logits.detach().abs().amax(dim, keepdim=True)
     scale = torch.where(largest > LARGE, largest, 1)
     logits = logits / scale
     centered = valid_only(logits - logits.sum(dim, keepdim=True) / count)
     variance = centered.square().sum(dim, keepdim=True) / (count - 1)
-    # sqrt has an infinite slope at 0: keep constant vectors away from it.
+    # sqrt has an infinite derivative at 0: replace the variance of constant vectors.
     constant = variance == 0
     std = torch.where(constant, 1, variance).sqrt()
     return centered / torch.where(constant, torch.inf, std + eps / scale)

@@ -9,8 +9,8 @@ from mmkd.functional.standardize import prepare_logits
 
 MAP, VECTORS = torch.zeros(2, 5, 3, 4), torch.zeros(2, 5)
 EMPTY = (
-    'is empty: its shape is (0, 5); leave out empty batches, and check the crop and '
-    'what filters the samples'
+    'is empty: its shape is (0, 5); skip empty batches, and check the crop size and '
+    'any filtering of samples'
 )
 
 
@@ -32,8 +32,9 @@ EMPTY = (
         (
             check_logits,
             (MAP[0], MAP[0], None),
-            'logits must be (N, C) or (N, C, H, W), but the student gave (5, 3, 4): '
-            'name its tap with student=... in the loss config',
+            "logits must be (N, C) or (N, C, H, W), but the student's are (5, 3, 4): "
+            'name the module whose output to compare with student=... in the loss '
+            'config',
         ),
         (
             check_logits,

@@ -213,7 +213,8 @@ def test_scale_compensation_needs_standardization():
         functional.kd_loss(*pair(2, 5), scale_compensated=True)
     assert str(raised.value) == (
         'scale_compensated=True needs standardize=True: plain logits keep their scale, '
-        'and there is nothing to compensate'
+        'so there is nothing to compensate; set standardize=True or remove '
+        'scale_compensated'
     )
 
 
