@@ -1,6 +1,6 @@
 """Distillation losses and the divergences they use, registered by name."""
 
-from mmkd import registry  # noqa: F401  first: it says which extra is missing
+from mmkd import registry  # noqa: F401  first: it names a missing extra
 
 from .ctkd_loss import CTKDLoss
 from .cwd_loss import CWDLoss

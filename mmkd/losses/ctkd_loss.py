@@ -15,23 +15,24 @@ from .schedule import Progress, check_duration, check_fits, elapsed
 
 @MODELS.register_module()
 class CTKDLoss(LogitLoss):
-    r""":func:`mmkd.functional.ctkd_loss` with theta as a parameter.
+    r""":func:`mmkd.functional.ctkd_loss` with theta as a learnable parameter.
 
-    Lambda, the strength of theta's reversed gradient, increases from 0 to 1 on a half
-    cosine:
+    Lambda, the factor of theta's reversed gradient, increases from 0 to 1 along a half
+    cosine over the iterations (or epochs) i:
 
     .. math:: \lambda(i) = \tfrac12 \left(1 - \cos(\pi \min(1, i / warmup))\right)
 
-    Any optimizer config trains theta. Checkpoints store it next to the plain student.
-    Logged: ``tau`` and ``lambda``.
+    The run's optimizer also trains theta. Checkpoints store theta next to the student's
+    weights. ``tau`` and ``lambda`` are logged.
 
     Args:
-        t_start, t_end: As of the function, t_start < t_end. Default 1 and 20.
+        t_start, t_end: See :func:`mmkd.functional.curriculum_temperature`; t_start <
+            t_end. Default 1 and 20.
         warmup: Duration until lambda is 1, a fraction of the run (float) or a number
-            of epochs (int); 0: lambda is 1 from the start. Default 10, the paper's on
-            CIFAR-100; 5 on ImageNet.
+            of epochs (int); with 0, lambda is 1 from the start. Default 10, the paper's
+            value for CIFAR-100; it uses 5 on ImageNet.
         by_epoch: An int ``warmup`` counts epochs, not iterations. Default True.
-        kwargs: As of :class:`LogitLoss`, without ``tau`` and ``tau_teacher``.
+        kwargs: Arguments of :class:`LogitLoss`, except ``tau`` and ``tau_teacher``.
 
     Example:
         >>> loss = CTKDLoss()  # theta starts at 1
@@ -64,22 +65,22 @@ class CTKDLoss(LogitLoss):
         self.theta = nn.Parameter(torch.tensor(1.0))
 
     def check_run(self, progress: Progress) -> None:
-        """Raise a ValueError if ``warmup`` does not fit the length of a run."""
+        """Raise a ValueError if ``warmup`` is longer than the run."""
         check_fits(self.warmup, self.by_epoch, progress, 'warmup')
 
     def strength(self) -> float:
-        """Return lambda at the position ``self.progress`` of the run."""
+        """Return lambda at the current progress of the run."""
         share = min(1.0, elapsed(self.warmup, self.by_epoch, self.progress))
         return (1 - math.cos(math.pi * share)) / 2
 
     def temperature(self) -> Tensor:
-        """Return tau; its gradient for theta is reversed and scaled by lambda."""
+        """Return tau; the gradient reaching theta is reversed and scaled by lambda."""
         return curriculum_temperature(
             self.theta, self.strength(), self.t_start, self.t_end
         )
 
     def logged(self) -> dict[str, Tensor]:
-        """Return tau and lambda, to log beside the loss."""
+        """Return tau and lambda, which are logged with the loss."""
         tau = self.temperature().detach()
         return {'tau': tau, 'lambda': tau.new_tensor(self.strength())}
 
@@ -90,7 +91,7 @@ class CTKDLoss(LogitLoss):
         target: Tensor | None,
         mask: Tensor | None,
     ) -> Tensor:
-        """Return the mean divergence at the current temperature."""
+        """Return the mean divergence at the current temperature, unweighted."""
         return ctkd_loss(
             student,
             teacher,

@@ -10,9 +10,9 @@ from .logit_loss import LogitLoss
 
 @MODELS.register_module()
 class CWDLoss(LogitLoss):
-    """:func:`mmkd.functional.cwd_loss`: spatial distributions of channels; maps only.
+    """:func:`mmkd.functional.cwd_loss` as a module; requires maps.
 
-    Arguments and defaults are those of :class:`LogitLoss`.
+    See :class:`LogitLoss` for arguments and defaults.
     """
 
     def compare(

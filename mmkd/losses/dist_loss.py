@@ -11,18 +11,18 @@ from .logit_loss import LogitLoss
 
 @MODELS.register_module()
 class DISTLoss(LogitLoss):
-    """:func:`mmkd.functional.dist_loss`: correlations instead of a divergence.
+    """:func:`mmkd.functional.dist_loss` as a module.
 
     Args:
-        beta, gamma, tau: As of the function. Default 1.
-        kwargs: As of :class:`LogitLoss`, without ``divergence``.
+        beta, gamma, tau: See :func:`mmkd.functional.dist_loss`. Default 1.
+        kwargs: Arguments of :class:`LogitLoss`, except ``divergence``.
     """
 
     def __init__(
         self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0, **kwargs: object
     ) -> None:
         if 'divergence' in kwargs:
-            raise TypeError('DISTLoss uses correlations: remove divergence')
+            raise TypeError('DISTLoss compares correlations: remove divergence')
         super().__init__(tau=tau, **kwargs)
         check_weights(beta=beta, gamma=gamma)
         self.beta = beta
@@ -35,7 +35,7 @@ class DISTLoss(LogitLoss):
         target: Tensor | None,
         mask: Tensor | None,
     ) -> Tensor:
-        """Return the weighted sum of the two relations."""
+        """Return the weighted sum of both correlation terms."""
         options = dict(self.options, beta=self.beta, gamma=self.gamma)
         del options['divergence']
         return dist_loss(student, teacher, **options, mask=mask)

@@ -1,4 +1,7 @@
-"""Divergences as registered modules, so that a config can choose one for any loss."""
+"""Divergences as registered modules, which a config can combine with any loss.
+
+KL is the Kullback-Leibler divergence.
+"""
 
 from torch import Tensor, nn
 
@@ -9,15 +12,15 @@ from mmkd.registry import MODELS, qualified
 
 @MODELS.register_module()
 class BalancedKL(nn.Module):
-    """:func:`mmkd.functional.balanced_kl_divergence` with fixed weights (BDD).
+    """:func:`mmkd.functional.balanced_kl_divergence` with fixed weights.
 
-    A loss calls it with its own ``tau``, on standardized logits if the loss
-    standardizes.
+    The divergence of balance divergence distillation (BDD). A loss calls it with its
+    own temperature ``tau``, on standardized logits if the loss standardizes.
 
     Args:
         forward_weight: Weight of KL(teacher || student), >= 0. Default 1.
         reverse_weight: Weight of KL(student || teacher), >= 0. Default 1.
-        tau_reverse: Temperature of the reverse half, > 0. Default: the loss's tau.
+        tau_reverse: Temperature of the reverse term, > 0. Default: ``tau``.
 
     Raises:
         ValueError: for a negative weight, two zero weights or ``tau_reverse <= 0``.
@@ -44,7 +47,7 @@ class BalancedKL(nn.Module):
 
     @property
     def keywords(self) -> dict[str, float | None]:
-        """Arguments of the function, as ``functools.partial`` names them."""
+        """Keyword arguments of the function, named as in ``functools.partial``."""
         return {
             'forward_weight': self.forward_weight,
             'reverse_weight': self.reverse_weight,
@@ -54,11 +57,11 @@ class BalancedKL(nn.Module):
     def forward(
         self, student: Tensor, teacher: Tensor, tau: float | Tensor = 1.0, dim: int = 1
     ) -> Tensor:
-        """Return the divergence of every position: the shape without ``dim``."""
+        """Return the divergence of every position, of the shape without ``dim``."""
         return balanced_kl_divergence(student, teacher, tau, dim=dim, **self.keywords)
 
     def extra_repr(self) -> str:
-        """Return the arguments for ``print``."""
+        """Format the arguments for ``print``."""
         return ', '.join(f'{name}={value}' for name, value in self.keywords.items())
 
 
@@ -79,7 +82,7 @@ class ReverseKL(BalancedKL):
 
 
 def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
-    """Build a divergence from its config, name or class; return an instance as it is.
+    """Build a divergence from its config, name or class; return instances unchanged.
 
     Example:
         >>> build_divergence(dict(type='BalancedKL', reverse_weight=7.0))

@@ -11,14 +11,14 @@ from .logit_loss import LogitLoss
 
 @MODELS.register_module()
 class DKDLoss(LogitLoss):
-    """:func:`mmkd.functional.dkd_loss`; needs a hard target.
+    """:func:`mmkd.functional.dkd_loss` as a module; requires hard labels.
 
-    The paper warms the loss up over 20 of 240 epochs:
+    The paper uses a linear warm-up of the loss weight over 20 of 240 epochs:
     ``schedule=dict(warmup=20, by_epoch=True)``.
 
     Args:
-        alpha, beta, tau: As of the function. Default 1, 8 and 4.
-        kwargs: As of :class:`LogitLoss`.
+        alpha, beta, tau: See :func:`mmkd.functional.dkd_loss`. Default 1, 8 and 4.
+        kwargs: Arguments of :class:`LogitLoss`.
     """
 
     def __init__(

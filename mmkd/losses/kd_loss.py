@@ -18,21 +18,25 @@ from .logit_loss import LogitLoss
 
 @MODELS.register_module()
 class KDLoss(LogitLoss):
-    """:func:`mmkd.functional.kd_loss`: KD, LSKD, BDD and their combination.
+    """:func:`mmkd.functional.kd_loss` as a module.
 
-    Arguments that are not listed are those of :class:`LogitLoss`.
+    Covers knowledge distillation (KD), logit standardization (LSKD), balance divergence
+    distillation (BDD) and their combinations.
+
+    See :class:`LogitLoss` for the other arguments.
 
     Args:
-        scale_compensated: Replace the factor tau^2 by (tau std)^2, std of the student's
-            logits at each position; with ``standardize`` only. Default False. In
-            float32 the variance is finite for logits up to 1e18.
+        scale_compensated: Replace the factor tau^2 by (tau std)^2, where std is the
+            standard deviation of the student's logits at each position; requires
+            ``standardize``. In float32 the variance is finite for logits up to 1e18.
+            Default False.
         class_balanced: Weight positions by :func:`mmkd.functional.class_balance` of the
-            teacher's logits, at the teacher's own resolution. Default False: all
-            positions have the same weight.
-        impl: ``'eager'``: the function, by autograd; ``'fused'``:
-            :func:`mmkd.ops.fused_kd_loss`, for maps, with the upsampling included;
-            ``'auto'``, the default: fused where it applies. The values are the same up
-            to rounding.
+            teacher's logits, computed at the teacher's own resolution. Default False:
+            all positions have the same weight.
+        impl: ``'eager'`` uses the function and autograd; ``'fused'`` uses
+            :func:`mmkd.ops.fused_kd_loss`, which supports maps and includes the
+            upsampling; ``'auto'``, the default, is fused where supported. The values
+            are equal up to rounding.
 
     Example:
         >>> import torch
@@ -79,7 +83,7 @@ class KDLoss(LogitLoss):
         obstacle = self.obstacle_to_fusion(student)
         if self.impl == 'fused' and obstacle:
             raise ValueError(
-                f"impl='fused' does not apply: {obstacle}; use impl='auto'"
+                f"impl='fused' is not supported here: {obstacle}; use impl='auto'"
             )
         if not self.impl_is_logged:
             self.impl_is_logged = True
@@ -144,7 +148,7 @@ class KDLoss(LogitLoss):
         size: torch.Size,
         mask: Tensor | None,
     ) -> Tensor:
-        """Return class-balanced weights at ``size``, of mean 1 over the mask."""
+        """Return class-balanced weights at ``size`` with mean 1 over valid pixels."""
         if teacher.shape[2:] == size:
             return class_balance(teacher, mask)
         teacher_mask = self.valid_pixels(resize_target(target, teacher.shape[2:]))

@@ -1,4 +1,4 @@
-"""Base class of the losses between the logits of two networks."""
+"""Base class of losses between the logits of two networks."""
 
 from abc import ABCMeta, abstractmethod
 from typing import Any, Literal
@@ -19,38 +19,41 @@ from .schedule import Progress
 
 
 class LogitLoss(nn.Module, metaclass=ABCMeta):
-    r"""Base of the losses between the logits of two networks.
+    r"""Base class of losses between the logits of two networks.
 
-    Called as ``loss(student_logits, teacher_logits, target=None)`` with raw logits,
-    (N, C) or (N, C, H, W), and returns a scalar, ``loss_weight`` times the value of
-    :meth:`compare`. What this class adds to the functions of :mod:`mmkd.functional`:
-    both maps are brought to one resolution, pixels labeled ``ignore_index`` are masked,
-    autocast has no effect, and the teacher's logits get no gradient.
+    A loss is called as ``loss(student_logits, teacher_logits, target=None)`` with raw
+    logits, (N, C) or (N, C, H, W), and returns a scalar: ``loss_weight`` times the
+    value of :meth:`compare`. This class resizes both maps to one resolution, masks
+    pixels labeled ``ignore_index``, disables autocast and detaches the teacher's
+    logits; subclasses call the functions of :mod:`mmkd.functional`.
 
-    Neither value nor gradient depends on logits at ignored pixels, NaN and infinity
-    included; with resizing, on logits that have a bilinear weight in no valid pixel.
-    In float32, value and gradient are finite for logits up to 1e34, with
-    ``scale_compensated`` up to 1e18.
+    Logits at ignored pixels, including NaN and infinity, affect neither value nor
+    gradient. If maps are resized, the same holds for logits without a bilinear weight
+    in a valid pixel. In float32, value and gradient are finite for logits up to 1e34,
+    or up to 1e18 with ``scale_compensated``.
 
     Args:
-        tau: Temperature of both networks, 0.001 to 1000. The loss carries a factor
+        tau: Temperature of both networks, 0.001 to 1000. The loss includes the factor
             tau^2.
-        tau_teacher: The teacher's own temperature (LSKD, section 4.1). Default:
-            ``tau``. A divergence's ``tau_reverse`` is scaled for the teacher in the
-            same proportion.
-        standardize: Z-score the logits along the softmax axis first, see
+        tau_teacher: Temperature of the teacher, if different (section 4.1 of the logit
+            standardization paper, LSKD). A divergence's ``tau_reverse`` is scaled for
+            the teacher by the same ratio. Default: ``tau``.
+        standardize: Z-score the logits along the softmax axis first; see
             :func:`mmkd.functional.standardize`. Default False.
-        divergence: Compares two distributions: a config such as
+        divergence: Divergence of two distributions: a config such as
             ``dict(type='BalancedKL', reverse_weight=1.0)``, a name, a class or an
-            instance. Default :class:`ForwardKL`.
+            instance. Default :class:`ForwardKL`, the forward Kullback-Leibler
+            divergence.
         loss_weight: Factor of the loss, >= 0. Default 1.
-        ignore_index: Label of the pixels to ignore; maps only. Default 255.
-        resolution: Where maps are compared. ``'tap'``: as the student gives them; the
-            teacher's map is resized to that (bilinear), the target with nearest, whose
-            pixel s * i is the center of cell i of a padded network of stride s.
-            ``'label'``: both upsampled to the target (bilinear). The values differ: the
-            standard deviation does not commute with interpolation. Default 'tap'.
-        align_corners: Of the bilinear resizing. Default False, as in mmseg's heads.
+        ignore_index: Label of ignored pixels; maps only. Default 255.
+        resolution: Resolution at which maps are compared. ``'tap'``, the default: that
+            of the student's tap, the module whose output is compared. The teacher's map
+            is resized bilinearly and the target by nearest neighbor; for a padded
+            network of stride s, pixel s * i of the target is the center of cell i.
+            ``'label'``: both maps are upsampled bilinearly to the target. The values
+            differ because standardization does not commute with interpolation.
+        align_corners: Option of the bilinear resizing. Default False, as in mmseg's
+            heads.
 
     Raises:
         ValueError: for an argument out of range, mismatched logits, or
@@ -81,12 +84,12 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         self.ignore_index = ignore_index
         self.resolution = resolution
         self.align_corners = align_corners
-        # Position in the run; the Distiller sets it before each iteration.
+        # Progress of the run; the Distiller sets it before each iteration.
         self.progress = Progress()
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments that most functions of :mod:`mmkd.functional` share."""
+        """Arguments shared by most functions of :mod:`mmkd.functional`."""
         return {
             'tau': self.tau,
             'tau_teacher': self.tau_teacher,
@@ -97,7 +100,7 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     def forward(
         self, student: Tensor, teacher: Tensor, target: Tensor | None = None
     ) -> Tensor:
-        """Return the weighted loss of a batch; target is (N,) or (N, H', W')."""
+        """Return the weighted loss of a batch; the target is (N,) or (N, H', W')."""
         check_logits(student, teacher, target)
         student = at_least_float32(student)
         teacher = at_least_float32(teacher.detach())
@@ -114,19 +117,22 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     def align_target(
         self, student: Tensor, target: Tensor | None
     ) -> tuple[torch.Size, Tensor | None, Tensor | None]:
-        """Return the size at which maps are compared, and target and mask there."""
+        """Return the size at which maps are compared, and target and mask of it."""
         size = student.shape[2:]
-        if student.ndim == 2:  # vectors: label 255 is a class
+        if student.ndim == 2:  # for vectors, label 255 is a valid class
             return size, target, None
         if self.resolution == 'label':
             if target is None:
-                raise ValueError("resolution='label' needs a target, but got None")
+                raise ValueError(
+                    "resolution='label' needs a target, but got None; pass the "
+                    "labels, or set resolution='tap'"
+                )
             size = target.shape[1:]
         target = resize_target(target, size)
         return size, target, self.valid_pixels(target)
 
     def valid_pixels(self, target: Tensor | None) -> Tensor | None:
-        """Return the mask of a target; None without a target: all pixels are valid."""
+        """Return the mask of a target; None, all pixels valid, without a target."""
         return None if target is None else target != self.ignore_index
 
     @abstractmethod
@@ -143,13 +149,13 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             student: (N, C) or (N, C, H, W), in float32 or better.
             teacher: Logits of the same shape.
             target: (N,) or (N, H, W), or None.
-            mask: Boolean (N, H, W), valid pixels; None: all positions are valid. The
-                logits of the others may be NaN or infinite.
+            mask: Boolean (N, H, W), valid pixels; None: all positions are valid.
+                Logits at invalid pixels may be NaN or infinite.
         """
 
     def check_run(self, progress: Progress) -> None:
-        """Raise a ValueError if an argument does not fit the length of a run."""
+        """Raise a ValueError if an argument is invalid for the length of the run."""
 
     def logged(self) -> dict[str, Tensor]:
-        """Return scalars to log beside the loss, by name."""
+        """Return scalars to log with the loss, by name."""
         return {}

@@ -14,12 +14,12 @@ from .logit_loss import LogitLoss
 
 @MODELS.register_module()
 class MLKDLoss(LogitLoss):
-    """:func:`mmkd.functional.mlkd_loss`: instances, samples and classes.
+    """:func:`mmkd.functional.mlkd_loss` as a module.
 
     Args:
-        tau, taus, beta, gamma, standardize: As of the function.
-        views: 2 for batches of :func:`mmkd.datasets.collate_views`. Default 1.
-        kwargs: As of :class:`LogitLoss`.
+        tau, taus, beta, gamma, standardize: See :func:`mmkd.functional.mlkd_loss`.
+        views: 2 for batches collated by :func:`mmkd.datasets.collate_views`. Default 1.
+        kwargs: Arguments of :class:`LogitLoss`.
     """
 
     def __init__(

@@ -1,17 +1,19 @@
-"""Schedules over a run, as pure functions of its position."""
+"""Schedules of loss weights, as pure functions of the progress of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Position and length of a run.
+    """Current iteration, and length of a run.
 
     Args:
-        iteration: Iterations done, the current one's index from 0. Default 0.
-        epoch: Epochs done. Default 0.
-        max_iterations: Length of the run. None, the default, if it is not known.
-        max_epochs: The same in epochs. None, the default, if the run counts none.
+        iteration: Number of completed iterations, i.e. the 0-based index of the current
+            one. Default 0.
+        epoch: Number of completed epochs. Default 0.
+        max_iterations: Length of the run in iterations. Default None: unknown.
+        max_epochs: Length of the run in epochs. Default None: the run is not divided
+            into epochs.
     """
 
     iteration: int = 0
@@ -22,20 +24,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class WeightSchedule:
-    """Linear warm-up of a loss's weight, and an end.
+    """Linear warm-up of a loss weight, with an optional stop.
 
-    A pure function of the position in the run: resuming needs no state. A duration is a
-    float, a fraction of the run's iterations in [0, 1], or an int, a number of
-    iterations (of epochs with ``by_epoch``).
+    A pure function of the progress of the run, so that resuming needs no state. A
+    duration is either a float, a fraction in [0, 1] of the run's iterations, or an int,
+    a number of iterations (of epochs with ``by_epoch``).
 
     Args:
-        warmup: Duration until the full weight; step i of n (from 0) has (i + 1) / n of
-            it. Default 0: none.
+        warmup: Duration until the full weight; step i (from 0) of n has the share
+            (i + 1) / n of it. Default 0: no warm-up.
         stop: Duration after which the weight is 0. Default None: never.
-        by_epoch: Count epochs where a duration is an int. Default False.
+        by_epoch: An int duration is a number of epochs. Default False.
 
     Raises:
-        ValueError: for a negative duration, a fraction above 1 or ``stop`` of 0.
+        ValueError: for a negative duration, a fraction above 1, or ``stop=0``.
 
     Example:
         >>> schedule = WeightSchedule(warmup=0.5)
@@ -52,18 +54,21 @@ class WeightSchedule:
         if self.stop is not None:
             check_duration(self.stop, 'schedule.stop')
             if not self.stop:
-                raise ValueError('schedule.stop must be > 0, but is 0')
+                raise ValueError(
+                    'schedule.stop must be > 0, but is 0; remove the loss, or set None '
+                    'to keep it until the end'
+                )
 
     def factor(self, progress: Progress) -> float:
-        """Return the share of the weight at a position, 0 to 1."""
+        """Return the current share of the full weight, 0 to 1."""
         if self.stop is not None and elapsed(self.stop, self.by_epoch, progress) >= 1:
             return 0.0
         return min(1.0, elapsed(self.warmup, self.by_epoch, progress, ahead=1))
 
     def check(self, progress: Progress) -> None:
-        """Raise a ValueError if the schedule does not fit the length of the run."""
+        """Raise a ValueError if the schedule is invalid for the length of the run."""
         check_fits(self.warmup, self.by_epoch, progress, 'schedule.warmup')
-        if self.stop is not None:  # one after the end of the run has no effect
+        if self.stop is not None:  # a stop after the end of the run has no effect
             check_unit(self.stop, self.by_epoch, progress, 'schedule.stop')
 
 
@@ -74,12 +79,12 @@ def check_duration(duration: float, name: str) -> None:
     if isinstance(duration, float) and duration > 1:
         raise ValueError(
             f'{name}: {duration} is a float, a fraction of the run, and must be at '
-            'most 1; write an int for a number of iterations or epochs'
+            'most 1; use an int for a number of iterations or epochs'
         )
 
 
 def check_unit(duration: float, by_epoch: bool, progress: Progress, name: str) -> None:
-    """Raise a ValueError for epochs in a run that counts none."""
+    """Raise a ValueError for a duration in epochs if the run counts iterations."""
     counts_epochs = by_epoch and duration and not isinstance(duration, float)
     if counts_epochs and progress.max_epochs is None:
         raise ValueError(
@@ -89,14 +94,14 @@ def check_unit(duration: float, by_epoch: bool, progress: Progress, name: str) -
 
 
 def check_fits(duration: float, by_epoch: bool, progress: Progress, name: str) -> None:
-    """Raise a ValueError unless a run has the unit of a duration and lasts as long."""
+    """Raise a ValueError for a duration longer than the run or in the wrong unit."""
     check_unit(duration, by_epoch, progress, name)
     length = progress.max_epochs if by_epoch else progress.max_iterations
     if isinstance(duration, float) or length is None or duration <= length:
         return
     unit = 'epochs' if by_epoch else 'iterations'
     raise ValueError(
-        f'{name}: {duration} {unit} are more than the {length} of the run; shorten '
+        f'{name}: {duration} {unit} are more than the {length} of the run; decrease '
         'it, or give a fraction of the run such as 0.05'
     )
 
@@ -107,11 +112,11 @@ def elapsed(
     """Return the elapsed share of a duration, above 1 after its end.
 
     Args:
-        duration: Fraction of the run, or a number of iterations or epochs; see
-            :class:`WeightSchedule`. One of 0 has elapsed.
-        by_epoch: Count epochs where the duration is an int.
-        progress: Position in the run.
-        ahead: Steps to add to the position. Default 0.
+        duration: Fraction of the run, or number of iterations or epochs; see
+            :class:`WeightSchedule`. A duration of 0 has always elapsed.
+        by_epoch: An int duration is a number of epochs.
+        progress: Current progress of the run.
+        ahead: Number of steps to add to the progress. Default 0.
 
     Raises:
         ValueError: for a fraction of a run of unknown length.

@@ -74,7 +74,7 @@ def test_without_a_relation(shape, standardize):
 
 def test_takes_no_divergence():
     with pytest.raises(
-        TypeError, match=r'^DISTLoss uses correlations: remove divergence$'
+        TypeError, match=r'^DISTLoss compares correlations: remove divergence$'
     ):
         DISTLoss(divergence='ReverseKL')
 

@@ -282,7 +282,7 @@ def test_refuses_bad_arguments(kind, options, message):
         ((2, 5, 4, 4), (2, 5, 4, 4), (2, 1, 4, 4), 'target'),
         ((2, 5, 4, 4), (2, 5, 4, 4), (2,), 'target'),
         ((2, 5, 4, 4), (2, 5, 4, 4), (1, 4, 4), 'target'),
-        ((2, 5, 4), (2, 5, 4), None, r'student gave \(2, 5, 4\)'),
+        ((2, 5, 4), (2, 5, 4), None, r'student.s are \(2, 5, 4\)'),
         ((0, 5, 4, 4), (0, 5, 4, 4), (0, 4, 4), "student's logits is empty"),
         ((2, 5, 0, 4), (2, 5, 4, 4), (2, 4, 4), "student's logits is empty"),
         ((2, 5, 4, 4), (2, 5, 4, 0), (2, 4, 4), "teacher's logits is empty"),
@@ -327,7 +327,7 @@ def test_at_the_labels_resolution(kind, standardize, align_corners):
 
 @LOSSES
 def test_the_labels_resolution_needs_a_target(kind):
-    message = r"^resolution='label' needs a target, but got None$"
+    message = r"^resolution='label' needs a target, but got None; "
     with pytest.raises(ValueError, match=message):
         kind(resolution='label')(*pair(2, 5, 4, 4))
 

@@ -51,7 +51,7 @@ def test_a_fraction_needs_the_length(options):
 
 
 FRACTION = (
-    'is a float, a fraction of the run, and must be at most 1; write an int for a '
+    'is a float, a fraction of the run, and must be at most 1; use an int for a '
     'number of iterations or epochs'
 )
 
@@ -63,7 +63,11 @@ FRACTION = (
         (dict(warmup=1.5), f'schedule.warmup: 1.5 {FRACTION}'),
         (dict(stop=-0.5), 'schedule.stop must be >= 0, but is -0.5'),
         (dict(stop=2.0), f'schedule.stop: 2.0 {FRACTION}'),
-        (dict(stop=0), 'schedule.stop must be > 0, but is 0'),
+        (
+            dict(stop=0),
+            'schedule.stop must be > 0, but is 0; remove the loss, or set None to keep '
+            'it until the end',
+        ),
     ],
 )
 def test_refuses_bad_durations(options, message):
@@ -83,8 +87,8 @@ def test_refuses_a_warmup_longer_than_the_run(options, message):
     with pytest.raises(ValueError, match='warmup') as raised:
         WeightSchedule(**options).check(Progress(max_iterations=8, max_epochs=4))
     assert str(raised.value) == (
-        f'schedule.warmup: {message} of the run; shorten it, or give a fraction of the '
-        'run such as 0.05'
+        f'schedule.warmup: {message} of the run; decrease it, or give a fraction of '
+        'the run such as 0.05'
     )
 
 

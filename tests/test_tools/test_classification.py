@@ -116,7 +116,7 @@ def test_resume(bench, teacher, distilled):
         (
             'mlkd_ls',
             ['train_dataloader.batch_size=24'],
-            'distill_losses.loss_mlkd: views=2 needs vectors, a weak view of',
+            'distill_losses.loss_mlkd: views=2 needs vectors, first the weak view of',
         ),
         (
             'dkd_ls',
