@@ -1,4 +1,4 @@
-"""Mean divergence of two maps and its gradient, some pixels at a time."""
+"""Mean divergence of two maps and its gradient, computed in chunks of pixels."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from mmkd.functional.standardize import LARGE
 from .closed_form import DivergenceOptions, divergence_and_gradient_
 from .upsampling import Upsampling
 
-# Of one temporary: large enough to hide Python's cost, small enough for a core's cache.
+# Size of one temporary: large enough to amortize Python's overhead and, on a CPU, small
+# enough for a core's cache.
 CPU_BYTES = 1 << 20
 GPU_BYTES = 1 << 26
 LARGEST_EXPONENT = 80.0  # e^80 and e^-80 are normal numbers in float32
@@ -23,11 +24,11 @@ def mean_and_gradient(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean over all pixels of resized maps, and the gradient of the sum.
+    """Return the mean over all pixels of resized maps, and the gradient of the sum.
 
-    Invalid pixels count as 0: a mean, as the sum may be too large. The gradient is the
-    student's. Resized maps exist one strip of rows at a time; see
-    :func:`mmkd.ops.fused_kd_loss` for the arguments.
+    Invalid pixels contribute 0. The value is a mean because the sum could overflow. The
+    gradient is that of the student's maps. Only one strip of rows of the resized maps
+    exists at a time. See :func:`mmkd.ops.fused_kd_loss` for the arguments.
     """
     student, teacher = centered(student), centered(teacher)
     largest = [largest_logit(logits) for logits in (student, teacher)]
@@ -62,24 +63,24 @@ def mean_and_gradient(
 
 
 def centered(logits: Tensor) -> Tensor:
-    """Subtract the mean over the classes, which no softmax depends on.
+    """Subtract the mean over the classes, to which a softmax is invariant.
 
-    Resizing keeps it 0. The first class is subtracted before, so that constant pixels
-    become exactly 0.
+    The mean stays 0 under resizing. The first class is subtracted beforehand, so that
+    constant pixels become exactly 0.
     """
     logits = logits - logits[:, :1]
     return logits.sub_(logits.mean(1, keepdim=True))
 
 
 def largest_logit(logits: Tensor) -> float:
-    """Largest absolute value; on a GPU, where it would synchronize, infinity."""
+    """Largest absolute value; infinity on a GPU, where reading it would synchronize."""
     return float(logits.abs().max()) if logits.device.type == 'cpu' else torch.inf
 
 
 def is_bounded(largest: float, classes: int, options: DivergenceOptions) -> bool:
-    """Return whether no exponential of centered logits can over- or underflow.
+    """Return True if no exponential of centered logits can overflow or underflow.
 
-    Standardized logits are bounded by (C - 1) / sqrt(C), others by the ``largest``.
+    Standardized logits are bounded by (C - 1) / sqrt(C), others by ``largest``.
     """
     lowest_tau = min(tau for tau, *_ in options.by_temperature())
     limit = LARGEST_EXPONENT * lowest_tau * min(1.0, options.tau_ratio)

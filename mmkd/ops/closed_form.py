@@ -1,4 +1,4 @@
-"""Closed form of KDLoss's divergence and gradient: no graph, few passes."""
+"""Closed form of the divergence of KDLoss and its gradient, without autograd."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from torch import Tensor
 
 from mmkd.functional.standardize import LARGE
 
-CLASSES = -2  # axis of (..., C, P)
-EPS = 1e-7  # of mmkd.functional.standardize
+CLASSES = -2  # class axis of (..., C, P) logits of P pixels
+EPS = 1e-7  # as in mmkd.functional.standardize
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class DivergenceOptions:
 
     @property
     def tau_ratio(self) -> float:
-        """The teacher's temperature divided by the student's."""
+        """Ratio of the teacher's temperature to the student's."""
         return 1.0 if self.tau_teacher is None else self.tau_teacher / self.tau
 
     def by_temperature(self) -> list[tuple[float, float, float]]:
-        """Each temperature, with its forward and reverse weight."""
+        """Return each temperature with its forward and reverse weight."""
         if self.tau_reverse in (None, self.tau):
             return [(self.tau, self.forward_weight, self.reverse_weight)]
         halves = [
@@ -51,30 +51,34 @@ def divergence_and_gradient_(
     bounded: bool = False,
     large: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    r"""Divergence of each pixel and its gradient for the student's logits.
+    r"""Divergence of each pixel and its gradient with respect to the student's logits.
 
-    With x = z_s / tau, y = z_t / tau, d = x - y, M = sum_c q d, N = sum_c p d and D the
-    difference of the two logsumexps, for one temperature
+    With the (standardized) logits z_s of the student and z_t of the teacher,
+    x = z_s / tau, y = z_t / tau, q = softmax(x), p = softmax(y), d = x - y,
+    M = sum_c q d, N = sum_c p d, D = logsumexp(x) - logsumexp(y), and the forward and
+    reverse weights a and b, the loss at one temperature is
 
     .. math:: L = \tau^2 \left( a (D - N) + b (M - D) \right), \qquad
         g = dL / dz = \tau \left( a (q - p) + b q (d - M) \right)
 
-    and through standardization, z = s / (std + eps) of centered logits,
+    and through the standardization z = s / (std + eps) of centered logits s,
 
     .. math:: dL / ds = \frac{g}{std + eps} - \frac{z}{(C - 1) std} \sum_c g z
 
-    With ``scale_compensated`` a pixel's factor includes std^2, without a gradient.
+    With ``scale_compensated`` the factor of a pixel includes std^2, detached from the
+    graph.
 
     Args:
-        student: (..., C, P), centered: the mean over the classes is 0. Overwritten.
-        teacher: Logits of the same shape, centered. Overwritten.
+        student: (..., C, P), logits of P pixels, centered: the mean over the C classes
+            is 0. Overwritten.
+        teacher: Centered logits of the same shape. Overwritten.
         options: Arguments of the loss.
         factor: (..., 1, P), factor of each pixel. Default: 1.
-        bounded: Whether exp(x) can neither overflow nor be 0 for all classes.
-        large: Whether squares of logits may overflow.
+        bounded: True if exp(x) can neither overflow nor underflow for all classes.
+        large: True if squares of logits may overflow.
 
     Returns:
-        (..., 1, P) and (..., C, P).
+        The divergence (..., 1, P) and the gradient (..., C, P).
     """
     temperatures = options.by_temperature()
     current_tau = temperatures[0][0]
@@ -114,7 +118,7 @@ def divergence_and_gradient_(
     if factor is not None:
         value.mul_(factor)
     if options.standardize:
-        # student is z / tau here, and gradient g / (std + eps).
+        # Here student is z / tau and gradient is g / (std + eps).
         projection = torch.mul(gradient, student, out=teacher).sum(
             CLASSES, keepdim=True
         )
@@ -126,9 +130,9 @@ def divergence_and_gradient_(
 
 
 def standardize_(logits: Tensor, tau: float, large: bool) -> tuple[Tensor, Tensor]:
-    """Divide centered logits by (std + eps) tau; return std and 1 / (std + eps).
+    """Divide centered logits by (std + eps) * tau; return std and 1 / (std + eps).
 
-    For a constant pixel, all of whose centered logits are 0, these are 1 and 0.
+    For a constant pixel, whose centered logits are all 0, these are 1 and 0.
     """
     scale = None
     if large:
@@ -153,10 +157,11 @@ def one_temperature(
     gradient_factor: Tensor | None,
     bounded: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value of a KL(p || q) + b KL(q || p), and its scaled gradient for x.
+    """Return the value and scaled gradient of a KL(p || q) + b KL(q || p).
 
-    The exponentials are not normalized to probabilities: the normalization is part of
-    each pixel's factors, which saves two passes.
+    KL is the Kullback-Leibler divergence; p = softmax(y), q = softmax(x), and the
+    gradient is with respect to x. The exponentials are not normalized to probabilities:
+    the normalization is included in the factors per pixel, which saves two passes.
     """
     exp_x, scale_q, logsumexp_x = exponentials(x, bounded)
     exp_y, scale_p, logsumexp_y = exponentials(y, bounded)
@@ -183,7 +188,7 @@ def one_temperature(
 
 
 def exponentials(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Exponentials (shifted unless bounded), one over their sum, and the logsumexp."""
+    """Return exponentials (shifted unless bounded), 1 / their sum, and logsumexp."""
     if bounded:
         powers = logits.exp()
         total = powers.sum(CLASSES, keepdim=True)

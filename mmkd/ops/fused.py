@@ -1,4 +1,4 @@
-"""KDLoss from the networks' raw maps, forward and backward at once."""
+"""Fused KDLoss of raw maps, which computes value and gradient in one pass."""
 
 import warnings
 from collections.abc import Callable
@@ -27,15 +27,15 @@ def fused_kd_loss(
 ) -> Tensor:
     """:func:`mmkd.functional.kd_loss` of two maps after bilinear resizing.
 
-    No tensor of the resized maps' size is made. Second derivatives are taken of
-    :func:`eager_kd_loss`.
+    No tensor of the size of the resized maps is allocated. Second derivatives are those
+    of :func:`eager_kd_loss`.
 
     Args:
         student: (N, C, h, w), in float32 or float64.
-        teacher: (N, C, h', w'), of the same type; gets no gradient.
-        size: H and W to which both are resized.
+        teacher: (N, C, h', w'), of the same dtype; gets no gradient.
+        size: Height H and width W to which both are resized.
         options: Temperatures, weights and standardization.
-        align_corners: Of the resizing. Default False.
+        align_corners: Option of the resizing. Default False.
         mask: Boolean (N, H, W), valid pixels. Default: all.
         weight: Factor of each pixel, (N, H, W). Default: 1.
 
@@ -43,7 +43,7 @@ def fused_kd_loss(
         A scalar; 0 if no pixel is valid.
 
     Raises:
-        ValueError: if fewer than 3 classes are to be standardized.
+        ValueError: for an empty batch, or standardization of fewer than 3 classes.
 
     Example:
         >>> student, teacher = torch.zeros(1, 3, 4, 4), torch.eye(4).expand(1, 3, 4, 4)
@@ -68,7 +68,7 @@ def eager_kd_loss(
     mask: Tensor | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """:func:`fused_kd_loss` by :func:`mmkd.functional.kd_loss` and autograd."""
+    """Reference of :func:`fused_kd_loss` that uses autograd and resized maps."""
     divergence = partial(
         balanced_kl_divergence,
         tau_reverse=options.tau_reverse,
@@ -102,7 +102,7 @@ class FusedKDLoss(torch.autograd.Function):
         options: DivergenceOptions,
         align_corners: bool,
     ) -> Tensor:
-        """Compute the value, and the gradient to save for backward."""
+        """Compute the value, and save the gradient for the backward pass."""
         ctx.options = size, options, align_corners
         count = pixels = student.shape[0] * size[0] * size[1]
         maps, pixel_weight = (student, teacher), weight
@@ -123,7 +123,7 @@ class FusedKDLoss(torch.autograd.Function):
     def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_output: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Scale the saved gradient, or make it differentiable if asked for."""
+        """Scale the saved gradient; with ``create_graph`` make it differentiable."""
         gradient, student, teacher, mask, weight = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             value = eager_kd_loss(student, teacher, *ctx.options, mask, weight)
@@ -132,7 +132,7 @@ class FusedKDLoss(torch.autograd.Function):
 
 
 def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Return the Triton kernel for float32 on CUDA, plain PyTorch otherwise."""
+    """Return the Triton kernel for float32 on CUDA, otherwise plain PyTorch."""
     if (
         student.is_cuda
         and student.dtype == torch.float32
@@ -146,14 +146,14 @@ def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
 
 @lru_cache
 def triton_works(device: torch.device) -> bool:
-    """Return whether Triton is installed and can compile the kernel for a device."""
+    """Return True if Triton is installed and compiles the kernel for a device."""
     try:
         from . import triton_kernel
 
         logits = torch.zeros(1, 3, 2, 2, device=device)
         options = DivergenceOptions(standardize=True)
         triton_kernel.mean_and_gradient(logits, logits, (4, 4), options)
-    except Exception as error:  # no Triton, no compiler, an old GPU
+    except Exception as error:  # no Triton, no compiler, or an old GPU
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         warnings.warn(f'no Triton kernel on {device} ({reason})', stacklevel=2)
         return False

@@ -1,7 +1,8 @@
 """Mean divergence of two maps and its gradient, as one Triton kernel.
 
-A program processes the resized pixels that lie between the same four of the student's
-pixels: it reads these four once and writes one sum of gradients for each.
+A program processes one cell: the resized pixels between four adjacent pixels of the
+student's map. It reads these four pixels once and writes one gradient for each, summed
+over the cell.
 """
 
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from .closed_form import EPS, DivergenceOptions
 from .upsampling import neighbors
 
 LARGE = tl.constexpr(LARGEST_SQUARED)
-TILE = 2048  # classes times pixels that a program processes at a time
+TILE = 2048  # number of classes times pixels that a program processes at a time
 
 
 def mean_and_gradient(
@@ -93,7 +94,7 @@ def resizing_tables(
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """First resized pixel of each original one, and :func:`neighbors`, on a device."""
+    """Return each source pixel's first resized pixel, and :func:`neighbors`."""
     first, second, weight = neighbors(length, resized, align_corners)
     starts = torch.searchsorted(first, torch.arange(length + 1))
     integers = (table.to(device, torch.int32) for table in (starts, first, second))
@@ -101,12 +102,12 @@ def resizing_tables(
 
 
 def sum_corners(corners: Tensor) -> Tensor:
-    """Sum of the gradients that the cells around each pixel contribute to it.
+    """Sum the gradients that the adjacent cells contribute to each pixel.
 
     Args:
-        corners: (4, N, C, h, w): of the cell that begins at a pixel, the gradient of
-            that pixel, its right, its lower and its lower right neighbor; at the
-            border a neighbor is the pixel itself.
+        corners: (4, N, C, h, w), for the cell whose upper left corner is a pixel: the
+            gradients of that pixel and of its right, lower and lower right neighbors.
+            At the border a missing neighbor is the pixel itself.
     """
     gradient, right, lower, lower_right = corners.unbind()
     lower = lower + _shifted(lower_right, 3)
@@ -114,7 +115,7 @@ def sum_corners(corners: Tensor) -> Tensor:
 
 
 def _shifted(values: Tensor, dim: int) -> Tensor:
-    """Shift values to the next pixel; those of the last stay there."""
+    """Shift values by one pixel along ``dim``, adding the last two together."""
     last = values.shape[dim] - 1
     result = torch.zeros_like(values)
     result.narrow(dim, 1, last).copy_(values.narrow(dim, 0, last))
@@ -135,7 +136,7 @@ def _cell(
     SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr, CLASSES: tl.constexpr,
     PIXELS: tl.constexpr,
 ):  # fmt: skip
-    """Pixels between four of the student's: their share of the mean, and gradients."""
+    """Compute a cell's contribution to the mean and the gradients of its corners."""
     column, row, image = (
         tl.program_id(0),
         tl.program_id(1),
@@ -212,7 +213,7 @@ def _divergence(
     s, t, real, classes, tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
     STANDARDIZE: tl.constexpr, SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr,
 ):  # fmt: skip
-    """Value and gradient of each column, see :mod:`mmkd.ops.closed_form`."""
+    """Return value and gradient of each pixel; see :mod:`mmkd.ops.closed_form`."""
     if STANDARDIZE:
         s, std, inverse_std = _standardized(s, classes, eps)
         t, _, _ = _standardized(t, classes, eps)
@@ -238,7 +239,7 @@ def _divergence(
 
 @triton.jit
 def _standardized(x, classes, eps):
-    """Centered logits divided by std + eps, the std, and 1 / (std + eps)."""
+    """Return centered logits divided by std + eps, the std, and 1 / (std + eps)."""
     variance = tl.sum(x * x, 0) / (classes - 1)
     scale = tl.full(variance.shape, 1, variance.dtype)
     if tl.max(variance, 0) == float('inf'):
@@ -254,7 +255,7 @@ def _standardized(x, classes, eps):
 
 @triton.jit
 def _one_tau(s, t, real, tau, forward_weight, reverse_weight):
-    """Value and gradient at one temperature."""
+    """Return value and gradient at one temperature."""
     q, log_q = _softmax(s / tau, real)
     p, log_p = _softmax(t / tau, real)
     r = log_q - log_p
@@ -266,7 +267,7 @@ def _one_tau(s, t, real, tau, forward_weight, reverse_weight):
 
 @triton.jit
 def _softmax(x, real):
-    """Probabilities and their logarithms, over the real classes."""
+    """Return probabilities and log-probabilities of the classes, without padding."""
     x = tl.where(real, x, float('-inf'))
     x = x - tl.max(x, 0)[None]
     exponential = tl.exp(x)

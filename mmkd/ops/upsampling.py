@@ -1,4 +1,4 @@
-"""Bilinear resizing of a few rows at a time, and its adjoint."""
+"""Bilinear resizing in strips of rows, and its adjoint."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,22 +12,22 @@ BLOCK = 64
 
 
 class Upsampling:
-    """A batch of maps whose resized rows are computed on demand.
+    """Batch of maps whose resized rows are computed on demand.
 
-    Columns are resized at once, to maps of the original height; a strip of rows is then
-    a few weighted sums of theirs, equal to rows ``first`` to ``last`` of
-    ``interpolate(maps, size, mode='bilinear')``.
+    The columns are resized at construction, at the original height. A strip of rows is
+    then a weighted sum of a few of the original rows and equals rows ``first`` to
+    ``last`` of ``interpolate(maps, size, mode='bilinear')``.
 
     Args:
         maps: (N, C, h, w).
-        size: Height and width of the result.
-        align_corners: As of ``interpolate``.
+        size: Height H and width W of the result.
+        align_corners: See ``torch.nn.functional.interpolate``.
     """
 
     def __init__(
         self, maps: Tensor, size: tuple[int, int], align_corners: bool
     ) -> None:
-        # Rows before classes: a strip is then one matrix product.
+        # Put rows before classes, so that a strip is one matrix product.
         self.maps = maps.transpose(1, 2).contiguous()
         self.rows_of = self.columns_of = None
         (height, width), (rows, columns) = maps.shape[2:], size
@@ -43,7 +43,7 @@ class Upsampling:
         self.gradient_wide: Tensor | None = None
 
     def rows(self, first: int, last: int) -> Tensor:
-        """Return a new tensor of these rows, (N, last - first, C, W)."""
+        """Return rows ``first`` to ``last`` as a new tensor (N, last - first, C, W)."""
         if self.rows_of is None:
             return self.wide[:, first:last].clone()
         used, weights = self.rows_of.part(first, last)
@@ -51,7 +51,7 @@ class Upsampling:
         return strip.unflatten(2, self.wide.shape[2:])
 
     def add_gradient(self, gradient: Tensor, first: int, last: int) -> None:
-        """Add the gradient of these rows."""
+        """Add the gradient of rows ``first`` to ``last``."""
         if self.gradient_wide is None:
             self.gradient_wide = torch.zeros_like(self.wide)
         if self.rows_of is None:
@@ -62,7 +62,7 @@ class Upsampling:
         self.gradient_wide[:, used] += contribution.unflatten(2, gradient.shape[2:])
 
     def gradient(self) -> Tensor:
-        """Return the gradient of the maps, once those of all rows are added."""
+        """Return the gradient of the maps, once the gradients of all rows are added."""
         gradient = self.gradient_wide
         if self.columns_of is not None:
             gradient = torch.zeros_like(self.maps)
@@ -72,7 +72,7 @@ class Upsampling:
 
 
 class Resizing:
-    """Resizing of one axis: a matrix with at most two adjacent entries per row."""
+    """Resizing of one axis: a matrix with at most two nonzero entries per row."""
 
     def __init__(self, matrix: Tensor, used: list[tuple[int, int]]) -> None:
         self.matrix = matrix
@@ -88,18 +88,18 @@ class Resizing:
         dtype: torch.dtype,
         device: torch.device,
     ) -> 'Resizing':
-        """Return the resizing of ``interpolate``."""
+        """Return the resizing that ``interpolate`` applies."""
         matrix, used = weights_of(length, resized, align_corners)
         return cls(matrix.to(device, dtype), used)
 
     def part(self, first: int, last: int) -> tuple[slice, Tensor]:
-        """Sources of some of the results, and their weights."""
+        """Return the source range of results ``first`` to ``last``, and the weights."""
         ends = self.used[first:last]
         low, high = min(a for a, _ in ends), max(b for _, b in ends)
         return slice(low, high), self.matrix[first:last, low:high]
 
     def blocks(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Yield blocks of results, their sources and weights."""
+        """Yield blocks of results with their source ranges and weights."""
         for first in range(0, len(self.used), BLOCK):
             last = min(first + BLOCK, len(self.used))
             yield slice(first, last), *self.part(first, last)
@@ -108,11 +108,12 @@ class Resizing:
 def neighbors(
     length: int, resized: int, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The two original rows between which each resized row lies, and its position.
+    """Return the two source rows of each resized row, and the second's weight.
 
     Returns:
-        (resized,) indices of the first row, of the second, which at the border is the
-        first again, and the second's weights, in float64.
+        Three tensors of shape (resized,): the index of the first source row, the index
+        of the second, equal to the first at the border, and the weight of the second in
+        float64.
 
     Example:
         >>> neighbors(2, 4, align_corners=False)[2]
