@@ -1,4 +1,4 @@
-"""Distillation: teacher, trained model and its Runner, registered by name."""
+"""Distillation: teacher, Distiller, its Runner and hooks, registered by name."""
 
 from .distill_hook import DistillHook
 from .distill_runner import DistillRunner

@@ -1,4 +1,4 @@
-"""Checks, schedules and checkpoints of a distillation."""
+"""Hook that connects a Distiller with its Runner."""
 
 import re
 from typing import TYPE_CHECKING
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class DistillHook(Hook):
-    """Tell a Distiller its position in the run; check, save and restore it.
+    """Check a distillation and update, save and restore the state of its Distiller.
 
-    * Before the first iteration: refuse a teacher of other classes or another class
-      order, and a schedule that does not fit the run.
+    * Before the first iteration: refuse a teacher with other classes or another class
+      order, and a schedule that is invalid for the length of the run.
     * Before each iteration: set :attr:`Distiller.progress`.
-    * Before each validation: let the teacher predict if a metric compares both.
-    * With each checkpoint: save and restore what the losses learn, as
-      ``distill_losses`` beside the student's ``state_dict``.
+    * Before each validation: enable the teacher's predictions if a metric compares both
+      networks.
+    * With each checkpoint: save and restore the learnable parameters of the losses, as
+      ``distill_losses`` next to the student's ``state_dict``.
     """
 
     def before_train(self, runner: 'DistillRunner') -> None:
-        """Check what is known only now."""
+        """Check classes and schedules, and broadcast the losses' parameters."""
         distiller = runner.distiller
         check_classes(distiller.teacher.classes, runner)
         for loss in distiller.losses:
@@ -38,15 +39,15 @@ class DistillHook(Hook):
             broadcast(parameter.data)
 
     def before_train_iter(self, runner: 'DistillRunner', *args, **kwargs) -> None:
-        """Set the position in the run."""
+        """Set the Distiller's progress."""
         runner.distiller.progress = progress_of(runner)
 
     def before_val(self, runner: 'DistillRunner') -> None:
-        """Look for a metric that compares both networks."""
+        """Enable the teacher's predictions if a metric compares both networks."""
         self._set_compares(runner, runner.val_loop)
 
     def before_test(self, runner: 'DistillRunner') -> None:
-        """Look for a metric that compares both networks."""
+        """Enable the teacher's predictions if a metric compares both networks."""
         self._set_compares(runner, runner.test_loop)
 
     def _set_compares(self, runner: 'DistillRunner', loop: object) -> None:
@@ -56,16 +57,16 @@ class DistillHook(Hook):
             )
 
     def before_save_checkpoint(self, runner: 'DistillRunner', checkpoint: dict) -> None:
-        """Save what the losses learn."""
+        """Save the learnable parameters of the losses."""
         state = runner.distiller.distill_losses.state_dict()
         if state:
             checkpoint['distill_losses'] = state
 
     def after_load_checkpoint(self, runner: 'DistillRunner', checkpoint: dict) -> None:
-        """Restore what the losses have learned, when resuming.
+        """Restore the learnable parameters of the losses when resuming.
 
         Raises:
-            UserError: if the checkpoint lacks a parameter of a loss.
+            UserError: if the parameters in the checkpoint differ from the config's.
         """
         losses = runner.distiller.distill_losses
         if not runner._resume:
@@ -75,15 +76,15 @@ class DistillHook(Hook):
             in_checkpoint = different[0] in saved
             where = 'the config' if in_checkpoint else 'the checkpoint to resume from'
             raise UserError(
-                f'distill_losses.{different[0]}: a parameter that {where} lacks, as '
-                'the run had other losses; resume with the losses it was trained '
-                'with, or start a new run from the checkpoint with load_from'
+                f'distill_losses.{different[0]}: a parameter that {where} lacks, '
+                'because the run had other losses; resume with the losses of that run, '
+                'or start a new run from the checkpoint with load_from'
             )
         losses.load_state_dict(saved)
 
 
 def progress_of(runner: 'DistillRunner') -> Progress:
-    """Return the position and length of a Runner's training."""
+    """Return the progress of a Runner's training."""
     counts_epochs = not isinstance(runner.train_loop, IterBasedTrainLoop)
     return Progress(
         runner.iter,
@@ -94,7 +95,7 @@ def progress_of(runner: 'DistillRunner') -> Progress:
 
 
 def check_classes(classes: list | None, runner: 'DistillRunner') -> None:
-    """Raise a UserError if checkpoint and dataset disagree on the classes."""
+    """Raise a UserError if the teacher's classes differ from the dataset's."""
     metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
     ours = [str(name) for name in metainfo.get('classes') or ()]
     theirs = [str(name) for name in classes or ()]
@@ -103,18 +104,19 @@ def check_classes(classes: list | None, runner: 'DistillRunner') -> None:
         return
     pairs = enumerate(zip(here, there, strict=False))
     place = next((i for i, (a, b) in pairs if a != b), min(len(here), len(there)))
-    what = 'in another order' if sorted(here) == sorted(there) else 'other classes'
+    same = sorted(here) == sorted(there)
+    what = 'the classes in another order' if same else 'other classes'
     first = theirs[place] if place < len(theirs) else 'nothing'
     own = ours[place] if place < len(ours) else 'nothing'
     raise UserError(
-        f'teacher.checkpoint: the teacher was trained on {what}: class {place} '
-        f"is '{first}' for it, but '{own}' in train_dataloader.dataset; use a "
-        "teacher of this dataset, or set its metainfo.classes to the teacher's order"
+        f'teacher.checkpoint: the teacher was trained on {what}: its class {place} '
+        f"is '{first}', but '{own}' in train_dataloader.dataset; use a teacher trained "
+        "on this dataset, or set the dataset's metainfo.classes to the teacher's order"
     )
 
 
 def _plain(name: str) -> str:
-    """Return a class name without what datasets write differently.
+    """Return a class name in lowercase, without spaces and underscores.
 
     Example:
         >>> _plain('Traffic light') == _plain('traffic_light')

@@ -1,4 +1,4 @@
-"""Runner that distills a teacher into the config's model."""
+"""Runner that distills a teacher into the config's ``model``."""
 
 import copy
 from contextlib import suppress
@@ -23,12 +23,13 @@ from .teacher_metric_hook import TeacherMetricHook
 
 @RUNNERS.register_module()
 class DistillRunner(Runner):
-    """Runner that trains the config's ``model`` with a teacher's help.
+    """Runner that distills a teacher into the config's ``model``, the student.
 
-    Reads two top-level keys of the config, ``teacher`` and ``distill_losses``; see
-    :class:`Distiller`. Everything else is the config of the student's own training:
-    the optimizer, for example, is built from the student, with a parameter group for
-    what the losses learn added to it. Checkpoints are the student's.
+    Reads two additional top-level keys of the config, ``teacher`` and
+    ``distill_losses``; see :class:`Distiller`. All other keys have the same meaning as
+    in the student's own config. For example, the optimizer is built from the student,
+    and a parameter group for the learnable parameters of the losses is added.
+    Checkpoints are plain student checkpoints.
 
     Example:
         In a config:
@@ -42,7 +43,7 @@ class DistillRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> 'DistillRunner':
-        """Build a Runner from a config; the teacher's network is recorded in it.
+        """Build a Runner from a config, and inline the teacher's network in it.
 
         Raises:
             UserError: if ``teacher`` or ``distill_losses`` is missing or invalid.
@@ -51,27 +52,27 @@ class DistillRunner(Runner):
         for key in ('teacher', 'distill_losses'):
             if not cfg.get(key):
                 raise UserError(
-                    f"{key}: runner_type='{cls.__name__}' needs it; see README.md, or "
-                    'remove runner_type to train without a teacher'
+                    f"{key}: missing, but runner_type='{cls.__name__}' needs it; see "
+                    'README.md, or remove runner_type to train without a teacher'
                 )
         folder = Path(getattr(cfg, 'filename', None) or '.').parent
-        with suppress(UserError):  # training raises it; a test needs no teacher
+        with suppress(UserError):  # raised again by training; testing needs no teacher
             cfg['teacher'] = inline_teacher(cfg['teacher'], folder)
         wrapper = cfg.get('optim_wrapper') or {}
         if is_type(wrapper, AmpOptimWrapper, OPTIM_WRAPPERS):
-            # The teacher runs without autocast.
+            # The teacher runs without autocast, so it needs a precision of its own.
             half = 'bf16' if wrapper.get('dtype') == 'bfloat16' else 'fp16'
             cfg['teacher'].setdefault('precision', half)
         return super().from_cfg(cfg)
 
     @property
     def distiller(self) -> Distiller:
-        """The trained model, out of DDP's wrapper."""
+        """The trained model, unwrapped from DistributedDataParallel (DDP)."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
     @property
     def network(self) -> nn.Module:
-        """The student, which the config's ``model`` describes."""
+        """The student, the network of the config's ``model``."""
         return getattr(self.distiller, 'student', self.distiller)
 
     @property
@@ -80,9 +81,9 @@ class DistillRunner(Runner):
         return getattr(self.distiller, 'teacher', None)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Build the student and put teacher and losses around it.
+        """Build the student and wrap it in a Distiller.
 
-        A model of test-time augmentation, which is never trained, stays alone.
+        A model for test-time augmentation is never trained and is not wrapped.
         """
         student = super().build_model(model)
         if isinstance(student, BaseTTAModel):
@@ -90,13 +91,13 @@ class DistillRunner(Runner):
         return Distiller(student, self.cfg.teacher, self.cfg.distill_losses)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        """Build the student's optimizer, with a group for parameters of the losses.
+        """Build the student's optimizer and add the parameters of the losses.
 
-        The constructors of MMEngine, mmseg and mmpretrain read the names of the
-        parameters, and therefore are given the student.
+        The optimizer constructors of MMEngine, mmseg and mmpretrain depend on parameter
+        names, so they are called with the student.
 
         Raises:
-            UserError: for several optimizers, of which none is the losses'.
+            UserError: for several optimizers if a loss has learnable parameters.
         """
         if isinstance(optim_wrapper, OptimWrapper | OptimWrapperDict):
             return optim_wrapper
@@ -108,12 +109,14 @@ class DistillRunner(Runner):
         learned = dict(self.distiller.distill_losses.named_parameters())
         if learned and isinstance(built, OptimWrapperDict):
             raise UserError(
-                'optim_wrapper: a loss that learns needs a single optimizer, but '
-                f'there are several ({", ".join(built.keys())})'
+                'optim_wrapper: a loss with learnable parameters needs a single '
+                f'optimizer, but there are several ({", ".join(built.keys())}); use '
+                'one optimizer, or losses without learnable parameters'
             )
         if learned:
             group = dict(params=list(learned.values()))
-            if 'param_names' in built.optimizer.param_groups[0]:  # all groups or none
+            # PyTorch requires param_names in all groups or in none.
+            if 'param_names' in built.optimizer.param_groups[0]:
                 group['param_names'] = [f'distill_losses.{name}' for name in learned]
             built.optimizer.add_param_group(group)
         return built

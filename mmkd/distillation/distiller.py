@@ -1,4 +1,4 @@
-"""The model that a distillation trains."""
+"""Model trained in a distillation: student, frozen teacher and losses."""
 
 from collections.abc import Mapping
 
@@ -25,35 +25,37 @@ NEW_FORM = (
 
 @MODELS.register_module()
 class Distiller(BaseModel):
-    r"""A student, its frozen teacher and the losses between them.
+    r"""Student with a frozen teacher and the losses between both.
 
     .. math:: L = L_{task}(student) + \sum_k w_k(i) L_k(s_k, t_k, target)
 
-    with s_k and t_k the outputs of the student's and the teacher's tap of the k-th
-    loss, and w_k(i) its scheduled weight at iteration i.
+    where the k-th loss compares :math:`s_k` and :math:`t_k`, the outputs of its taps
+    (the modules whose outputs are compared) in student and teacher, and
+    :math:`w_k(i)` is its scheduled weight at iteration i.
 
-    To Runner, hooks and checkpoints it is the student: ``state_dict()`` has the
-    student's own keys, ``predict`` runs the student alone. The teacher is no submodule:
-    it is built, loaded and checked in :meth:`init_weights`, that is, for training only,
-    and is in no ``parameters()``, optimizer, checkpoint or DDP broadcast.
+    For Runner, hooks and checkpoints it behaves like the student: ``state_dict()`` has
+    the student's keys and ``predict`` runs only the student. The teacher is not a
+    submodule. It is built, loaded and checked in :meth:`init_weights`, i.e. only for
+    training, and is not part of ``parameters()``, the optimizer, checkpoints or the
+    broadcast of DistributedDataParallel (DDP).
 
-    :class:`DistillRunner` builds it; a config keeps the student as its ``model``.
+    :class:`DistillRunner` builds it from a config whose ``model`` is the student.
 
     Args:
-        student: A segmentor or classifier.
+        student: Segmentor or classifier.
         teacher: Config of the teacher: ``config`` (path) or ``model`` (dict),
             ``checkpoint``, and the arguments of :class:`FastPath`.
         distill_losses: Config of each loss by name; see :class:`TappedLoss`. Logged as
             ``distill.<name>``.
 
     Attributes:
-        progress: Position in the run; :class:`DistillHook` sets it.
-        compares: The teacher predicts too, for a :class:`FidelityMetric`.
+        progress: Progress of the run, set by :class:`DistillHook`.
+        compares: True if the teacher also predicts, for a :class:`FidelityMetric`.
         recorded: Outputs of the last batch, as ``student.<tap>`` and
             ``teacher.<tap>``; :class:`FiniteHook` reports them.
 
     Raises:
-        UserError: naming the config key of what is invalid.
+        UserError: for invalid arguments; the message names the config key.
 
     Example:
         >>> distiller = Distiller(
@@ -72,25 +74,28 @@ class Distiller(BaseModel):
     ) -> None:
         if not isinstance(student, nn.Module):
             raise UserError(NEW_FORM)
-        # Past BaseModel, which would build a preprocessor beside the student's.
+        # Skip BaseModel.__init__, which would build a second preprocessor.
         super(BaseModel, self).__init__()
         self.student = student
         self.teacher_config = teacher
-        # Past nn.Module, which would make the teacher a submodule.
+        # Bypass nn.Module.__setattr__, which would make the teacher a submodule.
         self.__dict__['teacher'] = None
         if not isinstance(distill_losses, Mapping):
             raise UserError(
-                'distill_losses: a dict of losses by name is needed, such as '
+                'distill_losses: it must be a dict of losses by name, such as '
                 "dict(loss_kd=dict(type='KDLoss'))"
             )
         self.losses = [
             TappedLoss(name, config)
             for name, config in distill_losses.items()
-            if config is not None  # a derived config removes a loss so
+            if config is not None  # a derived config removes a loss by None
         ]
         if not self.losses:
-            raise UserError('distill_losses: at least one loss is needed')
-        # Registered, for their parameters.
+            raise UserError(
+                'distill_losses: at least one loss is needed; add one, such as '
+                "loss_kd=dict(type='KDLoss')"
+            )
+        # Registered as submodules because losses may have parameters.
         self.distill_losses = nn.ModuleDict(
             {loss.name: loss.loss for loss in self.losses}
         )
@@ -100,13 +105,13 @@ class Distiller(BaseModel):
 
     @property
     def data_preprocessor(self) -> nn.Module:
-        """The student's; the teacher's images are converted from it."""
+        """The student's preprocessor; images are converted for the teacher."""
         return self.student.data_preprocessor
 
     def init_weights(self) -> None:
         """Initialize the student and build the teacher."""
         self.student.init_weights()
-        # Apart from the random numbers that follow, which stay those of the baseline.
+        # Keep the random state, so that a run draws the same numbers as its baseline.
         with torch.random.fork_rng(devices=[]):
             teacher = Teacher(
                 inline_teacher(self.teacher_config), self.data_preprocessor
@@ -118,7 +123,7 @@ class Distiller(BaseModel):
         self.__dict__['teacher'] = teacher.to(device)
 
     def __getattr__(self, name: str) -> object:
-        """Look up the student's modules and attributes, as config keys name them."""
+        """Look up attributes of the student, under the names that configs use."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -130,7 +135,7 @@ class Distiller(BaseModel):
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
     ) -> dict | list | Tensor:
-        """Run the student, but in the modes ``'loss'`` and ``'predict'``."""
+        """Compute losses, predictions or, in any other mode, the student's output."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':
@@ -138,13 +143,15 @@ class Distiller(BaseModel):
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Return the student's own losses and each distillation loss.
+        """Return the student's losses and the distillation losses.
 
-        A loss with a schedule also logs its current weight: ``distill.weight_kd`` of
-        ``loss_kd``; CTKD its temperature likewise.
+        A loss with a schedule also logs its current weight, for example
+        ``distill.weight_kd`` of ``loss_kd``; CTKD likewise logs its temperature.
         """
         if self.teacher is None:
-            raise RuntimeError('a Distiller has no teacher before init_weights()')
+            raise RuntimeError(
+                'a Distiller has no teacher before init_weights(); call it first'
+            )
         active = [loss for loss in self.losses if loss.factor(self.progress)]
         teacher_outputs = self.teacher.outputs(
             inputs, data_samples, [loss.teacher_tap for loss in active]
@@ -152,7 +159,7 @@ class Distiller(BaseModel):
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
-        if 'loss' in losses:  # a classifier's: the log's name for the sum of all
+        if 'loss' in losses:  # a classifier's; MMEngine logs the total as 'loss'
             losses['task.loss'] = losses.pop('loss')
         outputs = dict(student=student_outputs, teacher=teacher_outputs)
         self.recorded = {
@@ -166,19 +173,19 @@ class Distiller(BaseModel):
         return losses
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
-        """Return the student's predictions; with ``compares`` also the teacher's."""
+        """Return the student's predictions, and the teacher's with ``compares``."""
         if self.compares and data_samples is not None:
             return predict_both(self, inputs, data_samples)
         return self.student(inputs, data_samples, mode='predict')
 
     def state_dict(self, *args, **kwargs) -> dict[str, Tensor]:
-        """Return the student's own: every checkpoint is a plain student's."""
+        """Return the student's state dict, so that checkpoints are the student's."""
         return self.student.state_dict(*args, **kwargs)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: object
     ) -> None:
-        """Load a plain student's state; what the losses learn is saved beside it."""
+        """Load a plain student's state dict; keep the parameters of the losses."""
         for key in [key for key in state_dict if key.startswith(prefix)]:
             name = key.removeprefix(prefix)
             state_dict[f'{prefix}student.{name}'] = state_dict.pop(key)
@@ -188,14 +195,14 @@ class Distiller(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, *args, **kwargs) -> 'Distiller':
-        """Move the teacher to another device or precision, too."""
+        """Apply a change of device or precision to the teacher, too."""
         super()._apply(*args, **kwargs)
         if self.teacher is not None:
             self.teacher._apply(*args, **kwargs)
         return self
 
     def _set_device(self, device: torch.device) -> None:
-        """Set the device of both networks' preprocessors."""
+        """Set the device of the preprocessors of both networks."""
         super()._set_device(device)
         if self.teacher is not None:
             self.teacher.model._set_device(device)

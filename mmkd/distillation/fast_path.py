@@ -1,4 +1,4 @@
-"""A frozen network that computes the same in less time."""
+"""Acceleration of a frozen network without changing its outputs."""
 
 import copy
 import time
@@ -16,25 +16,26 @@ from mmkd.errors import UserError
 from .taps import record
 
 HALF = dict(bf16=torch.bfloat16, fp16=torch.float16)
-RUNS = 2  # of each candidate, the first of which warms it up
+RUNS = 2  # timed runs of each candidate; the first is a warm-up
 
 
 @dataclass(frozen=True)
 class FastPath:
-    """Options that make the teacher faster: keys of ``teacher``.
+    """Options that accelerate the teacher, given as keys of ``teacher``.
 
     Args:
-        fuse_conv_bn: Fold each BN into the convolution before it; exact but for
-            rounding. Not done where the first batch shows that it would change the
-            output or a tap. Default True.
-        channels_last: Keep images and weights in NHWC order; exact. Default True.
+        fuse_conv_bn: Fold each batch normalization (BN) into the preceding convolution;
+            exact up to rounding. Skipped if it changes the outputs or taps on the first
+            batch. Default True.
+        channels_last: Use the NHWC memory format for images and weights; exact. Default
+            True.
         precision: ``'fp32'``, the default; ``'bf16'`` or ``'fp16'``, which round the
-            teacher's logits; or ``'auto'``: the fastest of them on the first batch.
-        compile: Compile the backbone with ``torch.compile``. Default False: it takes
-            minutes, and on a CPU it is slower.
+            teacher's logits; or ``'auto'``, the fastest on the first batch.
+        compile: Compile the backbone with ``torch.compile``. Default False, because it
+            takes minutes and is slower on a CPU.
 
     Raises:
-        UserError: for another ``precision``.
+        UserError: for an invalid ``precision``.
     """
 
     fuse_conv_bn: bool = True
@@ -52,23 +53,23 @@ class FastPath:
     def apply(
         self, model: nn.Module, images: Tensor, taps: Iterable[str] = ()
     ) -> tuple[nn.Module, str]:
-        """Return a faster network made of ``model``, which may be changed.
+        """Return an accelerated version of ``model``, which may be modified.
 
         Args:
-            model: A segmentor or classifier in eval mode.
-            images: A batch, preprocessed.
-            taps: Modules whose outputs must stay what they are.
+            model: Segmentor or classifier in eval mode.
+            images: Preprocessed batch.
+            taps: Modules whose outputs must not change.
 
         Returns:
-            The network and what to log: how fast it is on this batch, and how often it
-            says the same class as before.
+            The network, and a line to log with its speed on this batch and the share of
+            unchanged predictions.
 
         Raises:
-            UserError: for outputs that are not finite, naming the first layer, or for a
-                half precision in which they are not.
+            UserError: for outputs that are not finite; the message names the first
+                layer. Also for outputs that are not finite in half precision.
         """
         plain, slow = _run(model, images, taps)
-        # Of one process alone, too: the others end with it.
+        # An error in a single process suffices: the launcher ends the others.
         if not _finite(plain):
             raise UserError(f'teacher: {_first_not_finite(model, images)}')
         fused = copy.deepcopy(model)
@@ -76,7 +77,7 @@ class FastPath:
             try:
                 fuse_conv_bn(fused)
                 wrong = _differ(_run(fused, images, taps)[0], plain)
-            except (AttributeError, RuntimeError, TypeError):  # no pair of conv and BN
+            except (AttributeError, RuntimeError, TypeError):  # unsupported structure
                 wrong = True
             if wrong:
                 fused = copy.deepcopy(model)
@@ -90,23 +91,23 @@ class FastPath:
                     copy.deepcopy(fused), HALF.get(name, images.dtype)
                 )
                 found[name] = candidate, *_run(candidate, images, taps)
-            except RuntimeError:  # a layer that does not take this precision
+            except RuntimeError:  # a layer does not support this precision
                 if self.precision != 'auto':
                     raise
         best = _fastest(names, found, images.device)
         if best is None:
             raise UserError(
                 f"teacher.precision: in '{self.precision}' the teacher's outputs "
-                "are not finite; take 'fp32' or 'bf16'"
+                "are not finite; set it to 'fp32' or 'bf16'"
             )
         candidate, outputs, fast = found[best]
         return candidate, (
-            f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, plain '
-            f'{1000 * slow:.0f} ms; {_agreement(outputs, plain)}'
+            f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, '
+            f'{1000 * slow:.0f} ms before; {_agreement(outputs, plain)}'
         )
 
     def _convert(self, model: nn.Module, dtype: torch.dtype) -> nn.Module:
-        """Brings a network, and whatever images it is given, to its format."""
+        """Convert a network, and the images it is called with, to a fast format."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
         model.to(dtype=dtype, memory_format=layout)
 
@@ -118,14 +119,14 @@ class FastPath:
         entry.register_forward_pre_hook(convert)
         if self.compile:
             entry.compile()
-        return model.eval()  # what folding put in place of BN, too
+        return model.eval()  # includes the modules that folding inserted for BN
 
 
 @torch.no_grad()
 def _run(
     model: nn.Module, images: Tensor, taps: Iterable[str]
 ) -> tuple[list[Tensor], float]:
-    """Return outputs and tap outputs of a network, and its fastest run in seconds."""
+    """Return a network's outputs and tap outputs, and its fastest run in seconds."""
     seconds = []
     with record(model, taps) as tapped:
         for _ in range(RUNS):
@@ -143,7 +144,7 @@ def _wait(images: Tensor) -> None:
 
 
 def _tensors(output: object) -> Iterator[Tensor]:
-    """The tensors of an output, which may nest them."""
+    """Yield the tensors of a possibly nested output."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, list | tuple):
@@ -152,7 +153,7 @@ def _tensors(output: object) -> Iterator[Tensor]:
 
 
 def _fastest(names: list[str], found: dict, device: torch.device) -> str | None:
-    """The fastest of the finite ones, by rank 0's clock, for all processes alike."""
+    """Return the fastest candidate with finite outputs, as timed on rank 0."""
     fine = torch.tensor(
         [name in found and _finite(found[name][1]) for name in names],
         dtype=torch.int32,
@@ -171,11 +172,11 @@ def _finite(outputs: list[Tensor]) -> bool:
 
 @torch.no_grad()
 def _first_not_finite(model: nn.Module, images: Tensor) -> str:
-    """Describe where NaN or infinity first appears as a network runs on images."""
+    """Describe where NaN or infinity first appears in a forward pass."""
     if not images.isfinite().all():
         return (
-            'its images have values that are not finite; check the data and the '
-            "data_preprocessor's mean and std"
+            'its input images contain values that are not finite; check the data and '
+            "the data_preprocessor's mean and std"
         )
     found: list[str] = []
 
@@ -198,20 +199,20 @@ def _first_not_finite(model: nn.Module, images: Tensor) -> str:
             handle.remove()
     where = f"'{found[0]}' (the first such layer)" if found else 'the network'
     return (
-        f'the output of {where} is not finite, though the images and weights are: the '
-        'weights are damaged, or do not belong to its config; give another '
+        f'the output of {where} is not finite, although the images and weights are: '
+        'the weights are damaged or do not belong to its config; give another '
         'teacher.checkpoint'
     )
 
 
 def _differ(outputs: list[Tensor], expected: list[Tensor]) -> bool:
-    """Return True if outputs differ by more than the rounding of folding."""
+    """Return True if outputs differ by more than the rounding error of folding."""
     pairs = zip(outputs, expected, strict=True)
     return any((a - b).norm() > 1e-3 * b.norm() for a, b in pairs)
 
 
 def _agreement(outputs: list[Tensor], expected: list[Tensor]) -> str:
-    """Describe how often two outputs, logits first, have the same largest class."""
+    """Describe how often two outputs, logits first, predict the same class."""
     same = outputs[0].argmax(1) == expected[0].argmax(1)
     share = 100 * float(same.double().mean())
     return f'the same class at {share:.2f} % of the positions'

@@ -1,4 +1,4 @@
-"""Warning about distillation losses that stay far from the task's loss."""
+"""Warning about distillation losses of another magnitude than the task loss."""
 
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class LossBalanceHook(Hook):
-    """Warn once of a loss below 1/20 or above 20 times the task loss.
+    """Warn once if a loss stays below 1/20 or above 20 times the task loss.
 
-    That is, for 50 iterations with the full weight of its schedule. Reads the numbers
-    that MMEngine has logged, without a synchronization of its own.
+    The warning is logged after 50 iterations in a row, not including a warm-up of the
+    loss. Reads the numbers that MMEngine has logged, so it adds no synchronization.
     """
 
     def __init__(self) -> None:
         self.balance = LossBalance()
 
     def after_train_iter(self, runner: 'DistillRunner', *args, **kwargs) -> None:
-        """Compare the last iteration's losses."""
+        """Compare the losses of the last iteration."""
         losses = {
             name.removeprefix('train/'): buffer.current()
             for name, buffer in runner.message_hub.log_scalars.items()

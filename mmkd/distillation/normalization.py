@@ -1,20 +1,20 @@
-"""Conversion of images between two networks' normalizations."""
+"""Conversion of images between the normalizations of two networks."""
 
 import torch
 from torch import Tensor, nn
 
-# What preprocessors call it that BGR and RGB are swapped: MMEngine's and OneDL's,
-# OpenMMLab's mmseg's, mmpretrain's.
+# Attributes of preprocessors that swap BGR and RGB: in MMEngine and OneDL, in
+# OpenMMLab's mmseg, and in mmpretrain.
 SWAPS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
 
 
 class NormalizationBridge(nn.Module):
-    """Convert images normalized for one network into those of another.
+    """Convert images normalized for one network to the normalization of another.
 
-    Undoes ``(x - mean) / std`` and the channel order of ``source``, a data preprocessor
-    of MMEngine's, mmseg's or mmpretrain's, and applies those of ``target``. Where both
-    are alike it hands the images on untouched. Padding, which preprocessors add after
-    normalizing, is moved like a pixel of the source's padding value.
+    Inverts ``(x - mean) / std`` and the channel order of ``source``, a data
+    preprocessor of MMEngine, mmseg or mmpretrain, and applies those of ``target``. If
+    both agree, the images are returned unchanged. Padding, which preprocessors add
+    after normalization, is converted like any other pixel.
 
     Example:
         >>> from mmengine.model import ImgDataPreprocessor
@@ -47,7 +47,7 @@ class NormalizationBridge(nn.Module):
 
 
 def _normalization(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
-    """Mean, standard deviation, (C, 1, 1) each, and whether BGR and RGB are swapped."""
+    """Return mean and std, (C, 1, 1) each, and True if BGR and RGB are swapped."""
     mean, std = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
     if getattr(preprocessor, '_enable_normalize', False):
         mean = preprocessor.mean.detach().cpu().clone()

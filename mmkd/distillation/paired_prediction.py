@@ -1,4 +1,4 @@
-"""Predictions with both networks' logits, for metrics that compare them."""
+"""Predictions with the logits of both networks, for metrics that compare them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> list:
     """Return the student's predictions with ``student_logits`` and ``teacher_logits``.
 
-    A segmentor's are (C, H, W) at the label's size, its ``seg_logits``; a
-    classifier's (C,), from the taps of the first distillation loss. Both stay on their
-    device.
+    The logits of a segmentor are its ``seg_logits``, (C, H, W) at the size of the
+    label; those of a classifier are (C,), from the taps of the first distillation loss.
+    They stay on their device.
 
     Args:
-        distiller: A Distiller with a teacher.
+        distiller: Distiller with a teacher.
         inputs: Images preprocessed for the student.
-        data_samples: Samples with their labels.
+        data_samples: Samples with labels.
     """
     loss = distiller.losses[0]
-    # The teacher first: both networks write their predictions into the samples.
+    # The student runs last, as each network overwrites the predictions in the samples.
     with record(distiller.teacher.model, [loss.teacher_tap]) as taps:
         samples = distiller.teacher.predict(inputs, data_samples)
     theirs = _logits(samples, taps, loss.teacher_tap)
@@ -38,7 +38,7 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
 
 
 def _logits(samples: list, taps: Mapping[str, Tensor], tap: str) -> list[Tensor]:
-    """Return each image's logits: a segmentor's as predicted, a classifier's tap."""
+    """Return the logits of each image: ``seg_logits``, or a classifier's tap."""
     if 'seg_logits' in samples[0]:
         return [sample.seg_logits.data for sample in samples]
     return list(taps[tap])

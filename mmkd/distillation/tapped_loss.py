@@ -1,4 +1,4 @@
-"""A distillation loss, the outputs it compares and its schedule."""
+"""Distillation loss with the outputs that it compares and its schedule."""
 
 from collections.abc import Mapping
 
@@ -15,17 +15,18 @@ from .taps import find_tap, num_outputs
 
 
 class TappedLoss:
-    """Distillation loss between the outputs of two modules, as a config describes it.
+    """Distillation loss between the outputs of two modules, built from its config.
 
     Args:
-        name: Name of the loss in ``distill_losses``; it contains "loss".
-        config: Arguments of the loss and ``student`` and ``teacher``, the taps, that
-            is, the modules whose outputs are compared (default: see :func:`find_tap`),
-            and ``schedule``, the arguments of a :class:`WeightSchedule` (default:
-            a constant weight).
+        name: Name of the loss in ``distill_losses``; must contain "loss".
+        config: Arguments of the loss, and optionally ``student`` and ``teacher``, the
+            taps, i.e. the modules whose outputs are compared (default: see
+            :func:`find_tap`), and ``schedule``, the arguments of a
+            :class:`WeightSchedule` (default: a constant weight).
 
     Raises:
-        UserError: naming the config key, for a bad name, type or argument.
+        UserError: for an invalid name, type or argument; the message names the config
+            key.
     """
 
     def __init__(self, name: str, config: Mapping) -> None:
@@ -34,8 +35,8 @@ class TappedLoss:
         self.key = f'distill_losses.{name}'
         if 'loss' not in name or '.' in name:
             raise UserError(
-                f"{self.key}: MMEngine trains only what has 'loss' in its name, and a "
-                f"name has no dot; call it 'loss_{name.replace('.', '_')}'"
+                f"{self.key}: the name must contain 'loss', as MMEngine trains nothing "
+                f"else, and no dot; rename it to 'loss_{name.replace('.', '_')}'"
             )
         self.student_tap = config.pop('student', None)
         self.teacher_tap = config.pop('teacher', None)
@@ -53,10 +54,11 @@ class TappedLoss:
             raise UserError(f'{self.key}: {error.args[0]}') from error
 
     def find_taps(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Resolve both taps, which must have the same number of outputs.
+        """Resolve both taps and check that they have the same number of classes.
 
         Raises:
-            UserError: naming the config key.
+            UserError: for an unknown module or mismatched outputs; the message names
+                the config key.
         """
         key = f'{self.key}.student'
         self.student_tap = find_tap(student, self.student_tap, key)
@@ -66,13 +68,13 @@ class TappedLoss:
         ours = num_outputs(student, self.student_tap)
         if None not in (theirs, ours) and theirs != ours:
             raise UserError(
-                f"{key}: the teacher's '{self.teacher_tap}' gives {theirs} classes, "
-                f"the student's '{self.student_tap}' {ours}; use a teacher trained on "
-                'the same classes, or other taps'
+                f"{key}: the teacher's '{self.teacher_tap}' outputs {theirs} classes, "
+                f"but the student's '{self.student_tap}' {ours}; use a teacher trained "
+                'on the same classes, or other taps'
             )
 
     def check_run(self, progress: Progress) -> None:
-        """Raise a UserError if the schedule does not fit the length of the run."""
+        """Raise a UserError if the schedule is invalid for the length of the run."""
         try:
             if self.schedule is not None:
                 self.schedule.check(progress)
@@ -81,7 +83,7 @@ class TappedLoss:
             raise UserError(f'{self.key}.{error}') from error
 
     def factor(self, progress: Progress) -> float:
-        """Return the share of the loss's weight at a position of the run."""
+        """Return the scheduled share of the loss's weight."""
         return 1.0 if self.schedule is None else self.schedule.factor(progress)
 
     def __call__(
@@ -91,13 +93,13 @@ class TappedLoss:
         target: Tensor | None,
         progress: Progress,
     ) -> dict[str, Tensor]:
-        """Return the weighted loss and what to log beside it, by name.
+        """Return the weighted loss and further values to log, by name.
 
         Args:
-            student_outputs: The student's outputs by tap.
-            teacher_outputs: The teacher's.
+            student_outputs: Outputs of the student by tap.
+            teacher_outputs: Outputs of the teacher by tap.
             target: Labels of the batch.
-            progress: Position in the run.
+            progress: Progress of the run.
         """
         self.loss.progress = progress
         factor = self.factor(progress)
@@ -110,7 +112,7 @@ class TappedLoss:
                 )
             except (TypeError, ValueError) as error:
                 raise UserError(f'{self.key}: {error}') from error
-        else:  # with a graph: DDP waits for the gradient of each parameter
+        else:  # keep a graph, since DDP waits for the gradient of every parameter
             zeros = (0 * parameter.sum() for parameter in self.loss.parameters())
             value = sum(zeros, torch.zeros(()))
         logged = self.loss.logged()
@@ -123,5 +125,5 @@ class TappedLoss:
 
 
 def build_schedule(config: Mapping | None) -> WeightSchedule | None:
-    """Build a loss's schedule, if it has one."""
+    """Build the schedule of a loss; return None without one."""
     return None if config is None else WeightSchedule(**config)

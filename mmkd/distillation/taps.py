@@ -1,4 +1,4 @@
-"""Taps: named modules whose outputs are recorded while a network runs."""
+"""Recording of taps, the modules whose outputs a loss compares."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from mmkd.errors import UserError
 
 
 class TapOutputs(dict):
-    """Outputs by tap; explains a missing one."""
+    """Outputs by tap; raises a UserError for a tap without output."""
 
     def __missing__(self, tap: str) -> Tensor:
         raise UserError(
-            f"the tap '{tap}' took no part in the forward pass (an auxiliary head of a "
-            'teacher never runs); name another in the loss config'
+            f"the tap '{tap}' was not run in the forward pass (the auxiliary heads of "
+            'a teacher never run); name another module in the loss config'
         )
 
 
@@ -23,9 +23,9 @@ class TapOutputs(dict):
 def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
     """Record the outputs of the named modules of ``model`` within this context.
 
-    The hooks live no longer than the context, so a deep copy of a network (EMAHook
-    makes one) never writes into another's record. A module that runs twice leaves its
-    last output.
+    The forward hooks are removed at the end of the context, so that a deep copy of the
+    network, such as EMAHook's, has none. For a module that runs several times, the last
+    output is recorded.
 
     Example:
         >>> import torch
@@ -41,7 +41,7 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
         def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
             if not isinstance(output, Tensor):
                 raise UserError(
-                    f"the tap '{tap}' gives a {type(output).__name__}, not a tensor; "
+                    f"the tap '{tap}' outputs a {type(output).__name__}, not a tensor; "
                     'name a module inside it'
                 )
             outputs[tap] = output
@@ -59,13 +59,14 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
 
 
 def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
-    """Return ``tap``, or for None the network's default, if it is a module's name.
+    """Return the name of a tap after checking that the module exists.
 
-    Defaults are ``decode_head.conv_seg`` of a segmentor, of a cascade its last stage's,
-    and ``head.fc`` of a classifier.
+    For None, return the default: ``decode_head.conv_seg`` of a segmentor (of the last
+    stage of a cascade) or ``head.fc`` of a classifier.
 
     Raises:
-        UserError: naming the config ``key``, with the nearest names.
+        UserError: for an unknown module; the message names the config ``key`` and the
+            closest names.
     """
     names = [name for name, _ in model.named_modules() if name]
     if tap is None:
@@ -76,7 +77,7 @@ def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
         if not found:
             raise UserError(
                 f'{key}: the network has none of the default taps {", ".join(usual)}; '
-                'name the module whose output is the logits'
+                'set it to the name of the module that outputs the logits'
             )
         return found[0]
     if tap not in names:
@@ -84,13 +85,12 @@ def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
         near = get_close_matches(tap, names, n=3, cutoff=0.6)
         near += [name for name in names if name.endswith(f'.{leaf}')]
         hint = f'did you mean {" or ".join(dict.fromkeys(near[:3]))}?' if near else ''
-        raise UserError(
-            f"{key}: the network has no module '{tap}'; {hint or 'see named_modules()'}"
-        )
+        hint = hint or "choose from the network's named_modules()"
+        raise UserError(f"{key}: the network has no module '{tap}'; {hint}")
     return tap
 
 
 def num_outputs(model: nn.Module, tap: str) -> int | None:
-    """Return the number of output channels of the module at ``tap``, if it is known."""
+    """Return the number of output channels of a tap; None if it is unknown."""
     module = model.get_submodule(tap)
     return getattr(module, 'out_channels', getattr(module, 'out_features', None))

@@ -1,14 +1,14 @@
-"""Labels of a batch, of segmentation and classification."""
+"""Labels of a batch for segmentation and classification."""
 
 import torch
 from torch import Tensor
 
 
 def stack_targets(data_samples: list) -> Tensor | None:
-    """Return the labels of a batch: (N, H, W) of segmentors, (N,) of classifiers.
+    """Return the labels of a batch; None if the samples have no labels.
 
-    Soft labels of classifiers, (N, C), with Mixup or the like. None where
-    the samples have no labels.
+    Segmentation labels are (N, H, W), classification labels (N,), or (N, C) if they are
+    soft, as with Mixup.
     """
     if all('gt_sem_seg' in sample for sample in data_samples):
         return torch.cat([sample.gt_sem_seg.data for sample in data_samples])

@@ -1,4 +1,4 @@
-"""The frozen pretrained teacher."""
+"""Frozen pretrained teacher."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -26,18 +26,18 @@ FAST = [field.name for field in fields(FastPath)]
 class Teacher(nn.Module):
     """Frozen pretrained teacher.
 
-    Always in eval mode, dropout included, without gradients; run in mode ``'tensor'``,
-    so its auxiliary heads, built to match the checkpoint, never run. A deep copy is
-    the teacher itself.
+    The network is always in eval mode, including dropout, and computes no gradients. It
+    runs in mode ``'tensor'``, so that its auxiliary heads, built only to match the
+    checkpoint, never run. Deep copies share the same teacher.
 
     Args:
-        config: ``model``, a network's config, ``checkpoint``, its weights, and the
-            arguments of :class:`FastPath`: see :func:`inline_teacher`.
-        student_preprocessor: Preprocessor of the images that the teacher is given; they
-            are normalized again if the teacher expects another normalization.
+        config: ``model``, the config of the network, ``checkpoint``, its weights, and
+            the arguments of :class:`FastPath`; see :func:`inline_teacher`.
+        student_preprocessor: Preprocessor of the images that the teacher receives; they
+            are converted if the teacher expects another normalization.
 
     Raises:
-        UserError: if the weights are missing, not finite or do not fit the network
+        UserError: if the weights are missing, not finite or do not match the network
             exactly.
     """
 
@@ -62,7 +62,7 @@ class Teacher(nn.Module):
         self.bridge = NormalizationBridge(
             student_preprocessor, self.model.data_preprocessor
         )
-        # mmseg before 1.0 wrote CLASSES.
+        # Checkpoints of mmseg before 1.0 have CLASSES instead.
         dataset_meta = meta.get('dataset_meta') or {}
         self.classes = dataset_meta.get('classes') or meta.get('CLASSES')
         self.eval()
@@ -71,10 +71,11 @@ class Teacher(nn.Module):
     def outputs(
         self, inputs: Tensor, data_samples: list | None, taps: Sequence[str]
     ) -> Mapping[str, Tensor]:
-        """Return the outputs of some taps on images preprocessed for the student.
+        """Return the outputs of taps for images preprocessed for the student.
 
-        In the teacher's own precision, whatever autocast says. Nothing runs without a
-        tap. The first batch decides how the fast path is taken.
+        Runs in the teacher's own precision, independent of autocast; without taps the
+        network does not run. The options of :class:`FastPath` are applied on the first
+        batch.
         """
         if not taps:
             return {}
@@ -90,12 +91,12 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
-        """Return the predictions on images preprocessed for the student."""
+        """Return the predictions for images preprocessed for the student."""
         with torch.autocast(inputs.device.type, enabled=False):
             return self.model(self.bridge(inputs), data_samples, mode='predict')
 
     def train(self, mode: bool = True) -> 'Teacher':
-        """Stay in eval mode, whatever ``mode`` says."""
+        """Keep the eval mode for any ``mode``."""
         return super().train(False)
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
@@ -103,20 +104,21 @@ class Teacher(nn.Module):
 
 
 def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
-    """Replace the ``config`` path of a teacher's config by the network's config.
+    """Replace the path ``config`` in a teacher's config by the network's ``model``.
 
     Args:
-        teacher: ``checkpoint`` and either ``config``, the path of the network's config,
-            or ``model``, the config itself; arguments of :class:`FastPath`.
-        folder: Folder of the running config. Relative paths are looked up there,
-            then in the working directory; in a config that others inherit, write
+        teacher: ``checkpoint``, either ``config``, the path of the network's config, or
+            ``model``, the network's config itself, and arguments of :class:`FastPath`.
+        folder: Folder of the current config. Relative paths are looked up there, then
+            in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
     Returns:
-        A dict of ``model``, without pretraining, ``checkpoint`` and those arguments.
+        Dict of ``model``, without pretrained weights, ``checkpoint`` and the arguments
+        of :class:`FastPath`.
 
     Raises:
-        UserError: for keys missing, unknown or contradicting, or no such config.
+        UserError: for missing, unknown or contradictory keys, or a missing config.
     """
     if not isinstance(teacher, Mapping):
         raise UserError(
@@ -125,7 +127,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     unknown = set(teacher) - {'config', 'model', 'checkpoint', *FAST}
     if unknown:
         raise UserError(
-            f'{KEY}: unknown key {", ".join(sorted(unknown))}; it takes config (or '
+            f'{KEY}: unknown key {", ".join(sorted(unknown))}; use only config (or '
             f'model), checkpoint, {", ".join(FAST)}'
         )
     if not teacher.get('checkpoint'):
@@ -145,13 +147,13 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
 
 
 def _read_model(path: str, folder: str | Path) -> dict:
-    """Return the model of a config file, to be built under any default scope."""
+    """Return the model of a config file, such that any default scope can build it."""
     found = [file for file in (Path(folder, path), Path(path)) if file.is_file()]
     if not found:
         raise UserError(
             f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
-            "directory; write '{{ fileDirname }}/...' for a path relative to the file "
-            'it stands in'
+            "directory; write '{{ fileDirname }}/...' for a path relative to the "
+            'config file that contains it'
         )
     config = read_config(str(found[0]))
     model = config.model.to_dict()
@@ -163,7 +165,7 @@ def _read_model(path: str, folder: str | Path) -> dict:
 
 
 def without_pretraining(node: object) -> object:
-    """Drop ``pretrained`` and ``init_cfg``, which the checkpoint overwrites."""
+    """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them."""
     if isinstance(node, Mapping):
         return {
             key: without_pretraining(value)

@@ -1,4 +1,4 @@
-"""The teacher's metric, before training and beside the student's."""
+"""Metric of the teacher, measured before training and logged with the student's."""
 
 import math
 from itertools import islice
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class TeacherMetricHook(Hook):
-    """Measure the teacher before the first iteration, the cheapest check of a teacher.
+    """Measure the teacher's metric before the first iteration.
 
-    Logged as ``teacher/<metric>`` with each validation, beside the student's. Measured
-    once and kept through a resume. Warns once if the student is as good.
+    This is the cheapest check of a teacher. The metric is logged as
+    ``teacher/<metric>`` with each validation of the student; a resumed run keeps it.
+    Warns once if the student is as good as the teacher.
 
     Args:
-        images: Validation images to measure it on; 0 for none, -1 for all, which are
-            the student's. Default 128: all of CamVid, a quarter of Cityscapes.
+        images: Number of validation images; 0 for none, -1 for all, as for the student.
+            Default 128, which is all of CamVid and a quarter of Cityscapes.
     """
 
     def __init__(self, images: int = 128) -> None:
@@ -40,16 +41,16 @@ class TeacherMetricHook(Hook):
     def before_train(self, runner: 'DistillRunner') -> None:
         """Measure the teacher, unless the run is resumed."""
         if runner.iter == 0 and runner.val_loop is not None and self.images:
-            # Not to change the random numbers of the training that follows.
+            # Keep the random state of the training.
             with random_numbers_kept():
                 self._measure(runner)
 
     @torch.no_grad()
     def _measure(self, runner: 'DistillRunner') -> None:
-        """Log the teacher's metric on validation images, with its own preprocessor."""
+        """Log the teacher's metric on validation images, using its own preprocessor."""
         loader = runner.val_dataloader
         every = runner.val_loop.evaluator.metrics
-        # A FidelityMetric compares it with the student.
+        # A FidelityMetric compares both networks, which run only in a validation.
         evaluator = Evaluator([m for m in every if not isinstance(m, FidelityMetric)])
         if not evaluator.metrics:
             return
@@ -79,7 +80,7 @@ class TeacherMetricHook(Hook):
         runner.message_hub.update_info('teacher_images', [images, total])
 
     def before_val_epoch(self, runner: 'DistillRunner') -> None:
-        """Log the teacher's metric before the student's."""
+        """Add the teacher's metric to the log of a validation."""
         scalars = runner.message_hub.get_info('teacher_metrics', {})
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'val/{name}', value)
@@ -87,7 +88,7 @@ class TeacherMetricHook(Hook):
     def after_val_epoch(
         self, runner: 'DistillRunner', metrics: dict[str, float] | None = None
     ) -> None:
-        """Compare the student with the teacher."""
+        """Warn if the student is as good as the teacher."""
         scalars = runner.message_hub.get_info('teacher_metrics', {})
         teacher = {name.removeprefix(TEACHER): v for name, v in scalars.items()}
         images = runner.message_hub.get_info('teacher_images', [0, 0])
@@ -100,7 +101,7 @@ class TeacherMetricHook(Hook):
 
 
 def as_number(value: object) -> float | None:
-    """Return a number, also one in an array or tensor; None for anything else."""
+    """Convert a number, array or tensor of one element to float; None otherwise."""
     if isinstance(value, np.ndarray | torch.Tensor) and math.prod(value.shape) == 1:
         value = value.item()
     return float(value) if isinstance(value, Real) else None

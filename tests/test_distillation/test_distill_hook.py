@@ -150,8 +150,8 @@ def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
     [
         (('Traffic light', 'side_walk'), None),
         (('TRAFFIC_LIGHT', 'Side walk'), None),
-        (('sidewalk', 'traffic light'), "in another order: class 0 is 'sidewalk'"),
-        (('traffic light', 'sidewalks'), "other classes: class 1 is 'sidewalks'"),
+        (('sidewalk', 'traffic light'), "in another order: its class 0 is 'sidewalk'"),
+        (('traffic light', 'sidewalks'), "other classes: its class 1 is 'sidewalks'"),
     ],
 )
 def test_class_names(theirs, error):

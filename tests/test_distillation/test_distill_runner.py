@@ -278,7 +278,7 @@ def test_a_subclass_of_a_hook_takes_its_place(distiller_config, tmp_path):
 @pytest.mark.parametrize(
     ('losses', 'says'),
     [
-        ([dict(type='KDLoss')], '^distill_losses: a dict of losses'),
+        ([dict(type='KDLoss')], '^distill_losses: it must be a dict'),
         (dict(loss_kd=None), '^distill_losses: at least one'),
     ],
 )

@@ -97,7 +97,7 @@ def test_weights_that_overflow_are_not_a_matter_of_precision(model, images, prec
 
 def test_images_that_are_not_finite(model, images):
     images[0, 0, 0, 0] = torch.nan
-    with pytest.raises(UserError, match=r'^teacher: its images have values that are'):
+    with pytest.raises(UserError, match=r'^teacher: its input images contain'):
         FastPath(precision='bf16').apply(model, images)
 
 

@@ -54,13 +54,13 @@ def test_a_module_that_did_not_run():
     net = Net(conv_seg())
     with record(net, ['backbone']) as outputs:
         pass
-    with pytest.raises(UserError, match="'backbone' took no part"):
+    with pytest.raises(UserError, match="'backbone' was not run"):
         outputs['backbone']
 
 
 def test_an_output_that_is_no_tensor():
     net = nn.Sequential(nn.LSTM(2, 3))
-    with pytest.raises(UserError, match="'0' gives a tuple"), record(net, ['0']):
+    with pytest.raises(UserError, match="'0' outputs a tuple"), record(net, ['0']):
         net(torch.zeros(1, 1, 2))
 
 
