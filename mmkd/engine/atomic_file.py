@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from mmkd.errors import UserError
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file that replaces ``path`` once it is written.
+    """Yield the path of a temporary file that replaces ``path`` once it is complete.
 
     Raises:
-        UserError: if it cannot be written; a file of that name stays as it was.
+        UserError: if the file cannot be written; an existing file stays unchanged.
     """
     new = path.with_name(f'.{path.name}.new')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)  # a link, perhaps, which would be written through
+        new.unlink(missing_ok=True)  # it may be a link, whose target would be written
         yield new
         with new.open('rb') as file:
             os.fsync(file.fileno())
@@ -28,6 +28,6 @@ def write_atomically(path: Path) -> Iterator[Path]:
             f"work_dir: '{path}' cannot be written: {error.strerror}; earlier "
             'checkpoints are intact: fix the problem and rerun with --resume'
         ) from error
-    finally:  # whatever went wrong
+    finally:
         with suppress(OSError):
             new.unlink()

@@ -1,4 +1,4 @@
-"""Checkpoints that survive kills and full disks, and the one to resume from."""
+"""Checkpoints that survive kills and full disks, and the choice of one to resume."""
 
 import re
 import zipfile
@@ -13,21 +13,21 @@ from mmkd.registry import HOOKS
 
 from .optim_wrappers import each_wrapper
 
-# Checkpoints to resume from; those of save_best have no optimizer state.
+# Checkpoints that can be resumed; those of save_best have no optimizer state.
 RESUMABLE = ('iter_*.pth', 'epoch_*.pth')
 _LONGEST_PATH, _LONGEST_NAME = 4096, 256
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's CheckpointHook for runs that are killed at any moment.
+    """CheckpointHook for runs that may be killed at any time.
 
-    An old checkpoint is removed after the new one is saved: with
+    An old checkpoint is removed only after the new one is saved. Together with
     :meth:`mmkd.engine.runner.Runner.save_checkpoint`, which writes atomically, at least
-    one complete checkpoint exists at any moment. While gradients are accumulated, a
-    checkpoint is postponed to the optimizer's next step, since a checkpoint holds no
-    gradients.
-    ``last_checkpoint`` holds a file name: a copy of the folder is a run of its own.
+    one complete checkpoint exists at any time. While gradients are accumulated, a
+    checkpoint is postponed to the next optimizer step, since checkpoints contain no
+    gradients. ``last_checkpoint`` contains a file name without a folder, so that a
+    copied work_dir is an independent run.
     """
 
     postponed = False
@@ -43,25 +43,25 @@ class SafeCheckpointHook(CheckpointHook):
             super()._save_checkpoint(runner)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Save a checkpoint that is due or was postponed."""
+        """Save a checkpoint that is due or postponed."""
         super().after_train_iter(runner, *args, **kwargs)
         if self.postponed and not accumulates(runner):
             self.postponed = False
             save_now(runner, self)
 
     def after_train(self, runner: Runner) -> None:
-        """Save a postponed checkpoint if the optimizer takes no step any more."""
-        if self.postponed:  # the run was stopped early, or an epoch begun again
+        """Save a postponed checkpoint if the optimizer takes no further step."""
+        if self.postponed:  # the run was stopped early, or an epoch was restarted
             step = runner.epoch if self.by_epoch else runner.iter
             meta = {'epoch': runner.epoch, 'iter': runner.iter}
             self._save_checkpoint_with_step(runner, step, meta=meta)
         super().after_train(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Remove partial files that a kill has left.
+        """Remove partial files left by a killed run.
 
-        The best checkpoints are looked for in the run's own folder, which may be a copy
-        of another run's.
+        Paths of the best checkpoints are changed to the folder of this run, which may
+        be a copy of another run's.
         """
         super().before_train(runner)
         if getattr(self, 'best_ckpt_path', None):
@@ -110,10 +110,10 @@ class SafeCheckpointHook(CheckpointHook):
         former = {
             key: paths[key] for key in (list(paths) if several else ['best_ckpt_path'])
         }
-        paths.update(dict.fromkeys(former))  # seeing none, MMEngine removes nothing
+        paths.update(dict.fromkeys(former))  # keeps MMEngine from removing files
         last = self.last_ckpt
         if accumulates(runner):
-            self.last_ckpt = None  # seeing none, MMEngine does not save it again
+            self.last_ckpt = None  # keeps MMEngine from saving it again
         super()._save_best_checkpoint(runner, metrics)
         self.last_ckpt = self.last_ckpt or last
         for key, path in former.items():
@@ -123,7 +123,7 @@ class SafeCheckpointHook(CheckpointHook):
                 self._remove(path)
 
     def _own(self, path: str) -> str:
-        """Return the path of a checkpoint's name in the run's own folder."""
+        """Return the path of a checkpoint of that name in this run's folder."""
         return self.file_backend.join_path(self.out_dir, Path(path).name)
 
     def _remove(self, path: str) -> None:
@@ -132,19 +132,19 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def accumulates(runner: Runner) -> bool:
-    """Return True if there are gradients that the optimizer has not used yet."""
+    """Return True if gradients are accumulated for a later optimizer step."""
     wrappers = each_wrapper(runner.optim_wrapper)
     return not all(wrapper.should_update() for wrapper in wrappers)
 
 
 def save_now(runner: Runner, hook: CheckpointHook) -> None:
-    """Save a checkpoint after an iteration, within the interval of its hook."""
+    """Save a checkpoint after an iteration, independent of the hook's interval."""
     step = runner.iter + 1
-    if hook.by_epoch:  # not to overwrite the checkpoint of the epoch before
+    if hook.by_epoch:  # do not overwrite the checkpoint of the previous epoch
         step = f'{runner.epoch}_iter_{step}'
         try:
             hook.filename_tmpl.format(step)
-        except ValueError:  # it takes a number alone
+        except ValueError:  # the template accepts only a number
             step = runner.epoch
     hook._save_checkpoint_with_step(
         runner, step, meta={'epoch': runner.epoch, 'iter': runner.iter + 1}
@@ -152,10 +152,10 @@ def save_now(runner: Runner, hook: CheckpointHook) -> None:
 
 
 def noted_checkpoint(work_dir: str | Path) -> str:
-    """Return the file name in ``last_checkpoint``; empty if there is none.
+    """Return the file name in ``last_checkpoint``; '' without a valid one.
 
-    The folder before it, as MMEngine writes one, does not count: in a copy it is the
-    original's. Nor does a text that is no file name.
+    The folder, which MMEngine also writes, is ignored: in a copied work_dir it is that
+    of the original.
     """
     note = Path(work_dir, 'last_checkpoint')
     if not note.is_file():
@@ -173,18 +173,18 @@ def noted_checkpoint(work_dir: str | Path) -> str:
 def latest_checkpoint(
     work_dir: str | Path, out_dir: str | Path | None = None
 ) -> Path | str | None:
-    """Return the checkpoint to resume from: the last complete one.
+    """Return the last complete checkpoint of a run, from which to resume.
 
-    ``last_checkpoint`` names it, unless the run was killed between writing the two.
-    Checkpoints of an earlier, longer run in the same folder do not count. If none is
-    complete, return the one that is named, so that resuming fails and does not silently
-    start from scratch.
+    It is the one named in ``last_checkpoint``, unless the run was killed after saving a
+    checkpoint and before updating that file. Checkpoints of an earlier, longer run in
+    the same folder are ignored. If none is complete, return the one named in
+    ``last_checkpoint``: resuming then fails instead of silently starting from scratch.
 
     Args:
         work_dir: Folder of the run.
-        out_dir: The CheckpointHook's, which has the checkpoints in a folder of the
-            work_dir's name; of a remote one, the checkpoint that is named. Default:
-            they are in the work_dir.
+        out_dir: ``out_dir`` of the CheckpointHook, whose subfolder with the name of the
+            work_dir contains the checkpoints. If it is remote, return the checkpoint
+            named in ``last_checkpoint``. Default: the work_dir contains them.
     """
     folder = Path(work_dir)
     if '://' in str(out_dir):
@@ -202,7 +202,7 @@ def latest_checkpoint(
 
 
 def _is_later(path: Path, last: Path) -> bool:
-    """Compare numbers and modification times: copied files have any time."""
+    """Compare both numbers and modification times, as copying may change the times."""
     numbers = [
         [int(number) for number in re.findall(r'\d+', each.stem)]
         for each in (last, path)

@@ -1,4 +1,4 @@
-"""Reading a config, and the command line's changes to it."""
+"""Reading of configs, and changes to them by command-line options."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ CONFIGS = Path(mmkd.__file__).parent / '.mim' / 'configs'
 
 @contextmanager
 def mmkd_bases() -> Iterator[None]:
-    """Let configs that are read within this context have ``'mmkd::...'`` bases.
+    """Support ``'mmkd::...'`` bases in configs that are read within this context.
 
-    MMEngine looks for such a base in site-packages, where an editable install has no
-    files, and treats its contents as of scope mmkd, where mmseg's types are not known.
-    For the time of reading, one of its functions is replaced. To be removed when
-    MMEngine's ``get_installed_path`` finds editable installs (PEP 660).
+    MMEngine looks up such a base in site-packages, where an editable install has no
+    files, and resolves its types in scope mmkd, which does not contain mmseg's types.
+    Therefore one of MMEngine's functions is replaced within this context. Remove this
+    when MMEngine's ``get_installed_path`` finds editable installs (PEP 660).
     """
     original = Config._get_cfg_path
 
@@ -46,7 +46,7 @@ def mmkd_bases() -> Iterator[None]:
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """Loader of plain values and tuples, as MMEngine dumps them."""
+    """YAML loader of plain values and tuples, as dumped by MMEngine."""
 
 
 _YamlLoader.add_constructor(
@@ -62,10 +62,11 @@ class _SafeYamlHandler(YamlHandler):
 
 @contextmanager
 def safe_yaml() -> Iterator[None]:
-    """Let YAML configs that are read within this context hold data only.
+    """Read YAML configs within this context as data only.
 
-    MMEngine's reader calls what a tag such as ``!!python/object/apply`` names. For the
-    time of reading, it is replaced. To be removed when MMEngine reads YAML safely.
+    MMEngine's reader calls functions named by tags such as
+    ``!!python/object/apply``. It is replaced within this context. Remove this when
+    MMEngine reads YAML safely.
     """
     original = {suffix: file_handlers[suffix] for suffix in ('yaml', 'yml')}
     file_handlers.update(dict.fromkeys(original, _SafeYamlHandler()))
@@ -78,32 +79,35 @@ def safe_yaml() -> Iterator[None]:
 def read_config(
     path: str | Path, options: Mapping[str, object] | None = None
 ) -> Config:
-    """Read the config of a run, with overrides of its keys.
+    """Read the config of a run and apply overrides of its keys.
 
-    A Python config is code and is executed; YAML and JSON are data.
+    A Python config is executed as code; YAML and JSON configs are data.
 
     Raises:
-        UserError: if the file does not exist, is no valid config or has no model.
+        UserError: if the file does not exist, is not a valid config or has no model.
     """
     if not Path(path).is_file():
-        raise UserError(f"config: '{path}' does not exist")
+        raise UserError(f"config: '{path}' does not exist; check the path")
     try:
         with mmkd_bases(), safe_yaml():
             config = Config.fromfile(path)
         config.merge_from_dict(dict(options or {}))
-    except Exception as error:  # a config is code, its overrides are anything
+    except Exception as error:  # a config is code and can raise any exception
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise UserError(f"config: '{path}' cannot be read: {reason}") from error
     _check_printable(config, path)
     if not isinstance(config.get('model'), dict):
-        raise UserError(f"model: '{path}' has no model; is it a base of other configs?")
+        raise UserError(
+            f"model: '{path}' has no model; if it is a base of other configs, give one "
+            'of those'
+        )
     return config
 
 
 def _check_printable(config: Config, path: str | Path) -> None:
-    """Raise a UserError for a key or value that MMEngine cannot write down.
+    """Raise a UserError for a key or value that cannot be recorded as text.
 
-    It records the config of every run as text.
+    MMEngine records the config of every run as text.
     """
     for key, value in walk(config.to_dict()):
         name = key.rpartition('.')[2]
@@ -114,20 +118,23 @@ def _check_printable(config: Config, path: str | Path) -> None:
         except (SyntaxError, ValueError) as error:
             raise UserError(
                 f"{key}: '{path}' has a {type(value).__name__} there that cannot be "
-                'recorded as text; write it as numbers, texts, lists and dicts'
+                'recorded as text; write it as numbers, strings, lists and dicts'
             ) from error
 
 
 def enable_amp(config: Config) -> None:
-    """Train in automatic mixed precision: fp16, or bf16 on a CPU.
+    """Enable automatic mixed precision: fp16 on a GPU, bf16 on a CPU.
 
     Raises:
-        UserError: for an optimizer wrapper of another kind.
+        UserError: for an unsupported optimizer wrapper.
     """
     wrapper = config.optim_wrapper
     kind = type_name(wrapper) if 'type' in wrapper else 'OptimWrapper'
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'optim_wrapper.type: --amp needs an OptimWrapper, not {kind}')
+        raise UserError(
+            f'optim_wrapper.type: --amp needs an OptimWrapper, not {kind}; change it, '
+            'or train without --amp'
+        )
     if get_device() == 'cpu':
         wrapper.type = 'mmkd.CpuAmpOptimWrapper'
         for key in ('loss_scale', 'dtype'):
@@ -140,16 +147,16 @@ def enable_amp(config: Config) -> None:
 def enable_visualization(
     config: Config, show: bool, show_dir: str | None, wait_time: float
 ) -> None:
-    """Draw the test images by the config's visualization hook.
+    """Draw the test images with the config's visualization hook.
 
     Raises:
-        UserError: if the config has no such hook.
+        UserError: if the config has no visualization hook.
     """
     hook = config.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UserError(
-            'default_hooks.visualization: --show and --show-dir need one, such as '
-            "dict(type='SegVisualizationHook')"
+            'default_hooks.visualization: missing, but --show and --show-dir need it; '
+            "set it, for example to dict(type='SegVisualizationHook')"
         )
     hook.update(draw=True, show=show, wait_time=wait_time)
     if show_dir is not None:
@@ -157,28 +164,34 @@ def enable_visualization(
 
 
 def enable_tta(config: Config) -> None:
-    """Wrap model and test data in the config's test-time augmentation.
+    """Apply the config's test-time augmentation to model and test data.
 
     Raises:
-        UserError: if the config describes none.
+        UserError: if the config has no test-time augmentation.
     """
     for key in ('tta_pipeline', 'tta_model'):
         if key not in config:
-            raise UserError(f'{key}: --tta needs it, and the config has none')
+            raise UserError(
+                f'{key}: missing in the config, but --tta needs it; add it, or test '
+                'without --tta'
+            )
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
     config.tta_model.module = config.model
     config.model = config.tta_model
 
 
 def write_predictions(config: Config, folder: str) -> None:
-    """Write the test's predictions by its IoUMetric.
+    """Let the IoUMetric of the test write the predictions to a folder.
 
     Raises:
-        UserError: without such a metric.
+        UserError: if the test has no IoUMetric.
     """
     metrics = config.test_evaluator
     metrics = metrics if isinstance(metrics, list | tuple) else [metrics]
     found = [metric for metric in metrics if type_name(metric) == 'IoUMetric']
     if not found:
-        raise UserError('test_evaluator: --out needs an IoUMetric, which writes labels')
+        raise UserError(
+            'test_evaluator: --out needs an IoUMetric, which writes the labels; add '
+            "dict(type='IoUMetric')"
+        )
     found[0].update(output_dir=folder, keep_results=True)

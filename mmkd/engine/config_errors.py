@@ -1,4 +1,4 @@
-"""Errors about unknown keys and types, with the config key they are about."""
+"""Errors for unknown keys and types that name the config key."""
 
 import inspect
 import re
@@ -14,20 +14,21 @@ from mmengine.registry import DefaultScope, Registry
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
-# Messages of Python about an argument, and of a registry about a type.
+# Messages of Python for an unknown argument, and of a registry for an unknown type.
 UNKNOWN_ARGUMENT = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
 UNKNOWN_TYPE = r'(\S+) is not in the \S+ registry'
 
 
 @contextmanager
 def naming_keys(config: Config) -> Iterator[None]:
-    """Turn errors about an unknown key or type of a config into ones that name it.
+    """Convert errors about unknown keys or types of a config to UserErrors.
 
     Args:
-        config: The config; an error about nothing in it passes unchanged.
+        config: The config. Errors unrelated to it are raised unchanged.
 
     Raises:
-        UserError: naming the key, with a similar name where there is one.
+        UserError: for an unknown key or type; the message names the key and, if there
+            is one, a similar name.
     """
     try:
         yield
@@ -39,7 +40,7 @@ def naming_keys(config: Config) -> Iterator[None]:
 
 
 def _explain(message: str, config: Config) -> str:
-    """Return what is wrong with which key; '' if it is about nothing in the config."""
+    """Describe which key is invalid; '' if the error is unrelated to the config."""
     entries = list(walk(config.to_dict()))
     if found := re.search(UNKNOWN_ARGUMENT, message):
         owner, name = found.groups()
@@ -64,7 +65,7 @@ def _explain(message: str, config: Config) -> str:
 
 
 def walk(node: object, key: str = '') -> Iterator[tuple[str, object]]:
-    """Yield every dotted key of a config and its value.
+    """Yield every dotted key of a config with its value.
 
     Example:
         >>> list(walk(dict(a=[dict(b=1)])))
@@ -82,9 +83,10 @@ def walk(node: object, key: str = '') -> Iterator[tuple[str, object]]:
 
 
 def _arguments(node: object, owner: str, config: Config) -> set[str]:
-    """Return the arguments of the class that a node of a config describes.
+    """Return the argument names of the class that a node of a config describes.
 
-    ``owner`` is the class that refused one: it, or a parent that it passes it on to.
+    ``owner`` is the class that refused an argument: that class itself, or a base class
+    to which it passes its arguments.
     """
     kind = node.get('type') if isinstance(node, Mapping) else None
     registries = (
@@ -92,7 +94,7 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
     )
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
         kinds = [kind] if isinstance(kind, type) else []
-        if isinstance(kind, str):  # a loss's name has no prefix, whatever the scope
+        if isinstance(kind, str):  # losses have no prefix in any default scope
             kinds.append(MODELS.module_dict.get(kind))
         for each in registries if isinstance(kind, str) else ():
             with each.switch_scope_and_registry(None) as registry:
@@ -107,6 +109,6 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
 
 
 def _is_from_building(error: Exception) -> bool:
-    """Return True for an error while a config was built; amid a run it is a bug."""
+    """Return True for an error raised while building a config; others are bugs."""
     calls = traceback.extract_tb(error.__traceback__)
     return any(call.name.startswith('build') for call in calls)

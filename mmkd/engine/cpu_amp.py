@@ -1,4 +1,4 @@
-"""Automatic mixed precision where there is no GPU."""
+"""Automatic mixed precision without a GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,15 @@ from mmkd.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class CpuAmpOptimWrapper(OptimWrapper):
-    """Run the forward pass in bf16, as MMEngine's AmpOptimWrapper does on a GPU.
+    """Optimizer wrapper that runs the forward pass in bf16 on a CPU.
 
-    bf16 has float32's range: no loss needs scaling. Faster only on processors with
-    instructions for it (AMX, AVX512-BF16).
+    The counterpart of MMEngine's AmpOptimWrapper for GPUs. bf16 has the range of
+    float32, so no loss scaling is needed. It is faster only on processors with bf16
+    instructions (AMX, AVX512-BF16).
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocasts the forward pass."""
+        """Autocast the forward pass."""
         with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
             yield

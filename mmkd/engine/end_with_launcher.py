@@ -1,4 +1,4 @@
-"""Processes that end with their launcher, even if it is killed."""
+"""Termination of a training process with its launcher, even if that is killed."""
 
 import ctypes
 import os
@@ -7,21 +7,21 @@ import sys
 
 import torch
 
-# The launcher's process number, from mmkd.engine.torchrun.
+# Environment variable with the process ID of the launcher, mmkd.engine.torchrun.
 VARIABLE = 'MMKD_LAUNCHER'
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
 def end_with_launcher() -> None:
-    """Have the kernel kill this process when torchrun, its parent, is gone.
+    """Ask the kernel to kill this process when its parent, torchrun, has ended.
 
-    It would train on, unseen. Workers of its data loaders end within seconds of it, as
-    PyTorch has them do. Only on Linux.
+    Otherwise the process would continue training unnoticed. PyTorch ends its data
+    loader workers within seconds after it. Only on Linux.
     """
     if sys.platform != 'linux' or not torch.distributed.is_torchelastic_launched():
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = str(os.getppid())
-    # Taken away, as a launcher that this process starts is another one.
-    if os.environ.pop(VARIABLE, parent) != parent:  # it was gone before
+    # Remove the variable: this process may start another launcher.
+    if os.environ.pop(VARIABLE, parent) != parent:  # the launcher has already ended
         sys.exit('error: the launcher of this process has ended')

@@ -1,4 +1,4 @@
-"""Which process is at fault where another loses its connection to it."""
+"""Explanation of a lost connection between processes, naming the faulty process."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch.distributed import DistError
 
-# The exit status of a process that ends because of another: EX_UNAVAILABLE.
+# Exit status of a process that ends because another process has failed: EX_UNAVAILABLE.
 STATUS = 69
 _LOST = re.compile(
     r'connection (reset|closed)|broken pipe|(read|write) error|remote process exited',
@@ -17,10 +17,11 @@ _WAITED = re.compile(r'timed out|timeout', re.IGNORECASE)
 
 
 def explain(error: RuntimeError) -> str | None:
-    """Return what to say of an error of a collective operation; None for any other.
+    """Explain the error of a collective operation; return None for any other error.
 
-    Processes of this machine that have ended, or are stopped, are named. As they may be
-    about to end, this takes a second: the launcher then sees their own errors first.
+    Names processes of this machine that have ended or are stopped. Waits a second
+    first: processes that are about to end can do so, and the launcher sees their own
+    errors first.
     """
     text = str(error)
     if not isinstance(error, DistError) and 'gloo/transport' not in text:
@@ -34,19 +35,20 @@ def explain(error: RuntimeError) -> str | None:
     stopped = [other for other, state in states.items() if state in 'Tt']
     what = 'lost its connection to' if lost else 'has waited too long for'
     if ended:
-        who = f'{_listed(ended)}, which ended first, with an error above or without any'
+        who = f'{_listed(ended)}, which ended first; see above for its error, if any'
     elif stopped:
         who = f'{_listed(stopped)}, which is stopped'
     else:
-        who = 'another process, on another machine perhaps, that hangs or has ended'
-    how = '' if lost else ' (how long: env_cfg.dist_cfg.timeout, in seconds)'
+        who = 'another process, maybe on another machine, which hangs or has ended'
+    how = '' if lost else ' (the limit is env_cfg.dist_cfg.timeout, in seconds)'
     return f'process {rank} {what} {who}{how}; rerun with --resume'
 
 
 def _states() -> dict[int, str]:
-    """Return the states of the launcher's other processes here, as in ``/proc``.
+    """Return the states of the launcher's other local processes, by rank.
 
-    By rank; Z for a process that has ended. Empty where there is no ``/proc``.
+    States are letters as in ``/proc``; Z for a process that has ended. Empty on systems
+    without ``/proc``.
     """
     rank, local, number = (
         int(os.environ.get(name, default))
@@ -61,7 +63,7 @@ def _states() -> dict[int, str]:
         try:
             variables = Path(f'/proc/{child}/environ').read_bytes().split(b'\0')
             state = Path(f'/proc/{child}/stat').read_text().rpartition(') ')[2][0]
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         for other in states:
             if f'RANK={other}'.encode() in variables:

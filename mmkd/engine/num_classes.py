@@ -1,4 +1,4 @@
-"""Check of a segmentation head's number of classes against its dataset."""
+"""Check of a segmentation head's number of classes against the dataset."""
 
 from torch import nn
 
@@ -6,13 +6,13 @@ from mmkd.errors import UserError
 
 
 def segmentation_head(network: nn.Module) -> nn.Module | None:
-    """Return a segmentor's decode head, of a cascade the last; None of others."""
+    """Return a segmentor's decode head (the last of a cascade); None without one."""
     head = getattr(network, 'decode_head', None)
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
 def check_num_classes(network: nn.Module, dataset: object) -> None:
-    """Raise a UserError if a head has fewer classes than its training dataset."""
+    """Raise a UserError if the head has fewer classes than the training dataset."""
     heads = getattr(network, 'decode_head', None)
     classes = getattr(segmentation_head(network), 'num_classes', None)
     names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
@@ -22,6 +22,6 @@ def check_num_classes(network: nn.Module, dataset: object) -> None:
     raise UserError(
         f'model.decode_head{stage}.num_classes: {classes}, but '
         f'train_dataloader.dataset has {len(names)} classes; set it to {len(names)}, '
-        'also in auxiliary_head, or choose among the classes with the metainfo of the '
-        'datasets'
+        'also in auxiliary_head, or select a subset of the classes with the metainfo '
+        'of the datasets'
     )

@@ -1,4 +1,4 @@
-"""The optimizer wrappers of a training, of one or of several optimizers."""
+"""Access to the optimizer wrappers of a training with one or several optimizers."""
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 

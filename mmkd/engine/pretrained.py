@@ -1,4 +1,4 @@
-"""Check of the files that a network's initialization reads."""
+"""Check of the pretrained files that a network's initialization reads."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,20 +7,20 @@ from mmkd.registry import type_name
 
 
 def check_pretrained(model: Mapping) -> None:
-    """Read the files that ``init_weights`` will read, as weights only.
+    """Check that the files read by ``init_weights`` can be loaded as weights only.
 
     Args:
         model: Config of the model.
 
     Raises:
-        UserError: naming the config key, if a file cannot be read safely.
+        UserError: if a file cannot be read safely; the message names the config key.
     """
     for key, path in find_pretrained(model, 'model'):
         read_checkpoint(path, key)
 
 
 def find_pretrained(node: object, key: str) -> Iterator[tuple[str, str]]:
-    """Find the config keys that name such files, and the files.
+    """Yield the config keys that name pretrained files, with the files.
 
     Example:
         >>> backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth'))

@@ -1,4 +1,4 @@
-"""Configs that MMEngine has recorded, read as data: none of their code is executed."""
+"""Reading of configs recorded by MMEngine as data, without executing code."""
 
 import ast
 from pathlib import Path
@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from mmkd.errors import UserError
 
-NAMES = {'inf': float('inf'), 'nan': float('nan')}  # as repr writes them
-# Types of what the tools read.
+NAMES = {'inf': float('inf'), 'nan': float('nan')}  # as written by repr
+# Types of the keys that the tools read.
 STRUCTURE = {
     **dict.fromkeys(('model', 'model.backbone', 'train_cfg', 'randomness'), dict),
     **dict.fromkeys(('teacher', 'teacher.model', 'distill_losses'), dict),
@@ -23,10 +23,10 @@ STRUCTURE = {
 
 
 def read_recorded(path: Path) -> Config:
-    """Read a config that MMEngine has dumped, such as a run's ``vis_data/config.py``.
+    """Read a config dumped by MMEngine, such as ``vis_data/config.py`` of a run.
 
     Raises:
-        UserError: if it cannot be read; see :func:`recorded_config`.
+        UserError: if it cannot be read or is invalid; see :func:`recorded_config`.
     """
     try:
         text = Path(path).read_text(encoding='utf-8')
@@ -36,31 +36,40 @@ def read_recorded(path: Path) -> Config:
 
 
 def recorded_config(text: str, name: str) -> Config:
-    """Return the config of a dumped text.
+    """Parse the text of a dumped config.
 
     Raises:
-        UserError: if it holds anything but names of literals, no model, or something
-            that is not of its type.
+        UserError: if it contains anything but assignments of literals, has no model, or
+            has a value of an unexpected type.
     """
     try:
         config = Config(parse_recorded(text), cfg_text=text, filename=name)
     except (ValueError, TypeError, KeyError) as error:
         reason = ' '.join(str(error).split())
-        raise UserError(f"config: '{name}' is no recorded config: {reason}") from error
+        raise UserError(
+            f"config: '{name}' is not a recorded config: {reason}; use the config.py "
+            "in the run's vis_data folder"
+        ) from error
     if 'model' not in config:
-        raise UserError(f"model: '{name}' has none")
+        raise UserError(
+            f"model: missing in '{name}'; use the config.py in the run's vis_data "
+            'folder'
+        )
     for key, kind in STRUCTURE.items():
         found = config
         for part in key.split('.'):
             found = found.get(part) if found else None
         if found is not None and not isinstance(found, kind):
             what = type(found).__name__
-            raise UserError(f"{key}: '{name}' has a {what} there, no {kind.__name__}")
+            raise UserError(
+                f"{key}: '{name}' has a {what} there instead of a {kind.__name__}; "
+                'was it edited?'
+            )
     return config
 
 
 def parse_recorded(text: str) -> dict[str, object]:
-    """Return the keys of a dumped config: assignments of literals and ``dict(...)``.
+    """Parse a dumped config: assignments of literals and ``dict(...)``.
 
     Raises:
         ValueError: for any other code.
@@ -106,7 +115,7 @@ def _value(node: ast.expr) -> object:
                 return -value
         case ast.Name(id=name) if name in NAMES:
             return NAMES[name]
-        case ast.Name() | ast.Attribute():  # a class, of which the name is kept
+        case ast.Name() | ast.Attribute():  # a class: keep its name
             return ast.unparse(node)
     raise _not_a_literal(node)
 
@@ -115,4 +124,6 @@ def _not_a_literal(node: ast.AST) -> ValueError:
     code = ' '.join(ast.unparse(node).split())
     if len(code) > 60:
         code = f'{code[:60]}...'
-    return ValueError(f"line {node.lineno} holds code, '{code}', which is not executed")
+    return ValueError(
+        f"line {node.lineno} contains code, '{code}', which is not executed"
+    )

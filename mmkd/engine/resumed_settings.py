@@ -1,27 +1,27 @@
-"""Settings that a resumed run has otherwise than its checkpoint."""
+"""Differences between the config of a resumed run and that of its checkpoint."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 from .recorded_config import parse_recorded
 
-# Their values are in the checkpoint, which the resumed run continues with; an
-# optimizer's with those of its parameter groups, also where there are several.
+# Settings that are restored from the checkpoint, including those of parameter groups
+# and of several optimizers.
 RESTORED = re.compile(
     r'optim_wrapper\.(\w+\.)?(optimizer|paramwise_cfg)\.'
     r'|param_scheduler\.|randomness\.seed$'
 )
-# They do not change what is trained.
+# Settings that do not affect the training.
 WITHOUT_EFFECT = ('resume', 'load_from', 'work_dir', 'launcher', 'log_level')
-LIMIT = 20  # lines
+LIMIT = 20  # largest number of lines
 
 
 def changed_settings(before: str, now: str) -> list[str]:
-    """Compare two dumped configs, and say which of two values a resumed run uses.
+    """Describe changed settings, and which of the two values a resumed run uses.
 
     Args:
-        before: Config that the checkpoint holds.
-        now: Config of the resumed run.
+        before: Text of the config in the checkpoint.
+        now: Text of the config of the resumed run.
 
     Returns:
         One line for each changed setting.
@@ -52,7 +52,7 @@ def changed_settings(before: str, now: str) -> list[str]:
 
 
 def _leaves(node: object, prefix: str = '') -> Iterator[tuple[str, object]]:
-    """Yield the values of a nested config with their keys."""
+    """Yield the keys and values of a nested config."""
     if isinstance(node, Mapping):
         pairs = node.items()
     elif isinstance(node, list | tuple) and any(isinstance(x, Mapping) for x in node):

@@ -1,4 +1,4 @@
-"""MMEngine's Runner with a robust runtime, for any training."""
+"""MMEngine's Runner with a robust runtime, for training with and without a teacher."""
 
 import os
 from collections.abc import Mapping
@@ -67,18 +67,20 @@ from mmkd.registry import RUNNERS, is_type
 class Runner(MMEngineRunner):
     """MMEngine's Runner with a robust runtime.
 
-    * Deterministic resume: on a CPU bit-identical, see :class:`DeterministicHook`.
-    * Atomic checkpoints; ``resume=True`` takes the last complete one.
-    * One training at a time in a work_dir.
-    * Checkpoints are read as weights only: an untrusted file runs no code.
-    * A step whose gradient is NaN is never taken, see :class:`FiniteHook`.
-    * Folders, files and labels of the data are checked, with errors that name them.
-    * A class of a segmentation's IoU is a metric of its own, ``IoU/<class>``.
-    * Several processes train without a GPU, by gloo.
-    * A network is evaluated only with all of its weights.
+    * Deterministic resume, bit-identical on a CPU; see :class:`DeterministicHook`.
+    * Atomic checkpoints; ``resume=True`` resumes from the last complete one.
+    * A lock that allows one training at a time in a work_dir.
+    * Loading of checkpoints as weights only, so that untrusted files run no code.
+    * A check before each optimizer step that the gradient is finite; see
+      :class:`FiniteHook`.
+    * Checks of the folders, files and labels of the datasets, with errors that name
+      them.
+    * The intersection over union (IoU) of each class as a metric, ``IoU/<class>``.
+    * Distributed training without a GPU, with the gloo backend.
+    * Evaluation only if the checkpoint has all weights of the network.
 
-    ``runner_type = 'mmkd.Runner'`` in a config selects it under any train.py; mmkd's
-    own tools use it by default.
+    ``runner_type = 'mmkd.Runner'`` in a config selects it in any train.py; mmkd's own
+    tools use it by default.
     """
 
     _saved_once = False
@@ -96,15 +98,15 @@ class Runner(MMEngineRunner):
 
     @property
     def network(self) -> nn.Module:
-        """The module that the config's ``model`` describes, out of DDP's wrapper."""
+        """The network of the config's ``model``, without a distributed wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set up the processes, with gloo where there is no GPU.
+        """Initialize the distributed environment, with gloo if there is no GPU.
 
         Raises:
-            UserError: for a launcher that needs a GPU, more processes than GPUs, or a
-                timeout that is no number of seconds.
+            UserError: for a launcher that needs a GPU, more processes than GPUs, or an
+                invalid timeout.
         """
         if self._launcher != 'none':
             end_with_launcher()
@@ -112,10 +114,11 @@ class Runner(MMEngineRunner):
         timeout = 1800 if timeout is None else timeout
         if not isinstance(timeout, int | float) or timeout <= 0:
             raise UserError(
-                f'env_cfg.dist_cfg.timeout: {timeout!r} is no number of seconds'
+                f'env_cfg.dist_cfg.timeout: {timeout!r} is not a number of seconds; '
+                'set it to a positive number such as 1800'
             )
         if self._launcher == 'pytorch' and get_device() == 'cpu':
-            # MMEngine's own initialization asks for a GPU first.
+            # MMEngine's own initialization requires a GPU.
             torch.distributed.init_process_group(
                 'gloo', timeout=timedelta(seconds=timeout)
             )
@@ -130,15 +133,15 @@ class Runner(MMEngineRunner):
         super().setup_env(env_cfg)
 
     def _log_env(self, env_cfg: dict) -> None:
-        """Log what runs, then MMEngine's description of the machine."""
+        """Log version and command line, then MMEngine's description of the machine."""
         origin = f'Origin:\n    mmkd: {version()}\n    command: {command()}'
         self.logger.info(f'\n{origin}')
         super()._log_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for several processes, on CPUs too."""
+        """Wrap the model for distributed training, also on CPUs."""
         if self.distributed and get_device() == 'cpu':
-            self.cfg.pop('sync_bn', None)  # gloo has no SyncBN
+            self.cfg.pop('sync_bn', None)  # gloo does not support SyncBN
             model = revert_sync_batchnorm(model)
             if model_wrapper_cfg is None:
                 model_wrapper_cfg = dict(
@@ -155,9 +158,9 @@ class Runner(MMEngineRunner):
         default_hooks: dict | None = None,
         custom_hooks: list | None = None,
     ) -> None:
-        """Register the config's hooks and, unless it has them, ``own_hooks``.
+        """Register the config's hooks, and those of ``own_hooks`` not among them.
 
-        MMEngine's CheckpointHook is built as :class:`SafeCheckpointHook`.
+        MMEngine's CheckpointHook is replaced by :class:`SafeCheckpointHook`.
         """
         default_hooks = dict(default_hooks or {})
         checkpoint = default_hooks.get('checkpoint', {'type': CheckpointHook})
@@ -176,15 +179,15 @@ class Runner(MMEngineRunner):
             return
         name = Path(self.cfg.filename or f'{self.timestamp}.py').name
         path = Path(self.work_dir, name)
-        if path.is_symlink():  # not to write what it points at
+        if path.is_symlink():  # do not write to its target
             path.unlink()
         super().dump_config()
 
     def train(self) -> nn.Module:
-        """Train, in a work_dir that is locked meanwhile.
+        """Train while holding the lock of the work_dir.
 
         Raises:
-            UserError: if another process trains there.
+            UserError: if another process trains in the work_dir.
         """
         with locked(self.work_dir) if is_main_process() else nullcontext():
             try:
@@ -195,24 +198,27 @@ class Runner(MMEngineRunner):
                         hook.restore()
 
     def _start_split(self, split: str) -> None:
-        """Note whose data are built next; MMEngine takes a DataLoader as it is."""
+        """Set the split for ``build_dataloader``, and call it for a DataLoader object.
+
+        MMEngine builds a DataLoader from its config, but uses an object unchanged.
+        """
         self._split = split
         name = f'_{split}_dataloader'
         if isinstance(loader := getattr(self, name), DataLoader):
             setattr(self, name, self.build_dataloader(loader))
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop of the training and its data."""
+        """Build the training loop and its data loader."""
         self._start_split('train')
         return super().build_train_loop(loop)
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop of the validation and its data."""
+        """Build the validation loop and its data loader."""
         self._start_split('val')
         return super().build_val_loop(loop)
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop of the test and its data."""
+        """Build the test loop and its data loader."""
         self._start_split('test')
         return super().build_test_loop(loop)
 
@@ -222,10 +228,10 @@ class Runner(MMEngineRunner):
         seed: int | None = None,
         diff_rank_seed: bool = False,
     ) -> DataLoader:
-        """Build a loader whose samples are checked and, in training, position-seeded.
+        """Build a loader of checked samples, with deterministic seeds in training.
 
-        The first sample of a validation or test is loaded at once, so that a wrong
-        pipeline shows before the training.
+        The first sample of a validation or test dataset is loaded immediately, so that
+        an error in its pipeline is found before the training.
 
         Raises:
             UserError: if there is no data, or the network has too few classes.
@@ -259,7 +265,7 @@ class Runner(MMEngineRunner):
         return with_dataset(loader, PositionDataset(dataset), batches)
 
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
-        """Build an evaluator whose IoUMetric also gives the IoU of each class."""
+        """Build an evaluator whose IoUMetric also reports the IoU of each class."""
         if isinstance(evaluator, Evaluator):
             return super().build_evaluator(evaluator)
         metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
@@ -273,34 +279,34 @@ class Runner(MMEngineRunner):
         )
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        """Build the optimizer.
+        """Build the optimizer wrapper.
 
         Raises:
-            UserError: for MMEngine's mixed precision without a GPU.
+            UserError: for MMEngine's AmpOptimWrapper without a GPU.
         """
         amp = is_type(optim_wrapper, AmpOptimWrapper, OPTIM_WRAPPERS)
         if amp and get_device() == 'cpu':
             raise UserError(
-                'optim_wrapper.type: AmpOptimWrapper needs a GPU; on a CPU train '
-                "in bf16 with 'mmkd.CpuAmpOptimWrapper' (--amp)"
+                'optim_wrapper.type: AmpOptimWrapper needs a GPU; on a CPU, train in '
+                "bf16 with 'mmkd.CpuAmpOptimWrapper' (--amp)"
             )
         return super().build_optim_wrapper(optim_wrapper)
 
     def _init_model_weights(self) -> None:
-        """Initialize the weights; pretrained files are read as weights only.
+        """Initialize the weights, reading pretrained files as weights only.
 
         Raises:
-            UserError: if a file that ``init_cfg`` or ``pretrained`` names cannot be
-                read safely.
+            UserError: if a file in ``init_cfg`` or ``pretrained`` cannot be read
+                safely.
         """
         check_pretrained(self.cfg.get('model') or {})
         with weights_only_by_default():
             super()._init_model_weights()
 
     def load_or_resume(self) -> None:
-        """Load or resume; of the work_dir's checkpoints the last complete one.
+        """Load ``load_from``, or resume from the work_dir's last complete checkpoint.
 
-        A run without a checkpoint starts from scratch.
+        Without a checkpoint in the work_dir, the run starts from scratch.
         """
         if self._resume and self._load_from is None:
             hooks = [hook for hook in self.hooks if isinstance(hook, CheckpointHook)]
@@ -311,10 +317,10 @@ class Runner(MMEngineRunner):
         super().load_or_resume()
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        """Resume a training; changed settings are logged.
+        """Resume a training, logging settings that have changed.
 
         Raises:
-            UserError: if the checkpoint is one of another network or optimizer.
+            UserError: if the checkpoint belongs to another network or optimizer.
         """
         try:
             super().resume(filename, *args, **kwargs)
@@ -326,9 +332,9 @@ class Runner(MMEngineRunner):
             if not self._has_loaded:  # of the checkpoint itself, or of a hook
                 raise
             raise UserError(
-                f"optim_wrapper: the optimizer's state in '{filename}' does not fit "
-                f'({error}); resume with the optimizer that the run had, or start a '
-                'new run from the checkpoint with load_from'
+                f"optim_wrapper: the optimizer's state in '{filename}' does not match "
+                f'({error}); resume with the optimizer of that run, or start a new run '
+                'from the checkpoint with load_from'
             ) from error
 
     def load_checkpoint(
@@ -338,20 +344,21 @@ class Runner(MMEngineRunner):
         strict: bool = False,
         revise_keys: list = [(r'^module\.', '')],  # noqa: B006  as MMEngine's
     ) -> dict:
-        """Load a checkpoint, as weights only; ``map_location`` is always the CPU.
+        """Load a checkpoint as weights only, always onto the CPU.
 
         Raises:
-            UserError: if it cannot be read safely or, to evaluate, lacks weights.
+            UserError: if it cannot be read safely, has no training state to resume, or
+                lacks weights that evaluation needs.
         """
         training = isinstance(self._train_loop, BaseLoop)
         key = 'load_from' if training else 'checkpoint'
         checkpoint = read_checkpoint(filename, key)
         state, meta = state_and_meta(checkpoint, filename, key)
-        meta.pop('config', None)  # MMEngine would run it as a program
+        meta.pop('config', None)  # MMEngine would execute it
         position = {'epoch', 'iter'} <= set(meta) and 'message_hub' in checkpoint
         if training and self._resume and not position:
             raise UserError(
-                f"load_from: '{filename}' has weights, but no state of a training to "
+                f"load_from: '{filename}' has weights, but no training state to "
                 'resume; start a new run from it with resume=False'
             )
         if not training or self._resume:
@@ -361,7 +368,7 @@ class Runner(MMEngineRunner):
             check_fit(network, state, f"{key}: '{filename}'", allow_extra=not training)
         if training and self._resume and (text := meta.get('cfg')):
             for line in changed_settings(text, self.cfg.pretty_text):
-                self.logger.warning(f'Resumed with another setting: {line}')
+                self.logger.warning(f'Resumed with a changed setting: {line}')
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
@@ -373,13 +380,13 @@ class Runner(MMEngineRunner):
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: object, **kwargs: object
     ) -> None:
-        """Save a checkpoint, whole or not at all where ``out_dir`` is a local folder.
+        """Save a checkpoint, atomically if ``out_dir`` is a local folder.
 
-        The first one is read as a resume would read it.
+        The first checkpoint is read back to check that a resume can load it.
 
         Raises:
-            UserError: if it cannot be written, or would be refused on resume; earlier
-                checkpoints stay.
+            UserError: if it cannot be written or would be refused on resume; earlier
+                checkpoints are kept.
         """
         if '://' in str(out_dir):
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
@@ -392,16 +399,16 @@ class Runner(MMEngineRunner):
 
 
 def load_first(dataset: Dataset, loader: DataLoader) -> None:
-    """Load the first sample as a loader would, in a worker if it has any.
+    """Load the first sample like a loader would, in a worker if the loader has any.
 
-    A file that a dataset opens when it is first read must not be shared by workers.
+    Workers must not share a file that the dataset opens when it is first read.
     """
     only = DataLoader(
         dataset,
         batch_size=None,
         sampler=[0],
         num_workers=min(loader.num_workers, 1),
-        collate_fn=id,  # nothing of the sample is used
+        collate_fn=id,  # the sample is discarded
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
     )
@@ -409,26 +416,27 @@ def load_first(dataset: Dataset, loader: DataLoader) -> None:
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
-    """Raise a ValueError if an optimizer has the state of one of another type."""
+    """Raise a ValueError if an optimizer has loaded the state of another type."""
     for group in optimizer.param_groups:
         if missing := set(optimizer.defaults) - set(group):
             kind = type(optimizer).__name__
-            raise ValueError(f'it has no {min(missing)}, which {kind} needs')
+            raise ValueError(f'it lacks {min(missing)}, which {kind} needs')
 
 
 def check_processes(processes: int, gpus: int) -> None:
-    """Raise a UserError for more processes on a machine than it has GPUs."""
+    """Raise a UserError if a machine has more processes than GPUs."""
     if processes > gpus:
         raise UserError(
             f'--launcher pytorch: {processes} processes, but this machine has {gpus} '
-            f'GPUs (that CUDA_VISIBLE_DEVICES shows); start dist_train.sh with {gpus}'
+            'GPUs visible (CUDA_VISIBLE_DEVICES); start dist_train.sh with '
+            f'{gpus} processes'
         )
 
 
 def ignored_by(evaluator: Evaluator | dict | list | None) -> int:
-    """Return the label that the metrics of an evaluator ignore.
+    """Return the ``ignore_index`` of an evaluator's metrics.
 
-    Of several metrics an IoUMetric decides, which has a default.
+    With several metrics, that of an IoUMetric takes precedence.
     """
     metrics = getattr(evaluator, 'metrics', evaluator)
     metrics = metrics if isinstance(metrics, list | tuple) else [metrics]

@@ -1,5 +1,7 @@
-"""torchrun that ends with one line where a traceback of its own says nothing:
-python -m mmkd.engine.torchrun [torchrun's arguments]"""  # noqa: D205, D209
+"""torchrun with one-line errors instead of its own tracebacks.
+
+Run as python -m mmkd.engine.torchrun [arguments of torchrun].
+"""
 
 import os
 import re
@@ -14,7 +16,7 @@ from mmkd.errors import UserError
 
 
 def main() -> None:
-    """Runs torchrun."""
+    """Run torchrun."""
     os.environ[end_with_launcher.VARIABLE] = str(os.getpid())
     args = run.parse_args(sys.argv[1:])
     try:
@@ -26,21 +28,21 @@ def main() -> None:
         sys.exit(f'error: {error}')
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:  # killed, which the process could not say itself
+        if failure.exitcode < 0:  # a killed process cannot report it itself
             sys.exit(f'error: process {rank} was killed: {failure.message}')
         if failure.exitcode == lost_process.STATUS:
             sys.exit(f'error: another process than {rank} ended first, see above')
         sys.exit(
-            f'error: process {rank} ended with exit status {failure.exitcode}; its own '
-            'words are above'
+            f'error: process {rank} ended with exit status {failure.exitcode}; see its '
+            'own error above'
         )
     except RuntimeError as error:
         if not re.search('EADDRINUSE|address already in use', str(error), re.I):
             raise
         port = os.environ.get('PORT', '29500')
         sys.exit(
-            f'error: PORT: {port} of this machine is in use, by another training '
-            'perhaps; set another before the command, such as '
+            f'error: PORT: {port} is in use on this machine, maybe by another '
+            'training; set another port before the command, such as '
             f'PORT={int(port) + 1} bash tools/dist_train.sh ...'
         )
 

@@ -1,4 +1,4 @@
-"""One training at a time in a work_dir."""
+"""Lock of a work_dir, which allows one training at a time."""
 
 import errno
 import os
@@ -11,24 +11,24 @@ from mmkd.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # on Windows, where nothing is locked
+except ImportError:  # Windows: no locking
     fcntl = None
 
 NAME = 'lock'
-_held: set[tuple[int, Path]] = set()  # with the process: a fork has no lock
+_held: set[tuple[int, Path]] = set()  # by process ID, since forks hold no lock
 
 
 @contextmanager
 def locked(work_dir: str | Path) -> Iterator[None]:
-    """Hold the lock of a folder, ``lock`` in it.
+    """Hold the lock of a folder, the file ``lock`` in it.
 
-    The kernel releases it with the process, however that ends. It is a POSIX record
-    lock: it belongs to the process, not to forks of it such as the workers of its data
-    loaders, and the process's own Runners share it. Where the file system has no locks
-    there is none.
+    The kernel releases the lock when the process ends, also if it is killed. It is a
+    POSIX record lock: it belongs to the process and not to forks such as data loader
+    workers, and all Runners of the process share it. File systems without locks are not
+    locked.
 
     Raises:
-        UserError: if another process holds it.
+        UserError: if another process holds the lock.
     """
     folder = Path(work_dir).resolve()
     if (os.getpid(), folder) in _held:
@@ -42,8 +42,8 @@ def locked(work_dir: str | Path) -> Iterator[None]:
             time.sleep(0.05)
         if not free:
             raise UserError(
-                f"work_dir: another process trains in '{work_dir}'; wait for it or end "
-                f'it (fuser {folder / NAME} tells its number), or choose another '
+                f"work_dir: another process trains in '{work_dir}'; wait for it, end "
+                f'it (fuser {folder / NAME} prints its process ID), or choose another '
                 '--work-dir'
             )
         _held.add((os.getpid(), folder))
@@ -56,20 +56,20 @@ def locked(work_dir: str | Path) -> Iterator[None]:
 def is_locked(work_dir: str | Path) -> bool:
     """Return True if another process trains in a folder."""
     folder = Path(work_dir).resolve()
-    if (os.getpid(), folder) in _held:  # closing the file would release it
+    if (os.getpid(), folder) in _held:  # closing the file would release the lock
         return False
     try:
         descriptor = os.open(folder / NAME, os.O_RDWR)
     except OSError:
         return False
     try:
-        return not _lock(descriptor, exclusive=False)  # others may look, too
+        return not _lock(descriptor, exclusive=False)  # others may check it, too
     finally:
         os.close(descriptor)
 
 
 def _lock(descriptor: int, exclusive: bool) -> bool:
-    """Lock a file; return False if another process has."""
+    """Lock a file; return False if another process holds the lock."""
     if fcntl is None:
         return True
     try:

@@ -126,7 +126,7 @@ def test_options_that_are_no_pairs(capsys, option):
     with pytest.raises(SystemExit):
         parse_args(['a.py', '--cfg-options', 'b=1', option])
     error = capsys.readouterr().err.splitlines()[-1]
-    assert f"error: --cfg-options: '{option}' is no key=value" in error
+    assert f"error: --cfg-options: '{option}' is not key=value" in error
 
 
 class TestData:

@@ -53,7 +53,7 @@ def test_code_is_not_executed(code, tmp_path):
     marker, path = tmp_path / 'marker', tmp_path / 'config.py'
     line = f'value = {code.format(marker=str(marker))}\n'
     path.write_text(f"model = dict(type='A')\n{line}")
-    error = rf"^config: '{path}' is no recorded config: line 2 holds code, "
+    error = rf"^config: '{path}' is not a recorded config: line 2 contains code, "
     with pytest.raises(UserError, match=error) as raised:
         read_recorded(path)
     assert '\n' not in str(raised.value)
@@ -76,7 +76,7 @@ def test_code_is_not_executed(code, tmp_path):
 )
 def test_what_is_no_config(text, tmp_path):
     (tmp_path / 'config.py').write_text(text)
-    with pytest.raises(UserError, match=r"^config: '.*' is no recorded config: "):
+    with pytest.raises(UserError, match=r"^config: '.*' is not a recorded config: "):
         read_recorded(tmp_path / 'config.py')
 
 

@@ -134,7 +134,7 @@ def test_another_optimizer(tmp_path, kinds):
     )
     kept = dict(checkpoint=dict(interval=5))
     run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **first, **kept)
-    with pytest.raises(UserError, match=r'^optim_wrapper: .* does not fit'):
+    with pytest.raises(UserError, match=r'^optim_wrapper: .* does not match'):
         run(tmp_path, ITERATIONS, **second, **kept)
 
 

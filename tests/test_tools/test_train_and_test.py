@@ -188,7 +188,7 @@ def resume(bench, interrupted, tmp_path):
 
 def test_resume_logs_changed_settings(bench, resume, tmp_path):
     resumed = resume('optim_wrapper.optimizer.lr=0.02', 'randomness.seed=3')
-    lines = re.findall(r'Resumed with another setting: (.*)', resumed.output)
+    lines = re.findall(r'Resumed with a changed setting: (.*)', resumed.output)
     assert sorted(lines) == [
         'optim_wrapper.optimizer.lr: 0.01 in the checkpoint, 0.02 in the config; the '
         "checkpoint's is used",
@@ -203,10 +203,10 @@ def test_resume_logs_changed_settings(bench, resume, tmp_path):
 @pytest.mark.parametrize(
     ('option', 'error'),
     [
-        ('model.decode_head.channels=12', 'load_from: .* does not fit the network'),
+        ('model.decode_head.channels=12', 'load_from: .* does not match the network'),
         (
             'optim_wrapper.optimizer.type=RMSprop',
-            'optim_wrapper: .*does not fit',
+            'optim_wrapper: .*does not match',
         ),
         (
             'optim_wrapper.paramwise_cfg.norm_decay_mult=0.5',

@@ -1,4 +1,4 @@
-"""Warning about a batch size that the learning rate is not for."""
+"""Warning about a batch size for which the learning rate is not meant."""
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -10,9 +10,9 @@ from mmkd.runs.findings import batch_size_finding
 
 @HOOKS.register_module()
 class BatchSizeHook(Hook):
-    """Warn if a step does not have the images of ``auto_scale_lr.base_batch_size``."""
+    """Warn if the total batch size differs from ``auto_scale_lr.base_batch_size``."""
 
     def before_train(self, runner: Runner) -> None:
-        """Compare both, for all processes."""
+        """Compare the batch size of all processes with the config's base batch size."""
         if line := batch_size_finding(runner.cfg, get_world_size()):
             runner.logger.warning(line)

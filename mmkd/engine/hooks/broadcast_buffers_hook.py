@@ -1,4 +1,4 @@
-"""Equal BN statistics on all processes in a validation."""
+"""Broadcast of batch normalization (BN) statistics before a validation."""
 
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
@@ -9,15 +9,15 @@ from mmkd.registry import HOOKS
 
 @HOOKS.register_module()
 class BroadcastBuffersHook(Hook):
-    """Validate with the BN statistics of rank 0, which are those it saves.
+    """Validate with the BN statistics of rank 0, which the checkpoint contains.
 
-    BN, unlike SyncBN, has statistics of its own on each process; the metric would not
-    be that of the checkpoint.
+    Unlike SyncBN, BN has different statistics in each process; without the broadcast
+    the metric would not be that of the checkpoint.
     """
 
     priority = 'LOWEST'  # after EMAHook has swapped in its weights
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Send rank 0's buffers to the others."""
+        """Broadcast the buffers of rank 0."""
         for buffer in runner.model.buffers():
             broadcast(buffer)

@@ -1,4 +1,4 @@
-"""Deterministic resume: a killed and resumed run ends as an uninterrupted one."""
+"""Deterministic resume: a resumed run gives the result of an uninterrupted run."""
 
 from collections.abc import Iterator
 
@@ -14,41 +14,43 @@ from mmkd.registry import HOOKS
 
 @HOOKS.register_module()
 class DeterministicHook(Hook):
-    """Make the randomness of a training a function of its position.
+    """Derive all random seeds of a training from the seed and the iteration.
 
-    The augmentation of a sample is seeded by (seed, rank, epoch, position in the
-    epoch), the main process, for dropout say, by (seed, rank, iteration). A resumed run
-    continues with the samples and random numbers that it would have had, whatever the
-    number of workers, without loading the data before: on a CPU bit-identically. It
-    costs about 50 us a sample. An epoch that was left on a signal is continued; with
-    another number of batches it starts again.
+    The augmentation of a sample is seeded by (seed, rank, epoch, index in the epoch),
+    and the main process, for example its dropout, by (seed, rank, iteration). A resumed
+    run uses the samples and random numbers of an uninterrupted run, for any number of
+    workers and without loading skipped data; on a CPU the result is bit-identical. The
+    cost is about 50 us per sample. An epoch interrupted by a signal is continued, or
+    restarted if its number of batches has changed.
 
-    For a :class:`mmkd.engine.runner.Runner`, whose training data are position-seeded.
+    Requires :class:`mmkd.engine.runner.Runner`, whose training data are seeded by
+    position.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self.done = 0  # batches of the epoch
+        self.done = 0  # completed batches of the epoch
         self.saved: tuple[int, int] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the position in the epoch, and the epoch's length."""
+        """Read the number of completed batches and the length of the epoch."""
         if runner._resume:
             self.saved = checkpoint['meta'].get('batches_done')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save the position in the epoch."""
+        """Save the number of completed batches and the length of the epoch."""
         checkpoint['meta']['batches_done'] = self.done, len(runner.train_dataloader)
 
     def before_train(self, runner: Runner) -> None:
-        """Start the data at the position of the run."""
+        """Start the data loader at the current iteration."""
         loop, loader = runner.train_loop, runner.train_dataloader
         batches = loader.batch_sampler
         self.seeds = batches.seeds = position_seeds(runner)
         config = runner._train_dataloader
         if isinstance(config, dict) and isinstance(config.get('sampler'), dict):
-            # A new one: the loop may have started it, or with another seed.
+            # Build a new sampler: the loop may have started it, maybe with another
+            # seed.
             batches.sampler = batches.batch_sampler.sampler = DATA_SAMPLERS.build(
                 config['sampler'],
                 default_args=dict(dataset=loader.dataset, seed=self.seeds[0]),
@@ -62,16 +64,16 @@ class DeterministicHook(Hook):
             batches.done = self.done = self.saved[0]
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the sampler the epoch."""
+        """Set the epoch of the sampler."""
         batches = runner.train_dataloader.batch_sampler
         batches.epoch, self.first = runner.epoch, self.done
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args, **kwargs) -> None:
-        """Count the batches of the epoch."""
+        """Count the completed batches of the epoch."""
         self.done = self.first + batch_idx + 1
 
     def after_train_epoch(self, runner: Runner, *args, **kwargs) -> None:
-        """Reset the count."""
+        """Reset the number of completed batches."""
         self.done = 0
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
@@ -80,17 +82,17 @@ class DeterministicHook(Hook):
 
 
 def position_seeds(runner: Runner) -> tuple[int, int]:
-    """Return the seeds of a run's random numbers: its seed and the rank."""
-    # With diff_rank_seed MMEngine's own seed is the base plus the rank.
+    """Return the seeds of a process: the seed of the run, and the rank."""
+    # With diff_rank_seed, runner.seed is the seed of the run plus the rank.
     per_rank = runner._randomness_cfg.get('diff_rank_seed', False)
     return runner.seed - per_rank * get_rank(), get_rank()
 
 
 class Batches:
-    """Batches of an endless loader that starts at some iteration.
+    """Iterator over an infinite loader that starts at a given iteration.
 
-    A loop that resumes takes the batches before that from its iterator and drops them:
-    it gets None for them.
+    A resumed loop draws the earlier batches from its iterator and discards them; this
+    iterator returns None for these without loading data.
     """
 
     def __init__(self, loader: DataLoader, done: int) -> None:
@@ -99,7 +101,7 @@ class Batches:
         self.loader = loader
 
     def skip_iter(self, number: int) -> None:
-        """Skip batches, as newer versions of MMEngine ask for."""
+        """Skip batches; called by newer versions of MMEngine."""
         self.done -= number
 
     def __next__(self) -> object:

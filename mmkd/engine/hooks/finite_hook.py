@@ -1,4 +1,4 @@
-"""Guard against NaN and infinite gradients."""
+"""Protection against NaN and infinite gradients."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,20 +19,21 @@ PATIENCE = 20
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """Stop a run, or leave out the step, where the gradient is not finite.
+    """Stop a run, or skip the step, if the gradient is not finite.
 
-    The optimizer never sees such a gradient, on any process: DDP averages the
-    gradients, so that one process's NaN is everyone's. A loss that is not finite also
-    stops the run. What is needed to find the cause is saved in the work_dir, as
-    ``nonfinite_iter_<n>_rank_<r>.pth``, at most three times: the batch, the names of
-    its images, the losses, the weights, and the tensors that the model keeps in a dict
-    ``recorded``, if it has one. The cost is
-    one norm of the gradient, for which a GPU is synchronized before each step.
+    The optimizer never uses such a gradient in any process, since distributed training
+    averages the gradients: a NaN in one process reaches all of them. A loss that is not
+    finite also stops the run. To help find the cause, the batch, the names of its
+    images, the losses, the weights and, if the model has a dict ``recorded``, the
+    tensors in it are saved in the work_dir as ``nonfinite_iter_<n>_rank_<r>.pth``, at
+    most three times. The cost is one gradient norm and, on a GPU, a synchronization
+    before each step.
 
     Args:
         action: ``'stop'``, or ``'skip'``, which continues with the next batch and
-            restores BN's statistics (an average of the weights still counts the step).
-            After 20 left-out steps in a row, it stops. Default ``'stop'``.
+            restores the statistics of batch normalization; an exponential moving
+            average of the weights still includes the step. The run stops after 20
+            skipped steps in a row. Default ``'stop'``.
 
     Example:
         >>> custom_hooks = [dict(type='mmkd.FiniteHook', action='skip')]
@@ -42,7 +43,9 @@ class FiniteHook(Hook):
 
     def __init__(self, action: str = 'stop') -> None:
         if action not in ('stop', 'skip'):
-            raise UserError(f"FiniteHook.action: '{action}' is neither stop nor skip")
+            raise UserError(
+                f"FiniteHook.action: '{action}' is invalid; use 'stop' or 'skip'"
+            )
         self.action = action
         self.in_a_row = 0
         self.written = 0
@@ -50,14 +53,14 @@ class FiniteHook(Hook):
         self.buffers: list[torch.Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Check each gradient before the optimizer uses it."""
+        """Register a check of the gradient before each optimizer step."""
         for wrapper in each_wrapper(runner.optim_wrapper):
             wrapper.optimizer.register_step_pre_hook(self._check)
 
     def _check(self, optimizer: torch.optim.Optimizer, *args: object) -> None:
-        """Drop the gradient if it is not finite, so that no weight changes."""
+        """Discard the gradient if it is not finite, so that no weight changes."""
         if getattr(optimizer, 'found_inf', None) is not None:
-            return  # fused: a GradScaler tells it which steps to skip
+            return  # a fused optimizer: a GradScaler decides which steps to skip
         self.due = True
         gradients = [
             parameter.grad
@@ -70,7 +73,7 @@ class FiniteHook(Hook):
             optimizer.zero_grad(set_to_none=True)
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Keep BN's statistics, which the forward pass changes."""
+        """Copy the statistics of batch normalization, which a forward pass changes."""
         if self.action == 'skip':
             self.buffers = [buffer.clone() for buffer in runner.model.buffers()]
 
@@ -81,9 +84,9 @@ class FiniteHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Report what is not finite; stop, or continue without the step."""
+        """Report values that are not finite; stop, or continue without the step."""
         outputs = outputs or {}
-        # With a GradScaler the optimizer never gets such a gradient.
+        # With a GradScaler the optimizer never receives such a gradient.
         if not self.left_out and finite(outputs.get('loss')):
             if self.due:
                 self.in_a_row, self.due = 0, False
@@ -98,20 +101,20 @@ class FiniteHook(Hook):
             self.written += 1
             name = f'nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth'
             path = Path(runner.work_dir, name)
-            with suppress(OSError, RuntimeError):  # of a full disk: the rest matters
+            with suppress(OSError, RuntimeError):  # for example on a full disk
                 torch.save(evidence(model, data_batch, outputs), path)
                 what += f'; see {path}'
         if self.action == 'stop' or self.in_a_row >= PATIENCE:
             step = 'the step was not taken. ' if self.left_out else ''
             raise UserError(f'{what}; {step}{fix}')
-        runner.logger.warning(f'{what}; the step is left out')
+        runner.logger.warning(f'{what}; the step is skipped')
         for buffer, before in zip(runner.model.buffers(), self.buffers, strict=True):
             buffer.copy_(before)
         self.due = self.left_out = False
 
 
 def finite(value: object) -> bool:
-    """Return True if all values are finite, or if it holds no numbers."""
+    """Return True if a number or tensor is finite; True for any other type."""
     value = torch.as_tensor(value) if isinstance(value, float) else value
     return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
 
@@ -131,9 +134,9 @@ def describe(outputs: Mapping, recorded: Mapping[str, torch.Tensor]) -> str:
 
 
 def explain(model: torch.nn.Module, batch: dict | None) -> tuple[str, str]:
-    """Return a cause that is known, or '', and the fix."""
+    """Return the cause, '' if it is unknown, and the fix."""
     skip = (
-        'leave out such steps with '
+        'skip such steps with '
         "custom_hooks=[dict(type='mmkd.FiniteHook', action='skip')]"
     )
     images = batch.get('inputs') if isinstance(batch, dict) else None
@@ -147,14 +150,14 @@ def explain(model: torch.nn.Module, batch: dict | None) -> tuple[str, str]:
             'Start from other weights'
         )
     return '', (
-        f"Lower the learning rate or the loss's weight, use a longer warm-up, or {skip}"
+        f'Lower the learning rate or the loss weight, use a longer warm-up, or {skip}'
     )
 
 
 def evidence(
     model: torch.nn.Module, batch: dict | None, outputs: Mapping | None
 ) -> dict:
-    """Collect what is needed to find the cause, as plain tensors and text."""
+    """Collect data to help find the cause, as plain tensors and strings."""
     batch = batch if isinstance(batch, dict) else {}
     samples = batch.get('data_samples') or []
     return dict(

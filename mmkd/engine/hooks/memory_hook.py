@@ -1,4 +1,4 @@
-"""Peak memory of a training without a GPU."""
+"""Logging of peak memory without a GPU."""
 
 import resource
 import sys
@@ -9,19 +9,19 @@ from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
 
-UNIT = 2**20 if sys.platform == 'darwin' else 2**10  # of ru_maxrss, to MiB
+UNIT = 2**20 if sys.platform == 'darwin' else 2**10  # units of ru_maxrss per MiB
 
 
 @HOOKS.register_module()
 class MemoryHook(Hook):
-    """Log the peak memory of the process, in MiB, as ``memory``.
+    """Log the peak memory of the process in MiB as ``memory``.
 
-    MMEngine logs a GPU's memory under that name, and none without a GPU. Data workers
-    are not included.
+    MMEngine logs the memory of a GPU under this name, and nothing without a GPU. Data
+    loader workers are not included.
     """
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Add it to the log."""
+        """Add the peak memory to the log."""
         if get_device() == 'cpu':
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / UNIT
             runner.message_hub.update_scalar('train/memory', peak)

@@ -1,4 +1,4 @@
-"""Warning about classes without a pixel in the training data."""
+"""Warning about classes that never occur in the training labels."""
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_reduce, get_world_size
@@ -11,14 +11,14 @@ from mmkd.runs.findings import missing_classes_finding
 
 @HOOKS.register_module()
 class MissingClassesHook(Hook):
-    """Warn once of classes that an epoch of labels never had, while some were ignored.
+    """Warn once if a class never occurs in an epoch of labels and pixels are ignored.
 
-    Such a class may be stored as the ignored value. An epoch is as many iterations as
-    go through the data once, also where the training counts iterations.
+    The class may be stored as the ignored value by mistake. In iteration-based
+    training, an epoch is the number of iterations that cover the data once.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compute the length of an epoch; a resumed run begins a new one."""
+        """Compute the length of an epoch; a resumed run starts a new epoch."""
         loader = runner.train_dataloader
         sampler = getattr(loader.batch_sampler, 'sampler', None)
         # The length of an infinite sampler is that of the data on all processes.
@@ -32,7 +32,7 @@ class MissingClassesHook(Hook):
         data_batch: object = None,
         outputs: dict | None = None,
     ) -> None:
-        """Warn at the end of the first epoch, for all processes."""
+        """Warn at the end of the first epoch, considering all processes."""
         self.remaining -= 1
         if self.remaining:
             return

@@ -1,4 +1,4 @@
-"""Checkpoint on the signals by which schedulers end a job."""
+"""Checkpoint on the signals with which job schedulers end a job."""
 
 import signal
 import threading
@@ -16,29 +16,30 @@ AGREE_EVERY = 10  # iterations
 
 @HOOKS.register_module()
 class SaveOnSignalHook(Hook):
-    """Save a checkpoint and exit on SIGTERM or SIGUSR1, after the iteration.
+    """Save a checkpoint and exit after the current iteration on SIGTERM or SIGUSR1.
 
-    Schedulers send one of them some time before they kill. While gradients are
-    accumulated, the hook waits for the optimizer's next step. The processes agree on
-    the iteration, since all must save in the same one; as that synchronizes the device,
-    they do so at every tenth. The exit status is 128 plus the signal's number, and
-    ``--resume`` continues from there.
+    Job schedulers send one of these signals some time before they kill a job. While
+    gradients are accumulated, the hook waits for the next optimizer step. In
+    distributed runs all processes must save in the same iteration; they agree on it
+    every tenth iteration, since this synchronizes the device. The exit status is 128
+    plus the signal number, and ``--resume`` continues the run.
     """
 
     priority = 'LOWEST'
     signals = tuple(
         getattr(signal, name)
         for name in ('SIGTERM', 'SIGUSR1')
-        if hasattr(signal, name)  # not on Windows
+        if hasattr(signal, name)  # Windows has no SIGUSR1
     )
 
     def __init__(self) -> None:
-        self.received = self.agreed = 0  # numbers of signals
-        self.previous: dict = {}  # handlers
+        self.received = self.agreed = 0  # signal numbers
+        self.previous: dict = {}  # previous handlers
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers."""
-        if threading.current_thread() is threading.main_thread():  # none has signals
+        # Only the main thread can install handlers.
+        if threading.current_thread() is threading.main_thread():
             self.previous = {
                 number: signal.signal(number, self._note) for number in self.signals
             }
@@ -59,16 +60,16 @@ class SaveOnSignalHook(Hook):
             if isinstance(hook, CheckpointHook):
                 runner.logger.info(f'{name}: saving at iteration {runner.iter + 1}')
                 save_now(runner, hook)
-                barrier()  # whoever leaves first has torchrun end the others
+                barrier()  # torchrun ends all processes when the first one exits
                 break
         runner.logger.info(f'{name}: exiting; rerun with --resume')
         raise SystemExit(128 + self.agreed)
 
     def restore(self) -> None:
-        """Restore the signal handlers, however the training has ended."""
+        """Restore the previous signal handlers."""
         while self.previous:
             number, handler = self.previous.popitem()
-            if handler is not None:  # one that Python has not installed
+            if handler is not None:  # None if it was not installed from Python
                 signal.signal(number, handler)
 
     def after_train(self, runner: Runner) -> None:

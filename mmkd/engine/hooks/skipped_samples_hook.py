@@ -1,4 +1,4 @@
-"""Report of the training samples that were skipped."""
+"""Report of skipped training samples."""
 
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -9,15 +9,16 @@ from mmkd.registry import HOOKS
 
 @HOOKS.register_module()
 class SkippedSamplesHook(Hook):
-    """Log the number of corrupt samples that ``skip_corrupt = True`` has left out.
+    """Log the number of corrupt samples skipped because of ``skip_corrupt = True``.
 
-    A top-level key of the config, beside ``load_from`` and ``resume``, as it is about
-    the run at hand: ``--cfg-options skip_corrupt=True`` gets a run past a bad file.
-    Validation and test never skip: a metric is always one of all images.
+    ``skip_corrupt`` is a top-level key of the config, like ``load_from`` and
+    ``resume``, since it concerns a single run: ``--cfg-options skip_corrupt=True``
+    makes a run continue after a corrupt file. Validation and test never skip samples,
+    so that a metric always covers all images.
     """
 
     def after_train(self, runner: Runner) -> None:
-        """Count over all processes."""
+        """Log the number of skipped samples over all processes."""
         if not runner.cfg.get('skip_corrupt'):
             return
         skipped = runner.train_dataloader.dataset.skipped.int()
