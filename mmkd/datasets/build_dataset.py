@@ -1,4 +1,4 @@
-"""Dataset of a config, built outside of a Runner."""
+"""Construction of a config's dataset without a Runner."""
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -18,8 +18,8 @@ def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
         split: ``'train'``, ``'val'`` or ``'test'``, the default.
 
     Raises:
-        UserError: if there is none or its folders do not exist; a sample that cannot
-            be loaded names its files.
+        UserError: if the config has no such dataset or its folders do not exist. The
+            dataset raises it for a sample that cannot be loaded, naming the files.
 
     Example:
         >>> config = Config.fromfile(CONFIG)  # doctest: +SKIP
@@ -28,7 +28,9 @@ def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
     loader = config.get(f'{split}_dataloader') or {}
     key = f'{split}_dataloader.dataset'
     if 'dataset' not in loader:
-        raise UserError(f'{split}_dataloader: the config describes no such data')
+        raise UserError(
+            f'{split}_dataloader: missing in the config; add it, or use another config'
+        )
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
         with naming_folders(loader['dataset'], key):
             dataset = DATASETS.build(loader['dataset'])

@@ -14,17 +14,17 @@ VOID = 11
 
 @DATASETS.register_module()
 class CamVidDataset(BaseSegDataset):
-    """CamVid: 11 classes, 480x360 frames.
+    """CamVid: frames of 480x360 pixels with 11 classes.
 
-    Labels are PNG files of 0..10; 11 is void and becomes 255, which losses and metrics
-    ignore. Images may be PNG (as published) or JPEG, mixed at will. ``data/README.md``
-    says where to put the files.
+    Labels are PNG files with values 0 to 10; 11 is void and is mapped to 255, which
+    losses and metrics ignore. Images may be PNG (as published) or JPEG, also mixed. See
+    ``data/README.md`` for the folder layout.
 
     Args:
-        img_suffix (str or Sequence[str]): Suffixes an image may have. Of two images
-            that differ only in suffix, the first suffix wins.
+        img_suffix (str or Sequence[str]): Suffixes of images. If two images differ only
+            in suffix, the suffix listed first is used.
         seg_map_suffix (str): Suffix of the label files.
-        **kwargs: As for :class:`mmseg.datasets.BaseSegDataset`. The lines of an
+        **kwargs: Arguments of :class:`mmseg.datasets.BaseSegDataset`. The lines of an
             ``ann_file`` are names without suffix, relative to ``img_path``.
 
     Example:
@@ -60,11 +60,11 @@ class CamVidDataset(BaseSegDataset):
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence | None = None) -> dict[int, int]:
-        """The base class's map, which a subset of classes needs, plus void to 255."""
+        """Return the base class's map for a subset of classes, plus void to 255."""
         return {**(super().get_label_map(new_classes) or {}), VOID: 255}
 
     def load_data_list(self) -> list[dict]:
-        """List the images of ``ann_file``, or else all of them, sorted by name."""
+        """List the images of ``ann_file``, or all images sorted by name."""
         img_dir = self.data_prefix['img_path']
         ann_dir = self.data_prefix.get('seg_map_path')
         images = self._find_images(img_dir)
@@ -89,7 +89,7 @@ class CamVidDataset(BaseSegDataset):
         return data_list
 
     def _find_images(self, img_dir: str) -> dict[str, str]:
-        """Map the name of each image, without suffix, to its file in ``img_dir``."""
+        """Map the name of each image without suffix to its file in ``img_dir``."""
         images: dict[str, str] = {}
         if fileio.isdir(img_dir, backend_args=self.backend_args):
             for suffix in self.img_suffix:
@@ -104,7 +104,7 @@ class CamVidDataset(BaseSegDataset):
         if not images:
             raise UserError(
                 f"no image ({', '.join(self.img_suffix)}) in '{img_dir}': "
-                'data/README.md says how to place CamVid'
+                'see data/README.md for the layout of CamVid'
             )
         return images
 
@@ -115,7 +115,7 @@ class CamVidDataset(BaseSegDataset):
         if missing:
             raise UserError(
                 f"{len(missing)} of {len(names)} images of '{self.ann_file}' are not "
-                f"in '{self.data_prefix['img_path']}', the first being {missing[0]!r} "
-                '(a line holds a name without suffix)'
+                f"in '{self.data_prefix['img_path']}', the first being {missing[0]!r}; "
+                'each line must be a name without suffix'
             )
         return names

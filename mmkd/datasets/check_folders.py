@@ -1,4 +1,4 @@
-"""Errors and warnings about the files that a dataset lists."""
+"""Errors and warnings about the folders and files of a dataset."""
 
 import inspect
 import logging
@@ -17,7 +17,7 @@ from mmkd.errors import UserError
 from mmkd.registry import type_name
 
 HELP = 'see data/README.md for the expected layout'
-# Files that MMPretrain's datasets of images in a few files need in their data_root.
+# Files that MMPretrain's CIFAR datasets need in their data_root.
 CIFAR_FILES = dict(
     CIFAR10=['cifar-10-batches-py/data_batch_1', 'cifar-10-batches-py/test_batch'],
     CIFAR100=['cifar-100-python/train', 'cifar-100-python/test'],
@@ -26,17 +26,18 @@ CIFAR_FILES = dict(
 
 @contextmanager
 def naming_folders(dataset: object, key: str) -> Iterator[None]:
-    """Turn the error of a dataset that finds no data into one that says why.
+    """Explain the error of a dataset that finds no data.
 
-    What can be read is left to the dataset: nothing is checked unless it has failed.
+    Folders are checked only if building the dataset has failed, since a dataset may
+    read its files in other ways.
 
     Args:
-        dataset: Config of the dataset; of anything else nothing is known.
-        key: Its config key.
+        dataset: Config of the dataset; other objects are not checked.
+        key: Config key of the dataset.
     """
     try:
         yield
-    except (TypeError, KeyError):  # of a wrong argument or type
+    except (TypeError, KeyError):  # caused by an invalid argument or type
         raise
     except Exception:
         if isinstance(dataset, Mapping):
@@ -45,15 +46,15 @@ def naming_folders(dataset: object, key: str) -> Iterator[None]:
 
 
 def check_folders(dataset: dict, key: str) -> None:
-    """Check the folders and list of a dataset, and of those that it wraps or joins.
+    """Check the folders and sample list of a dataset and of its nested datasets.
 
     Args:
         dataset: Config of the dataset. Remote folders (a URL, or ``backend_args``) are
             not checked.
-        key: Config key of the dataset, for the errors.
+        key: Config key of the dataset, for error messages.
 
     Raises:
-        UserError: if one does not exist or holds no image.
+        UserError: if a folder or list does not exist or contains no image.
     """
     if not isinstance(dataset, Mapping):  # it is built already
         return
@@ -89,15 +90,15 @@ def check_folders(dataset: dict, key: str) -> None:
 
 
 def _check_list(path: Path, key: str) -> None:
-    """Check that a list of samples is there and not empty."""
+    """Check that a list of samples exists and is not empty."""
     if not path.exists():
         raise UserError(f"{key}: '{path}' does not exist; {HELP}")
     if path.is_file() and not path.read_bytes().strip():
-        raise UserError(f"{key}: '{path}' is empty, but must name a sample per line")
+        raise UserError(f"{key}: '{path}' is empty; write one sample name per line")
 
 
 def _check_images(dataset: dict, folder: Path, key: str) -> None:
-    """Check that there is an image; MMSegmentation fails with an unclear error."""
+    """Check that a folder has images; MMSegmentation's own error is unclear."""
     suffixes = dataset.get('img_suffix') or _default_suffix(dataset.get('type'))
     suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
     files = list(list_dir_or_file(str(folder), list_dir=False, recursive=True))
@@ -111,17 +112,17 @@ def _check_images(dataset: dict, folder: Path, key: str) -> None:
 
 
 def _counted(files: Iterable[str]) -> str:
-    """Return the number of files by suffix, the most frequent first."""
+    """Describe the number of files by suffix, the most frequent first."""
     counts = Counter(f'*{Path(file).suffix}' for file in files)
     return ', '.join(f'{count} {suffix}' for suffix, count in counts.most_common(5))
 
 
 def check_listing(dataset: object, key: str) -> None:
-    """Check what a dataset has listed; log the files of its folders that it left out.
+    """Check the samples of a dataset; log files in its folders that are not used.
 
     Args:
-        dataset: A dataset, with those within it; remote ones are not checked.
-        key: Its config key.
+        dataset: Dataset, including nested ones; remote datasets are not checked.
+        key: Config key of the dataset.
 
     Raises:
         UserError: if there is no sample, or a list of samples has a blank line.
@@ -139,17 +140,17 @@ def check_listing(dataset: object, key: str) -> None:
 
 
 def _check_lines(path: str, key: str) -> None:
-    """Raise a UserError for a blank line, which would be a sample without a name."""
+    """Raise a UserError for a blank line, which would be a sample without name."""
     for number, line in enumerate(list_from_file(path), 1):
         if not line.strip():
             raise UserError(
                 f"{key}: line {number} of '{path}' is blank, but must name a sample; "
-                'remove it'
+                'remove the line'
             )
 
 
 def _log_left_out(dataset: BaseSegDataset, key: str) -> None:
-    """Log in a line which files beside the images have another suffix."""
+    """Log one line about files among the images that have another suffix."""
     folder = dataset.data_prefix['img_path']
     labels = dataset.data_prefix.get('seg_map_path')
     others = [
@@ -164,7 +165,7 @@ def _log_left_out(dataset: BaseSegDataset, key: str) -> None:
     ]
     if others:
         print_log(
-            f"{key}: {len(others)} files in '{folder}' are left out, as they do not "
+            f"{key}: {len(others)} files in '{folder}' are not used, as they do not "
             f"end with img_suffix '{dataset.img_suffix}': {_counted(others)}, such as "
             f"'{min(others)}'",
             'current',

@@ -1,4 +1,4 @@
-"""Dataset whose errors name the files of a sample."""
+"""Dataset wrapper that checks samples and names their files in errors."""
 
 import logging
 import traceback
@@ -26,28 +26,30 @@ from mmkd.errors import UserError
 
 
 class CheckedDataset(WrappedDataset):
-    """Dataset whose errors name the files of the sample and the likely fix.
+    """Dataset wrapper whose errors name the files of the sample and the likely fix.
 
-    Of a segmentation it checks that a label is one class index per pixel: the format
-    and size of its file when a sample is first loaded, on whichever worker; what the
-    pipeline has made of it each time, before it reaches a loss or a metric.
+    For segmentation it checks that a label contains one class index per pixel. The
+    format and size of the label file are checked when a sample is first loaded in any
+    worker; the label returned by the pipeline is checked every time, before it reaches
+    a loss or metric.
 
     Args:
-        dataset: A dataset of MMEngine's, whose ``get_data_info`` names the files.
-        classes: Number of classes of the network; by default those of the dataset's
-            metainfo. None of both leaves values unchecked.
-        ignore_index: The label of ignored pixels.
-        skip: Replace a sample whose image or label is corrupt by the next readable
-            one, the same in each run, so that runs can be repeated. Default False.
-        evaluated: Labels are compared with predictions at the size of the image's
-            file, not with the image that the pipeline returns. Default False.
-        key: The dataset's config key, for errors.
+        dataset: Dataset of MMEngine whose ``get_data_info`` names the files.
+        classes: Number of classes of the network. Default: number of classes in the
+            dataset's metainfo; without these, label values are not checked.
+        ignore_index: Label of ignored pixels.
+        skip: Replace a sample with a corrupt image or label by the next readable one,
+            which is the same in every run. Default False.
+        evaluated: True if labels are compared with predictions at the size of the image
+            file instead of the image returned by the pipeline. Default False.
+        key: Config key of the dataset, for error messages.
 
     Attributes:
-        seen: Which classes have occurred and, at the end, if ignored pixels have.
+        seen: Boolean tensor of classes that have occurred; the last entry is True if
+            ignored pixels have occurred.
 
     Raises:
-        UserError: instead of whatever loading a sample raises.
+        UserError: for any exception while a sample is loaded.
     """
 
     def __init__(
@@ -62,12 +64,12 @@ class CheckedDataset(WrappedDataset):
         super().__init__(dataset)
         names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
         classes = len(names) or None if classes is None else classes
-        # Seen by all workers.
+        # Shared by all workers.
         checked, skipped, seen, has_other_values = (
             torch.zeros(size, dtype=torch.bool).share_memory_()
             for size in (len(dataset), len(dataset), (classes or 0) + 1, 1)
         )
-        # Attributes of these names that the dataset has stay its own.
+        # Do not overwrite attributes of the dataset with the same names.
         vars(self).update(
             _classes=classes,
             ignore_index=ignore_index,
@@ -91,7 +93,10 @@ class CheckedDataset(WrappedDataset):
                     self.skipped[place] = True
                     file, _, _ = str(error).partition(';')
                     print_log(f'skipped: {file}', 'current', logging.WARNING)
-        raise UserError(f'skip_corrupt: none of {len(self)} samples can be read')
+        raise UserError(
+            f'skip_corrupt: none of {len(self)} samples of {self.key} can be read; '
+            'check the files'
+        )
 
     def _sample(self, index: int) -> object:
         first = not self.checked[index]
@@ -99,7 +104,7 @@ class CheckedDataset(WrappedDataset):
             self._check_files(index)
         try:
             sample = self.dataset[index]
-        except Exception as error:  # a pipeline may fail in any way
+        except Exception as error:  # a pipeline can raise any exception
             raise self._explained(error, index) from error
         for data in data_samples(sample):
             if first:
@@ -109,13 +114,13 @@ class CheckedDataset(WrappedDataset):
         return sample
 
     def _files(self, index: int) -> list[str]:
-        """Return the image and, if there is one, the label."""
+        """Return the paths of the image and, if there is one, the label."""
         info = getattr(self.dataset, 'get_data_info', lambda index: {})(index)
         paths = (info.get(key) for key in ('img_path', 'seg_map_path'))
         return [path for path in paths if isinstance(path, str)]
 
     def _check_files(self, index: int) -> None:
-        """Check what a pipeline would pass over in silence."""
+        """Check for problems that a pipeline would ignore silently."""
         files = self._files(index)
         for path in files:
             check_complete(path)
@@ -123,15 +128,15 @@ class CheckedDataset(WrappedDataset):
             check_format(label, decoders(self.dataset, index))
 
     def _check_size(self, index: int, metainfo: dict) -> None:
-        """Compare the sizes of image and label, where mmseg reads the label."""
+        """Compare the sizes of image and label if mmseg's loader reads the label."""
         files = self._files(index)
         if len(files) < 2 or not decoders(self.dataset, index):
             return
-        if metainfo.get('img_path', files[0]) == files[0]:  # no other in its place
+        if metainfo.get('img_path', files[0]) == files[0]:  # image was not replaced
             check_same_size(*files, metainfo.get('ori_shape'))
 
     def _explained(self, error: Exception, index: int) -> UserError:
-        """Return what is wrong with a sample that could not be loaded."""
+        """Explain why a sample could not be loaded."""
         if isinstance(error, UserError):
             return error
         files = self._files(index)
@@ -139,9 +144,9 @@ class CheckedDataset(WrappedDataset):
         for path in files:
             if not remote and '://' not in path and not Path(path).is_file():
                 return UserError(
-                    f"'{path}' does not exist, of the sample "
-                    f'{describe(files, index)}; do data_prefix and the suffixes match '
-                    'the files, or is one missing?'
+                    f"'{path}' does not exist, but belongs to the sample "
+                    f'{describe(files, index)}; check data_prefix and the suffixes, or '
+                    'add the missing file'
                 )
         try:
             for path in files:
@@ -152,12 +157,12 @@ class CheckedDataset(WrappedDataset):
         *_, last = traceback.extract_tb(error.__traceback__)
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         return UserError(
-            f'{describe(files, index)}: the pipeline cannot take it ({reason}; in '
-            f'{last.filename}, line {last.lineno})'
+            f'{describe(files, index)}: the pipeline fails on this sample ({reason}; '
+            f'in {last.filename}, line {last.lineno}); correct the pipeline or files'
         )
 
     def _check_label(self, sample: object, data: object, index: int) -> None:
-        """Check the label of a data sample, if it has one, and count its classes."""
+        """Check the label of a data sample, if any, and record its classes."""
         label = getattr(getattr(data, 'gt_sem_seg', None), 'data', None)
         if not isinstance(label, Tensor):
             return
@@ -181,7 +186,7 @@ class CheckedDataset(WrappedDataset):
         self.seen[[void if x == self.ignore_index else x for x in values]] = True
 
     def _check_black_and_white(self, index: int) -> None:
-        """Raise a UserError if all labels of two classes hold 0 and 255 only."""
+        """Raise a UserError if all labels of two classes contain only 0 and 255."""
         if self.has_other_values or not decoders(self.dataset, index):
             return
         for place in (index, *range(len(self))):
@@ -191,18 +196,18 @@ class CheckedDataset(WrappedDataset):
                 return
         label = describe(self._files(index)[-1:], index)
         raise UserError(
-            f'{self.key}: its labels, such as {label}, hold 0 and 255 only, but '
+            f'{self.key}: its labels, such as {label}, contain only 0 and 255, but '
             f'{self.ignore_index} marks ignored pixels, so there is no pixel of class '
-            '1; rewrite 255 to 1 in the labels'
+            '1; replace 255 by 1 in the labels'
         )
 
 
 def describe(files: list[str], index: int) -> str:
-    """Return the files of a sample, or its index if it has none."""
+    """Describe a sample by its files, or by its index without files."""
     return ' with '.join(f"'{file}'" for file in files) or f'sample {index}'
 
 
 def data_samples(sample: object) -> list:
-    """Return a sample's data samples; test-time augmentation makes several."""
+    """Return the data samples of a sample; test-time augmentation has several."""
     data = sample.get('data_samples') if isinstance(sample, dict) else None
     return data if isinstance(data, list) else [data]

@@ -10,18 +10,19 @@ from mmkd.registry import FUNCTIONS
 
 @FUNCTIONS.register_module()
 def collate_views(batch: Sequence[dict]) -> dict:
-    """Collate all views into one batch: the first view of each image, and so on.
+    """Collate all views into one batch: first view of each image, second, and so on.
 
-    To networks and losses it is a batch of more images, each with its label:
-    the cross entropy becomes the mean over the views. For datasets whose pipeline
-    ends with MMPretrain's ``MultiView`` and ``PackInputs``; a config names it
+    For networks and losses the result is a larger batch of labeled images; the cross
+    entropy becomes the mean over the views. The pipeline of the dataset must end with
+    MMPretrain's ``MultiView`` and ``PackInputs``. In a config:
     ``train_dataloader = dict(collate_fn=dict(type='mmkd.collate_views'), ...)``.
 
     Args:
         batch: ``inputs``, a list of tensors, and ``data_samples`` of each image.
 
     Raises:
-        UserError: if ``inputs`` is no list, as the pipeline has no ``MultiView``.
+        UserError: if ``inputs`` is not a list because the pipeline has no
+            ``MultiView``.
 
     Example:
         >>> import torch
@@ -34,8 +35,8 @@ def collate_views(batch: Sequence[dict]) -> dict:
     """
     if not isinstance(batch[0]['inputs'], list | tuple):
         raise UserError(
-            'train_dataloader.collate_fn: mmkd.collate_views takes several views of an '
-            'image; put MultiView into the pipeline, or leave collate_fn out'
+            'train_dataloader.collate_fn: mmkd.collate_views needs several views of an '
+            'image; add MultiView to the pipeline, or remove collate_fn'
         )
     views = range(len(batch[0]['inputs']))
     return pseudo_collate(

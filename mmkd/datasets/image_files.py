@@ -1,4 +1,4 @@
-"""Check of image files: readable, complete, size."""
+"""Checks of image files: completeness, decodability and size."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ from PIL import Image
 
 from mmkd.errors import UserError
 
-# How whole files end, but for bytes that some cameras append.
+# Last bytes of complete files; some cameras append further bytes.
 ENDS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
-ORIENTATION = 0x0112  # of EXIF; from 5 on, width and height are exchanged
+ORIENTATION = 0x0112  # EXIF tag; values from 5 on exchange width and height
 
 
 class CorruptFileError(UserError):
-    """An image file that is truncated or damaged."""
+    """Error for an image file that is truncated or damaged."""
 
 
 def is_image(path: str) -> bool:
-    """Return True for a local file that Pillow may know, by its suffix."""
+    """Return True for a local file whose suffix Pillow supports."""
     file = Path(path)
     return file.suffix.lower() in Image.registered_extensions() and file.is_file()
 
@@ -24,48 +24,47 @@ def is_image(path: str) -> bool:
 def check_complete(path: str) -> None:
     """Raise a CorruptFileError for a truncated JPEG or PNG.
 
-    OpenCV may fill what is missing with gray, silently. Reads the header and the end,
-    which takes about 0.1 ms. Everything else is left to the loader of the pipeline.
+    OpenCV may silently fill the missing part with gray. Reads the header and the last
+    bytes, which takes about 0.1 ms. Other problems are left to the pipeline's loader.
     """
     if not is_image(path):
         return
     try:
         with Image.open(path) as image:
             kind = image.format
-    except Exception:  # the loader may know better
+    except Exception:  # the pipeline's loader may support it
         return
     if not _ends_well(Path(path), kind):
         check_decodable(path)
 
 
 def check_decodable(path: str) -> None:
-    """Raise a CorruptFileError if Pillow cannot decode a whole image.
+    """Raise a CorruptFileError if Pillow cannot decode the complete image.
 
-    No error if it is not there or lies elsewhere, or if Pillow does not know its
-    suffix.
+    Missing or remote files and files with a suffix unknown to Pillow are not checked.
     """
     if not is_image(path):
         return
     try:
         with Image.open(path) as image:
             image.load()
-    except Image.DecompressionBombError:  # large, but OpenCV may take it
+    except Image.DecompressionBombError:  # too large for Pillow, maybe not for OpenCV
         return
     except (OSError, SyntaxError, ValueError) as error:
         empty = not Path(path).stat().st_size
         reason = 'it is empty' if empty else 'truncated or damaged'
         raise CorruptFileError(
-            f"'{path}' cannot be read: {reason}; fetch it again, or leave such files "
-            'out of the training with --cfg-options skip_corrupt=True'
+            f"'{path}' cannot be read: {reason}; download it again, or skip such files "
+            'in training with --cfg-options skip_corrupt=True'
         ) from error
 
 
 def image_size(path: str, upright: bool = False) -> tuple[int, int] | None:
-    """Return width and height of an image, of its header; None if it has none.
+    """Return width and height from the header of an image; None if unreadable.
 
     Args:
         path: The file.
-        upright: After turning it as its EXIF orientation says.
+        upright: Apply the rotation given by the EXIF orientation. Default False.
     """
     if not is_image(path):
         return None
@@ -78,7 +77,7 @@ def image_size(path: str, upright: bool = False) -> tuple[int, int] | None:
 
 
 def _ends_well(file: Path, kind: str | None) -> bool:
-    """Return True if a file ends as files of its kind do."""
+    """Return True if a file ends with the last bytes of its format."""
     end = ENDS.get(kind, b'')
     with file.open('rb') as content:
         content.seek(max(file.stat().st_size - len(end), 0))

@@ -1,4 +1,4 @@
-"""Check of label files: one class index per pixel, as the pipeline reads them."""
+"""Checks of label files, which must contain one class index per pixel."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,8 @@ from PIL import Image
 from mmkd.datasets.image_files import image_size, is_image
 from mmkd.errors import UserError
 
-# Modes of Pillow's whose values are the indices that a decoder returns. OpenCV
-# replaces palette indices by colors and the 1 of a bitmap by 255.
+# Pillow modes in which a decoder returns the stored indices. OpenCV replaces palette
+# indices by colors and the 1 of a bitmap by 255.
 INDICES = {'pillow': ('1', 'L', 'P'), 'tifffile': ('1', 'L', 'P')}
 OPENCV_INDICES = ('L',)
 FORMATS = {
@@ -24,13 +24,13 @@ FORMATS = {
 
 
 def parts_of(node: object) -> list[object]:
-    """Return a dataset, those within it and the transforms of their pipelines."""
+    """Return a dataset, its nested datasets and the transforms of their pipelines."""
     found, left = {}, [node]
     while left:
         node = left.pop(0)
         if isinstance(node, list | tuple):
             left[:0] = node
-        elif node is not None and id(node) not in found:  # they may refer to each other
+        elif node is not None and id(node) not in found:  # references may be circular
             found[id(node)] = node
             names = ('dataset', 'datasets', 'pipeline', 'transforms', 'subroutines')
             left[:0] = [getattr(node, name, None) for name in names]
@@ -38,10 +38,10 @@ def parts_of(node: object) -> list[object]:
 
 
 def part_of(dataset: object, index: int) -> object:
-    """Return the dataset from which a sample of MMEngine's wrappers comes."""
+    """Return the dataset inside MMEngine's wrappers that contains a sample."""
     while hasattr(dataset, '_get_ori_dataset_idx'):
         place = dataset._get_ori_dataset_idx(index)
-        if isinstance(place, tuple):  # of several
+        if isinstance(place, tuple):  # the wrapper joins several datasets
             number, index = place
             dataset = dataset.datasets[number]
         else:
@@ -50,9 +50,10 @@ def part_of(dataset: object, index: int) -> object:
 
 
 def decoders(dataset: object, index: int) -> set[str | None]:
-    """Return mmseg's decoders of a sample's label; {} if others read labels, too.
+    """Return the decoders with which mmseg's loaders read a sample's label.
 
-    A user's own transform may turn any file into class indices.
+    Empty if the pipeline also has other loaders, as a user's own transform may convert
+    any file to class indices.
     """
     parts = parts_of(part_of(dataset, index))
     loaders = [part for part in parts if isinstance(part, MMCVLoadAnnotations)]
@@ -64,14 +65,14 @@ def decoders(dataset: object, index: int) -> set[str | None]:
 
 
 def check_format(path: str, backends: Iterable[str | None]) -> None:
-    """Raise a UserError unless a label's values can be class indices of 8 bits.
+    """Raise a UserError unless the values of a label can be 8-bit class indices.
 
-    mmseg keeps the lowest 8 bits of whatever a decoder returns. The header decides,
-    in about 0.1 ms; only integers of more than 8 bits are decoded.
+    mmseg keeps only the lowest 8 bits of decoded values. The header suffices, which
+    takes about 0.1 ms; only integers of more than 8 bits are decoded.
 
     Args:
-        path: The label's file.
-        backends: Names of the decoders that read it; nothing is checked without any.
+        path: Label file.
+        backends: Names of the decoders that read it; if empty, nothing is checked.
     """
     if not is_image(path):
         return
@@ -82,7 +83,7 @@ def check_format(path: str, backends: Iterable[str | None]) -> None:
                 low, high = image.getextrema()
                 if 0 <= low <= high <= 255:
                     return
-    except Exception:  # the loader may know better
+    except Exception:  # the pipeline's loader may support it
         return
     for backend in backends:
         allowed = INDICES.get(backend, OPENCV_INDICES)
@@ -91,18 +92,18 @@ def check_format(path: str, backends: Iterable[str | None]) -> None:
             continue
         what = FORMATS.get(mode, f'{mode} colors')
         if mode.startswith('I;16'):
-            what = '16-bit integers above 255, of which 8 bits would be kept'
+            what = '16-bit integers above 255, of which only 8 bits would be kept'
         elif few:
             what = f'{few}-bit gray, which decoders stretch to 0..255'
         raise UserError(
-            f"'{path}' is no label: it holds {what}, but a label is one class index "
-            'per pixel; save it as an 8-bit gray (or, with imdecode_backend='
+            f"'{path}' is not a label: it contains {what}, but a label is one class "
+            'index per pixel; save it as an 8-bit gray (or, with imdecode_backend='
             "'pillow', palette) PNG of indices, or load it with a transform of your own"
         )
 
 
 def is_black_and_white(path: str) -> bool:
-    """Return True for a label whose values are 0 and 255, without any other."""
+    """Return True if a label contains no values other than 0 and 255."""
     try:
         with Image.open(path) as image:
             values = {value for value, count in enumerate(image.histogram()) if count}
@@ -117,11 +118,11 @@ def check_same_size(
     """Raise a UserError unless an image and its label have the same size.
 
     Args:
-        image: The image's file.
-        label: The label's file, which no decoder turns.
-        shape: Height and width of the image as the pipeline has decoded it, turned
-            by its EXIF orientation or not; by default it is turned. A pipeline may
-            have made another size of it or of several images, which says nothing.
+        image: Image file.
+        label: Label file, which no decoder rotates.
+        shape: Height and width of the decoded image. Default: those after rotation by
+            the EXIF orientation. Sizes that differ because the pipeline has combined or
+            resized images are ignored.
     """
     theirs = image_size(label)
     either = (image_size(image, upright=True), image_size(image))
@@ -132,10 +133,10 @@ def check_same_size(
         return
     turned = ours != image_size(image) and theirs == ours[::-1]
     why = (
-        'the image is turned by its EXIF orientation, the label is not: turn the '
-        'label, too'
+        'the image is rotated by its EXIF orientation, but the label is not: rotate '
+        'the label, too'
         if turned
-        else 'labels are pixel by pixel: is the label transposed, or of another '
+        else 'both must have the same size: is the label transposed, or from another '
         'version of the dataset?'
     )
     ours, theirs = ('x'.join(map(str, size)) for size in (ours, theirs))

@@ -1,4 +1,4 @@
-"""Omniglot as a classification set: every character is a class."""
+"""Omniglot as a classification dataset in which every character is a class."""
 
 import zipfile
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ DRAWERS = {'train': range(1, 15), 'test': range(15, 21)}
 
 @DATASETS.register_module()
 class Omniglot(BaseDataset):
-    """Hand-written characters, 105x105, each drawn once by the same 20 people.
+    """Handwritten characters, 105x105, each drawn once by the same 20 people.
 
-    Who draws decides the split: drawers 1 to 14 train, 15 to 20 test. The images are
-    read once and kept in memory, 3 x 11 kB each; black ink on white.
+    The split is by drawer: 1 to 14 for training, 15 to 20 for testing. The images,
+    black ink on white, are read once and kept in memory, 3 x 11 kB each.
 
     Args:
-        data_root: Folder that holds ``subset``, unpacked or as a zip.
+        data_root: Folder that contains ``subset``, unpacked or as a zip file.
         split: ``'train'`` or ``'test'``.
-        subset: Name of the part of the data set, as published. Default
-            ``'images_background_small2'``: 5 alphabets of 156 characters, so 2184
+        subset: Name of the part of the dataset, as published. Default
+            ``'images_background_small2'``: 5 alphabets with 156 characters, i.e. 2184
             training and 936 test images.
-        drawers: Whose drawings, 1 to 20, whatever the split: to hold some of the
-            training set out. Default: all of the split's.
-        pipeline: Transforms; they get ``img``, (105, 105, 3), and ``gt_label``.
-        **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
+        drawers: Drawers to use, 1 to 20, instead of those of the split, for example to
+            hold out a part of the training set. Default: all drawers of the split.
+        pipeline: Transforms; they receive ``img``, (105, 105, 3), and ``gt_label``.
+        **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        UserError: for another split or drawer, or a root without the subset.
+        UserError: for an invalid split or drawer, or if the subset is missing.
 
     Reference:
         Lake et al., Human-level concept learning through probabilistic program
@@ -59,12 +59,12 @@ class Omniglot(BaseDataset):
             raise UserError(f"split must be 'train' or 'test', but is '{split}'")
         self.drawers = set(DRAWERS[split] if drawers is None else drawers)
         if not self.drawers or not self.drawers <= set(range(1, 21)):
-            raise UserError(f'drawers must be some of 1 to 20, but is {drawers}')
+            raise UserError(f'drawers must be among 1 to 20, but is {drawers}')
         self.subset = subset
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Reads the images of the split and names the classes."""
+        """Read the images of the split and set the class names."""
         folder = Path(self.data_root, self.subset)
         archive = folder.with_name(f'{self.subset}.zip')
         if archive.is_file():
@@ -77,7 +77,7 @@ class Omniglot(BaseDataset):
         else:
             raise UserError(
                 f"data_root: '{self.data_root}' has neither {self.subset}/ nor "
-                f'{self.subset}.zip; see data/README.md on placing it'
+                f'{self.subset}.zip; see data/README.md for the expected layout'
             )
         classes = sorted({name.rpartition('/')[0] for name in images})
         self._metainfo['classes'] = tuple(classes)
@@ -93,5 +93,5 @@ class Omniglot(BaseDataset):
 
 
 def _drawer(name: str) -> int:
-    """Who drew the image, 1 to 20: of 0394_07.png, the seventh."""
+    """Return the drawer of an image, 1 to 20; 7 for 0394_07.png."""
     return int(Path(name).stem.rpartition('_')[2])

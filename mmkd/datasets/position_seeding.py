@@ -1,7 +1,7 @@
-"""Randomness as a function of the position in the stream of samples.
+"""Seeding of each sample by its index in the stream of samples.
 
-The augmentation of a sample then depends neither on the samples that its worker made
-before, nor on the number of workers, nor on whether the run was interrupted.
+The augmentation of a sample then depends neither on previous samples of its worker, nor
+on the number of workers, nor on interruptions of the run.
 """
 
 import random
@@ -18,11 +18,12 @@ from mmkd.errors import UserError
 
 
 def seed_by(*numbers: int, devices: bool = False) -> None:
-    """Seed the generators of Python, NumPy and PyTorch with a mix of some numbers.
+    """Seed the generators of Python, NumPy and PyTorch with a hash of numbers.
 
     Args:
         numbers: Integers >= 0.
-        devices: Also seed the GPUs' generators, which takes ten times as long.
+        devices: Also seed the generators of GPUs, which takes ten times as long.
+            Default False.
 
     Example:
         >>> seed_by(0, 7)
@@ -40,7 +41,7 @@ def seed_by(*numbers: int, devices: bool = False) -> None:
 
 @contextmanager
 def random_numbers_kept() -> Iterator[None]:
-    """Restore all random number generators at the end of this context.
+    """Restore the state of all random number generators at the end of this context.
 
     Example:
         >>> seed_by(0, 7)
@@ -64,14 +65,15 @@ class PositionBatchSampler(Sampler):
     """Batches of ``(index, *seeds, epoch, position)`` for :class:`PositionDataset`.
 
     Args:
-        batch_sampler: Yields the indices. If its ``sampler`` has no ``set_epoch``, but
-            a ``generator``, as PyTorch's samplers do, this is seeded for each epoch.
-        seeds: Seeds of the stream as a whole: the run's seed and the rank.
+        batch_sampler: Sampler of batches of indices. If its ``sampler`` has no
+            ``set_epoch`` but a ``generator``, like PyTorch's samplers, the generator is
+            seeded for each epoch.
+        seeds: Seeds of the whole stream: the seed of the run, and the rank.
 
     Attributes:
-        endless: Start the next epoch without end, as loops that count iterations do.
-        epoch: The epoch to yield, unless endless.
-        done: Batches to leave out of the next iteration; none of them is loaded.
+        endless: Continue with the next epoch forever, for iteration-based loops.
+        epoch: Epoch to yield, unless endless.
+        done: Number of batches that the next iterator skips without loading them.
     """
 
     def __init__(self, batch_sampler: Sampler, seeds: tuple[int, ...]) -> None:
@@ -106,18 +108,19 @@ class PositionBatchSampler(Sampler):
                 ]
             if not position:
                 raise UserError(
-                    'train_dataloader: there is no batch in an epoch; lower '
-                    'batch_size, or set drop_last=False'
+                    'train_dataloader: an epoch has no batch; decrease batch_size, or '
+                    'set drop_last=False'
                 )
 
 
 class PositionDataset(WrappedDataset):
-    """Dataset whose samples' random numbers depend on their position alone.
+    """Dataset wrapper that seeds the random numbers of each sample.
 
-    Indexed as :class:`PositionBatchSampler` does, or by a plain index, without seeding.
+    Indices are those of :class:`PositionBatchSampler`, or plain indices, which do not
+    seed.
 
     Args:
-        dataset: The dataset to wrap; its attributes are available here.
+        dataset: Dataset to wrap; its attributes are available on the wrapper.
     """
 
     def __getitem__(self, place: tuple[int, ...] | int) -> object:

@@ -1,4 +1,4 @@
-"""Dataset around another one, and a loader of it."""
+"""Dataset wrapper, and replacement of a loader's dataset."""
 
 import os
 import signal
@@ -12,24 +12,24 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class WrappedDataset(Dataset):
-    """Dataset around another one, whose attributes are available here.
+    """Wrapper of a dataset with the same attributes.
 
     Args:
-        dataset: The dataset to wrap.
+        dataset: Dataset to wrap.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> object:
-        # When unpickled there is no dataset yet; special methods, of pickling, copying
-        # or fetching, are each dataset's own.
+        # While unpickling there is no dataset yet. Special methods, for example for
+        # pickling, copying or fetching, are never forwarded.
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Hooks replace the pipeline of a running training's dataset, for example.
+        # Hooks may, for example, replace the dataset's pipeline during training.
         inner = self.__dict__.get('dataset')
         if name not in self.__dict__ and hasattr(inner, name):
             setattr(inner, name, value)
@@ -43,9 +43,9 @@ class WrappedDataset(Dataset):
 def with_dataset(
     loader: DataLoader, dataset: Dataset, batch_sampler: Sampler | None = None
 ) -> DataLoader:
-    """Return a loader like another, but of another dataset.
+    """Return a copy of a loader with another dataset.
 
-    A DataLoader does not allow its dataset to be replaced.
+    A DataLoader does not allow replacing its dataset.
     """
     if batch_sampler is None and loader.batch_size is None:
         batch_sampler = loader.batch_sampler
@@ -58,7 +58,7 @@ def with_dataset(
             drop_last=loader.drop_last,
         )
     leaving = torch.zeros(1, dtype=torch.bool).share_memory_()
-    # Before multiprocessing ends what is left of its children.
+    # Runs before multiprocessing terminates its remaining child processes.
     Finalize(None, leaving.fill_, (True,), exitpriority=100)
     return DataLoader(
         dataset,
@@ -77,10 +77,11 @@ def with_dataset(
 def start_worker(
     then: Callable[[int], None] | None, leaving: Tensor, worker: int
 ) -> None:
-    """Leave a scheduler's SIGTERM to the main process, which saves first.
+    """Ignore SIGTERM in a worker until the main process exits.
 
-    It is often sent to all processes, and a worker that dies ends the run. Once the
-    main process exits, it ends the workers by the same signal.
+    Job schedulers often send SIGTERM to all processes. The main process then saves a
+    checkpoint, which a terminated worker would prevent. When it exits, it ends the
+    workers with the same signal.
     """
 
     def handle(number: int, frame: object) -> None:

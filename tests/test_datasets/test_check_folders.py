@@ -82,7 +82,7 @@ def test_files_left_out(tmp_path, warnings):
     write(tmp_path, *(f'image/{x}' for x in ('a.png', 'b.PNG', 'x/c.PNG', 'd.txt')))
     assert names(build(tmp_path, img_suffix='.png')) == ['a.png']
     assert warnings == [
-        f"{KEY}: 3 files in '{tmp_path}/image' are left out, as they do not end with "
+        f"{KEY}: 3 files in '{tmp_path}/image' are not used, as they do not end with "
         "img_suffix '.png': 2 *.PNG, 1 *.txt, such as 'b.PNG'"
     ]
 

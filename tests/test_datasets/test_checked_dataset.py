@@ -106,7 +106,7 @@ def test_failing_pipeline():
     with pytest.raises(UserError) as raised:
         checked[1]
     error = str(raised.value)
-    assert error.startswith('sample 1: the pipeline cannot take it (KeyError: ')
+    assert error.startswith('sample 1: the pipeline fails on this sample (KeyError: ')
     assert 'test_checked_dataset.py, line ' in error
     assert '\n' not in error
 
@@ -125,7 +125,7 @@ def test_nothing_can_be_read():
             raise CorruptFileError('a file')
 
     checked = CheckedDataset(Nothing(None), skip=True)
-    with pytest.raises(UserError, match='none of 3 samples can be read'):
+    with pytest.raises(UserError, match='none of 3 samples of dataset can be read'):
         checked[2]
     assert checked.skipped.all()
 

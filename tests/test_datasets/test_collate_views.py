@@ -25,5 +25,5 @@ def test_order_and_labels():
 
 def test_refuses_single_images():
     items = [dict(inputs=torch.zeros(3, 2, 2), data_samples=DataSample())]
-    with pytest.raises(UserError, match='put MultiView into the pipeline'):
+    with pytest.raises(UserError, match='add MultiView to the pipeline'):
         collate_views(items)

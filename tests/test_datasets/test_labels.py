@@ -125,7 +125,7 @@ def test_no_indices(tmp_path, case, evaluated):
     write(tmp_path, indices(0, 1, 2, 3), save=save)
     with pytest.raises(UserError, match=reason) as raised:
         checked(tmp_path, evaluated)[0]
-    assert f"{tmp_path}/label/0.png' is no label" in str(raised.value)
+    assert f"{tmp_path}/label/0.png' is not a label" in str(raised.value)
     assert '\n' not in str(raised.value)
 
 
@@ -157,7 +157,7 @@ def test_indices(tmp_path, save, values, evaluated):
 def test_indices_that_opencv_changes(tmp_path, save):
     write(tmp_path, indices(0, 1), save=save)
     label = dict(LABEL, imdecode_backend='cv2')
-    with pytest.raises(UserError, match='is no label'):
+    with pytest.raises(UserError, match='is not a label'):
         checked(tmp_path, True, [LOAD, RESIZE, label, PACK])[0]
 
 
@@ -191,7 +191,7 @@ def test_value_that_is_no_class(tmp_path, evaluated, value, ignore_index):
     error = str(raised.value)
     assert error.startswith(f"'{tmp_path}/label/0.png': label value {value}, but ")
     assert 'num_classes is 5' in error
-    assert f'rewrite it to {ignore_index}' in error
+    assert f'replace it by {ignore_index}' in error
 
 
 def transposed(size):
@@ -230,7 +230,7 @@ def test_photo_that_the_pipeline_does_not_turn(tmp_path):
 @pytest.mark.parametrize(
     ('evaluated', 'pipeline', 'where'),
     [
-        (True, [LOAD, LABEL, RESIZE, PACK], 'put LoadAnnotations behind Resize'),
+        (True, [LOAD, LABEL, RESIZE, PACK], 'put LoadAnnotations after Resize'),
         (False, [LOAD, RESIZE, LABEL, PACK], 'put LoadAnnotations before Resize'),
     ],
 )
@@ -260,11 +260,11 @@ class TestTwoClasses:
         data = checked(tmp_path, evaluated, classes=2)
         assert data[0]
         for index in (1, 2):
-            with pytest.raises(UserError, match='hold 0 and 255 only') as raised:
+            with pytest.raises(UserError, match='contain only 0 and 255') as raised:
                 data[index]
             assert f"{data.key}: its labels, such as '" in str(raised.value)
             assert f"label/{index}.png'" in str(raised.value)
-            assert 'rewrite 255 to 1' in str(raised.value)
+            assert 'replace 255 by 1' in str(raised.value)
 
     @pytest.mark.parametrize('evaluated', [False, True])
     def test_ignored_pixels(self, tmp_path, evaluated):

@@ -65,7 +65,7 @@ def test_some_drawers(archive):
 
 @pytest.mark.parametrize('drawers', [[], [0], [1, 21]])
 def test_no_such_drawer(archive, drawers):
-    with pytest.raises(UserError, match='drawers must be some of 1 to 20, but is'):
+    with pytest.raises(UserError, match='drawers must be among 1 to 20, but is'):
         Omniglot(str(archive.parent), drawers=drawers)
 
 
