@@ -1,4 +1,4 @@
-from mmkd import registry  # noqa: F401  first: it says which extra is missing
+from mmkd import registry  # noqa: F401  first: it names a missing extra
 
 from .class_iou_metric import ClassIoUMetric
 from .fidelity_metric import FidelityMetric

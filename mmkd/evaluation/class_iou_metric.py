@@ -1,4 +1,4 @@
-"""IoU metric that also gives the IoU of each class."""
+"""Intersection over union (IoU) of each class."""
 
 from mmseg.evaluation import IoUMetric
 
@@ -7,14 +7,14 @@ from mmkd.registry import METRICS
 
 @METRICS.register_module()
 class ClassIoUMetric(IoUMetric):
-    """mmseg's IoUMetric, with ``IoU/<class>`` of each class in percent.
+    """IoUMetric of mmseg that also reports ``IoU/<class>`` in percent.
 
-    A class that is neither predicted nor in a label has the IoU NaN, as in mmseg's
-    table, or ``nan_to_num``.
+    The IoU of a class that occurs neither in predictions nor in labels is NaN, as in
+    mmseg's table, or ``nan_to_num``.
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the metrics, the mean ones first, from each image's areas."""
+        """Compute mean and per-class metrics from the areas of each image."""
         metrics = super().compute_metrics(results)
         if self.format_only:
             return metrics

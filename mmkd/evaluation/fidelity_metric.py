@@ -1,4 +1,4 @@
-"""Metric of how closely a student reproduces its teacher."""
+"""Fidelity metric: similarity of the predictions of student and teacher."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,53 +13,57 @@ from mmkd.registry import METRICS
 
 from .fidelity_sums import MEANS, fidelity_sums
 
-CHUNK = 2**22  # numbers per chunk of a map: 32 MiB in float64
+CHUNK = 2**22  # values per chunk of a map: 32 MiB in float64
 
 
 @METRICS.register_module()
 class FidelityMetric(BaseMetric):
     r"""Comparison of the student's logits s with the teacher's t at each validation.
 
-    With p = softmax(t), q = softmax(s), and means over all positions, valid pixels or
-    images, of the dataset:
+    With p = softmax(t), q = softmax(s), and means over all positions (valid pixels or
+    images) of the dataset:
 
     * ``agreement``: share of positions with argmax s = argmax t.
-    * ``forward_kl``: :math:`\sum_c p_c \log (p_c / q_c)`.
+    * ``forward_kl``: Kullback-Leibler (KL) divergence
+      :math:`\sum_c p_c \log (p_c / q_c)`.
     * ``reverse_kl``: :math:`\sum_c q_c \log (q_c / p_c)`.
-    * ``rank_correlation``: Spearman's over the classes, ties with average ranks: what
-      standardized losses (LSKD) claim to transfer. Positions where s or t is constant,
-      and so without an order, are left out.
+    * ``rank_correlation``: Spearman's rank correlation over the classes, with average
+      ranks for ties. Logit standardization (LSKD) aims to transfer these ranks.
+      Positions with constant s or t are excluded.
     * ``small_probability_error``: :math:`|\log q_c - \log p_c|` over the pairs of
-      position and class with :math:`p_c <` ``threshold``: what balanced losses (BDD)
-      claim to fix. In logarithms, as 1e-4 and 1e-8 hardly differ.
-    * ``std_ratio``: std(s) / std(t) over the classes: near 1 for a student that copies
-      the teacher's range, which standardized losses leave free. Positions where t is
-      constant are left out.
-    * ``ece``, ``teacher_ece``: expected calibration error of either network against the
-      label, :math:`\sum_b \frac{n_b}{n} |acc_b - conf_b|` over ``bins`` equally wide
-      bins of confidence (Guo et al., 2017).
+      position and class with :math:`p_c <` ``threshold``. Balance divergence
+      distillation (BDD) aims to reduce it. Logarithms, since the difference between
+      1e-4 and 1e-8 is negligible.
+    * ``std_ratio``: std(s) / std(t) over the classes, close to 1 for a student that
+      copies the range of the teacher's logits, on which standardized losses do not
+      depend. Positions with constant t are excluded.
+    * ``ece``, ``teacher_ece``: expected calibration error of student and teacher with
+      respect to the labels, :math:`\sum_b \frac{n_b}{n} |acc_b - conf_b|`, with the
+      number :math:`n_b`, accuracy and mean confidence of the positions in each of
+      ``bins`` equally wide bins of confidence, and n their total (Guo et al., 2017).
 
-    All at temperature 1; a mean of nothing is NaN. Maps are compared where mIoU is
-    measured, at the label's own size, as mmseg predicts them, and not at the tap's;
-    vectors as the taps of the first distillation loss give them.
+    All values are at temperature 1; the mean of an empty set is NaN. Maps are compared
+    like mIoU: at the size of the label, as predicted by mmseg, and not at the taps.
+    Vectors are the outputs of the taps of the first distillation loss.
 
-    Sums are formed in float64 on the logits' device; only a small array per image
-    leaves it. Several processes therefore find what one does, and images that a
-    sampler repeats to fill up the last batch count once. The cost is that the teacher
-    runs on each validation image, too.
+    Sums are computed in float64 on the device of the logits, and only a small array per
+    image is collected. The result is therefore independent of the number of processes,
+    and images that a sampler repeats to fill the last batch are not counted twice. The
+    cost is a forward pass of the teacher for each validation image.
 
-    Without a teacher, as in ``tools/test.py``, the metric logs that and is empty.
+    Without a teacher, as in ``tools/test.py``, the metric logs this and is empty.
 
     Args:
         ignore_index: Label of invalid pixels; maps only. Default 255.
-        threshold: Teacher's probability below which a class is small. Default 1e-3.
-        bins: Bins of the calibration errors. Default 15, as published.
-        stride: Step between the rows and columns of a map that are used: a sample, in
-            1/stride^2 of the time. Default 1, all.
+        threshold: Probability below which a class counts as small for the teacher.
+            Default 1e-3.
+        bins: Number of bins of the calibration errors. Default 15, as published.
+        stride: Use only every ``stride``-th row and column of a map, which takes
+            1/stride^2 of the time. Default 1.
         **kwargs: Arguments of MMEngine's ``BaseMetric``; ``prefix`` is ``'fidelity'``.
 
     Raises:
-        UserError: for an argument out of range, or logits that cannot be compared.
+        UserError: for an argument out of range, or mismatched logits.
 
     Example:
         In a config:
@@ -94,12 +98,14 @@ class FidelityMetric(BaseMetric):
         **kwargs: object,
     ) -> None:
         if not 0 < threshold <= 1:
-            raise UserError(f'FidelityMetric.threshold: {threshold} is no probability')
+            raise UserError(
+                f'FidelityMetric.threshold: {threshold} is not a probability above 0'
+            )
         if bins < 1:
-            raise UserError(f'FidelityMetric.bins: at least 1 is needed, not {bins}')
+            raise UserError(f'FidelityMetric.bins: must be at least 1, but is {bins}')
         if stride < 1:
             raise UserError(
-                f'FidelityMetric.stride: at least 1 is needed, not {stride}'
+                f'FidelityMetric.stride: must be at least 1, but is {stride}'
             )
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
@@ -108,7 +114,7 @@ class FidelityMetric(BaseMetric):
         self.stride = stride
 
     def process(self, data_batch: object, data_samples: Sequence[Mapping]) -> None:
-        """Add the sums of each image; None without a teacher."""
+        """Append the sums of each image, or None without a teacher."""
         if any('teacher_logits' not in sample for sample in data_samples):
             self.results.extend([None] * len(data_samples))
             return
@@ -119,11 +125,12 @@ class FidelityMetric(BaseMetric):
         for student, teacher in zip(students, teachers, strict=True):
             if student.shape != teacher.shape or len(student) < 2:
                 raise UserError(
-                    'FidelityMetric: logits need one size and 2 classes or more, but '
-                    f'the student gives {tuple(student.shape)}, the teacher '
-                    f'{tuple(teacher.shape)}'
+                    'FidelityMetric: both networks need logits of the same shape with '
+                    f"at least 2 classes, but the student's are {tuple(student.shape)} "
+                    f"and the teacher's {tuple(teacher.shape)}; use networks with the "
+                    'same classes'
                 )
-        if students[0].ndim == 1:  # images are groups of a single position
+        if students[0].ndim == 1:  # each image is a group of one position
             labels = torch.stack([sample['gt_label'] for sample in data_samples])
             rows = (torch.stack(logits)[:, None] for logits in (students, teachers))
             sums = self._sums(*rows, labels)
@@ -138,7 +145,7 @@ class FidelityMetric(BaseMetric):
         return fidelity_sums(student, teacher, target, self.threshold, self.bins)
 
     def _sums_of_map(self, student: Tensor, teacher: Tensor, label: Tensor) -> Tensor:
-        """Return the sums of one image's valid pixels, chunk by chunk: (1, K)."""
+        """Return the sums (1, K) over one image's valid pixels, computed in chunks."""
         sampled = ..., slice(None, None, self.stride), slice(None, None, self.stride)
         student, teacher, label = (x[sampled] for x in (student, teacher, label))
         label = label.flatten().to(student.device)
@@ -149,11 +156,11 @@ class FidelityMetric(BaseMetric):
         return sum(self._sums(*chunk) for chunk in zip(*chunks, strict=True))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the metrics from the sums of all images in the dataset's order."""
+        """Compute the metrics from the sums of all images, in dataset order."""
         if any(sums is None for sums in results):
             print_log(
-                'FidelityMetric: left out, as there is no teacher to compare with; it '
-                'is measured at the validations of tools/train.py',
+                'FidelityMetric: skipped, as there is no teacher to compare with; it '
+                'is measured in the validations of tools/train.py',
                 logger='current',
             )
             return {}

@@ -1,4 +1,4 @@
-"""Measures of fidelity as sums, which add up over chunks, images and processes."""
+"""Fidelity metrics as sums, which can be added over chunks, images and processes."""
 
 import torch
 from torch import Tensor
@@ -19,21 +19,21 @@ MEANS = (
 def fidelity_sums(
     student: Tensor, teacher: Tensor, target: Tensor, threshold: float, bins: int
 ) -> Tensor:
-    """Return sums over the positions of each group, in float64.
+    """Return the sums over the positions of each group, in float64.
 
     See :class:`FidelityMetric` for the formulas.
 
     Args:
-        student: Logits (G, P, C): G groups of P positions, C >= 2 classes.
-        teacher: Logits of the teacher, likewise.
-        target: Label (G, P).
-        threshold: Teacher's probability below which a class is improbable.
-        bins: Number of bins of confidence, for the calibration error.
+        student: Logits (G, P, C) of G groups of P positions, C >= 2 classes.
+        teacher: Logits of the teacher, of the same shape.
+        target: Labels (G, P).
+        threshold: Probability below which a class is improbable for the teacher.
+        bins: Number of bins of confidence for the calibration error.
 
     Returns:
-        (G, 2 * len(MEANS) + 2 * bins): the sum of each of ``MEANS``; the number of
-        values in each; the sum of (correct - confidence) in each bin of the student;
-        the same of the teacher.
+        (G, 2 * len(MEANS) + 2 * bins): the sum of each of ``MEANS``, the number of
+        values in each sum, and the sums of (correct - confidence) in each bin, of the
+        student and then of the teacher.
 
     Example:
         >>> logits, target = torch.randn(2, 9, 5), torch.zeros(2, 9, dtype=torch.long)
@@ -50,7 +50,7 @@ def fidelity_sums(
     varied = ~_constant(teacher)
     ordered = varied & ~_constant(student)
     std_ratio = student.std(-1) / torch.where(varied, teacher.std(-1), 1)
-    # In the order of MEANS: the value of each position, and its count.
+    # In the order of MEANS: the value at each position, and the number of values.
     pairs = (
         (student.argmax(-1) == teacher.argmax(-1), everywhere),
         ((p * ratio).sum(-1), everywhere),
@@ -67,11 +67,12 @@ def fidelity_sums(
 def calibration_gaps(probabilities: Tensor, target: Tensor, bins: int) -> Tensor:
     """Return the sum of (correct - confidence) in each bin of confidence.
 
-    The confidence is the largest probability. Bins are equally wide and closed above.
+    The confidence is the largest probability. Bins are equally wide and include their
+    upper edge.
 
     Args:
         probabilities: Probabilities (G, P, C).
-        target: Label (G, P).
+        target: Labels (G, P).
         bins: Number of bins.
 
     Returns:
@@ -85,10 +86,10 @@ def calibration_gaps(probabilities: Tensor, target: Tensor, bins: int) -> Tensor
     edges = torch.linspace(0, 1, bins + 1).to(confidence)[1:-1]
     where = one_hot(torch.bucketize(confidence, edges), bins).to(confidence)
     gap = (predicted == target).to(confidence) - confidence
-    # A product, and no scatter: it adds in the same order each time.
+    # A matrix product is deterministic, unlike a scatter on a GPU.
     return (where.mT @ gap[..., None])[..., 0]
 
 
 def _constant(logits: Tensor) -> Tensor:
-    """Return where all classes have the same logit."""
+    """Mark positions at which all classes have the same logit."""
     return (logits == logits[..., :1]).all(-1)

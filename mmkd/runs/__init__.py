@@ -1,1 +1,1 @@
-"""Trainings on disk: their folders, processes and queue."""
+"""Trainings on disk: run directories, processes, a queue and a diagnosis."""

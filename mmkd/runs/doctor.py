@@ -1,4 +1,4 @@
-"""Findings about a run, from what it has recorded."""
+"""Diagnosis of a run from its recorded config and logs."""
 
 import math
 import re
@@ -20,7 +20,7 @@ _TEACHER = re.compile(r'Teacher on (\d{1,9}) of (\d{1,9}) images: ')
 
 
 def diagnose(run: RunDirectory) -> list[str]:
-    """Return what the hooks of a run would have warned of.
+    """Return the warnings of a run's hooks, derived from its records.
 
     Raises:
         UserError: if the recorded config cannot be read.
@@ -48,7 +48,7 @@ def _teacher(run: RunDirectory) -> str | None:
 
 
 def _losses(run: RunDirectory) -> Iterator[str]:
-    """Yield findings about the losses, from the iterations that were logged."""
+    """Yield findings about the losses in the logged iterations."""
     configs = run.config.get('distill_losses') or {}
     log, balance = run.scalars, LossBalance()
     losses = {name: log.column(name) for name in log.names if 'loss' in name}
@@ -69,7 +69,10 @@ def _losses(run: RunDirectory) -> Iterator[str]:
 
 
 def _is_complete(weight: float, config: object) -> bool:
-    """Return True for the full weight; NaN, not logged, is that of no schedule."""
+    """Return True for the full weight of a loss.
+
+    NaN means that no weight was logged because the loss has no schedule.
+    """
     full = config.get('loss_weight', 1) if isinstance(config, Mapping) else 1
     return np.isnan(weight) or (
         isinstance(full, int | float) and math.isclose(weight, full, rel_tol=1e-5)

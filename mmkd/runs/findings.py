@@ -1,17 +1,17 @@
-"""Signs that a training will not give what is expected, as lines that name the fix.
+"""Warnings about likely mistakes in a training, each one line that names the fix.
 
-Hooks log them as warnings while a training runs, ``mmkd doctor`` reports them
-afterwards. The functions decide on plain numbers and import nothing of a training.
+Hooks log them during training, and ``mmkd doctor`` reports them afterwards. The
+functions work on plain numbers, independent of a running training.
 
-They are hints, therefore the thresholds are generous:
+The warnings are hints, so the thresholds are generous:
 
-* Batch size: any difference. The learning rate belongs to one batch size.
-* Teacher: not above the student at all. A teacher that is just better may still help.
-* Losses: a factor of ``BALANCE`` = 20. Values say little about gradients, therefore
-  only what is beyond a usual difference of the two: at 1/20 the noise of the batches is
-  larger than a loss, at 20 the labels hardly count.
-* Losses: ``PATIENCE`` = 50 iterations in a row, for single batches vary, and a new loss
-  takes some steps to settle.
+* Batch size: any difference, since a learning rate is chosen for one batch size.
+* Teacher: not better than the student. A slightly better teacher may still help.
+* Losses: a factor of ``BALANCE`` = 20, since values of losses say little about their
+  gradients. At 1/20 the variation between batches is larger than the loss; at 20 the
+  task loss has hardly any effect.
+* Losses: ``PATIENCE`` = 50 iterations in a row, since batches vary and a new loss needs
+  some iterations to settle.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,12 +24,12 @@ MISSING_CLASSES = 'train_dataloader: an epoch of labels has no pixel of class '
 
 
 def batch_size_finding(config: Mapping, processes: int) -> str | None:
-    """Compare the images of an optimizer step with what the learning rate is for.
+    """Compare the total batch size with the one that the learning rate is meant for.
 
     Args:
-        config: Config of a training; without ``auto_scale_lr.base_batch_size`` or a
-            ``train_dataloader.batch_size``, or where MMEngine scales the learning rate,
-            nothing is found.
+        config: Config of a training. The result is None without
+            ``auto_scale_lr.base_batch_size`` or ``train_dataloader.batch_size``, or if
+            MMEngine scales the learning rate.
         processes: The world size.
     """
     scaling = config.get('auto_scale_lr') or {}
@@ -45,11 +45,11 @@ def batch_size_finding(config: Mapping, processes: int) -> str | None:
         return None
     factors = f'{_count(processes, "process")} x batch size {batch_size}'
     fix = 'add --cfg-options auto_scale_lr.enable=True'
-    if batches > 1:  # which MMEngine's scaling does not know
+    if batches > 1:  # MMEngine's scaling does not consider accumulation
         factors += f' x {batches} accumulated batches'
         fix = f'multiply the learning rate by {images / base:.3g}'
     return (
-        f'auto_scale_lr.base_batch_size: the learning rate is for {base} images a '
+        f'auto_scale_lr.base_batch_size: the learning rate is for {base} images per '
         f'step, but {factors} = {images}; {fix}, or change train_dataloader.batch_size'
     )
 
@@ -59,13 +59,13 @@ def teacher_finding(
     student: Mapping[str, float],
     images: Sequence[int] = (0, 0),
 ) -> str | None:
-    """Compare both networks by mIoU or top-1 accuracy.
+    """Compare teacher and student by mIoU or top-1 accuracy.
 
     Args:
-        teacher: The teacher's metrics.
-        student: The student's, under the same names.
-        images: Number of validation images that the teacher was measured on, and of
-            all. Default: it was measured on all.
+        teacher: Metrics of the teacher.
+        student: Metrics of the student, under the same names.
+        images: Number of validation images used for the teacher, and of all validation
+            images. Default: all were used.
     """
     name = next((m for m in METRICS if m in teacher and m in student), None)
     if name is None or not teacher[name] <= student[name]:
@@ -75,8 +75,9 @@ def teacher_finding(
     fix = 'use a better teacher, and check its config and checkpoint'
     if part:
         fix = (
-            "measure it on all, custom_hooks=[dict(type='mmkd.TeacherMetricHook', "
-            f'images=-1)]; if it is not better there either, {fix}'
+            'measure it on all images with '
+            "custom_hooks=[dict(type='mmkd.TeacherMetricHook', images=-1)]; if it is "
+            f'still not better, {fix}'
         )
     return (
         f'teacher: its {name} of {teacher[name]:.2f}{part} is not above the '
@@ -85,9 +86,9 @@ def teacher_finding(
 
 
 class LossBalance:
-    """Find distillation losses that stay far from the task's loss.
+    """Detector of distillation losses of another magnitude than the task loss.
 
-    Each is found once in a direction.
+    Each loss is reported once per direction, too small or too large.
     """
 
     def __init__(self) -> None:
@@ -97,14 +98,14 @@ class LossBalance:
     def update(
         self, iteration: int, losses: Mapping[str, float], complete: Collection[str]
     ) -> list[str]:
-        """Return what an iteration's losses add.
+        """Return the new findings after an iteration.
 
         Args:
             iteration: Number of the iteration, from 1.
-            losses: Weighted losses as logged. The task's are all that do not begin with
-                ``distill.``, without their sum, ``loss``.
-            complete: Names, as in ``distill_losses``, of the losses whose schedule
-                gives them their full weight.
+            losses: Weighted losses as logged. Those without the prefix ``distill.`` are
+                task losses, except for the total, ``loss``.
+            complete: Names, as in ``distill_losses``, of the losses that have their
+                full weight, i.e. are not in a warm-up.
         """
         task = sum(
             value
@@ -128,7 +129,10 @@ class LossBalance:
 
 
 def _direction(value: float, task: float) -> str | None:
-    """Return on which side a loss is far from the task's; one of 0 is switched off."""
+    """Return 'below' or 'above' for a loss far from the task loss, else None.
+
+    A loss of 0 is switched off and never reported.
+    """
     if not (value > 0 and task > 0):
         return None
     if value * BALANCE < task:
@@ -143,15 +147,15 @@ def _unbalanced(name: str, ratio: float, iteration: int, far: str) -> str:
         limit, loser, verb = (str(BALANCE), 'the task', 'lower')
     return (
         f'{key}: {ratio:.3g} times the task loss at iteration {iteration}, and {far} '
-        f'{limit} for {PATIENCE} iterations: {loser} has hardly an effect; unless that '
-        f'is intended, {verb} {key}.loss_weight'
+        f'{limit} for {PATIENCE} iterations: {loser} has hardly any effect; unless '
+        f'this is intended, {verb} {key}.loss_weight'
     )
 
 
 def missing_classes_finding(classes: Iterable[str], ignored: int) -> str:
-    """Name classes that an epoch of labels never had while it had the ignored value."""
+    """Describe classes that do not occur in an epoch, while ignored pixels do."""
     return (
-        f'{MISSING_CLASSES}{", ".join(classes)}, but some of {ignored}, which is '
+        f'{MISSING_CLASSES}{", ".join(classes)}, but pixels of {ignored}, which is '
         'ignored; if a class is stored as that value, correct the label files or '
         'reduce_zero_label of the dataset'
     )

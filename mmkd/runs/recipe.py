@@ -1,4 +1,4 @@
-"""Settings of a training in words, from its config."""
+"""Textual description of the settings of a training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from mmkd.registry import type_name
 
 
 def recipe(config: Mapping) -> dict[str, str]:
-    """Return network, teacher, losses, data, optimizer and schedule of a training."""
+    """Describe network, teacher, losses, data, optimizer and schedule of a config."""
     rows = {'network': describe_network(config['model'])}
     if teacher := config.get('teacher'):
         path = teacher.get('config')
@@ -29,7 +29,7 @@ def recipe(config: Mapping) -> dict[str, str]:
 
 
 def describe_network(model: Mapping) -> str:
-    """Name head and backbone of a config's model."""
+    """Describe head and backbone of a config's model."""
     head = model.get('decode_head') or model.get('head') or {}
     if isinstance(head, list | tuple):  # a cascade
         head = head[-1]
@@ -41,7 +41,7 @@ def describe_network(model: Mapping) -> str:
 
 
 def as_call(node: object) -> str:
-    """Write a part of a config as the call that it stands for.
+    """Format a part of a config as the equivalent call.
 
     Example:
         >>> as_call(dict(type='mmkd.KDLoss', taus=[1.0, 2.0]))

@@ -1,4 +1,4 @@
-"""Folder of a training: its config, logs and checkpoints."""
+"""Run directory: config, logs and checkpoints of a training."""
 
 import os
 import re
@@ -17,22 +17,24 @@ from mmkd.errors import UserError
 from .findings import METRICS
 from .scalar_log import ScalarLog
 
-LOGS = '*/vis_data/scalars.json'  # one for each attempt, with its config.py beside it
+LOGS = '*/vis_data/scalars.json'  # one per attempt, next to its config.py
 TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
 _SEEDED = re.compile(r'seed_\d+')
 _ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
 _PROCESSES = re.compile(r'^ {4}GPU number: (\d{1,9})$', re.M)  # also without a GPU
-_ORIGIN = re.compile(r'^ {4}(mmkd|command): (.+)$', re.M)  # of mmkd.Runner
+_ORIGIN = re.compile(r'^ {4}(mmkd|command): (.+)$', re.M)  # logged by mmkd.Runner
 
 
 class RunDirectory:
-    """Folder of a training, as MMEngine writes it; nothing is built or run.
+    """Folder of a training as written by MMEngine, without building or running code.
 
-    What has been read is kept: to follow a training, make a new one for each look.
+    Contents are cached: to follow a running training, create a new object each time.
+    An attempt is one start of the training, from scratch or by resuming.
 
     Args:
         path: The work_dir.
-        config: Config of the training. Default: as the last attempt recorded it.
+        config: Config of the training. Default: the config recorded by the last
+            attempt.
     """
 
     def __init__(self, path: str | Path, config: Config | None = None) -> None:
@@ -42,19 +44,19 @@ class RunDirectory:
 
     @cached_property
     def config(self) -> Config:
-        """Config as the last attempt recorded it; none of its code is executed."""
+        """Config recorded by the last attempt, read without executing code."""
         return read_recorded(self._logs[-1].with_name('config.py'))
 
     @property
     def method(self) -> str:
-        """Name of the folder, or of the one above ``seed_<seed>``."""
+        """Name of the folder, or of the parent folder of ``seed_<seed>``."""
         path = self.path.resolve()
         name = path.parent.name if _SEEDED.fullmatch(path.name) else path.name
         return os.fsencode(name).decode(errors='replace')
 
     @property
     def seed(self) -> int:
-        """Seed in the config; 0 if there is none."""
+        """Seed in the config; 0 without one."""
         return (self.config.get('randomness') or {}).get('seed') or 0
 
     @property
@@ -64,32 +66,34 @@ class RunDirectory:
 
     @property
     def unit(self) -> str:
-        """``'iteration'``, or ``'epoch'`` if the config counts epochs."""
+        """``'epoch'`` for epoch-based training, else ``'iteration'``."""
         by_epoch = 'max_epochs' in (self.config.get('train_cfg') or {})
         return 'epoch' if by_epoch else 'iteration'
 
     @property
     def total(self) -> int:
-        """Iterations or epochs of the whole run.
+        """Length of the run in iterations or epochs.
 
         Raises:
-            UserError: if the config does not say.
+            UserError: if the config does not contain it.
         """
         loop = self.config.get('train_cfg') or {}
         total = loop.get('max_iters') or loop.get('max_epochs')
         if not total:
             name = self.config.filename
-            raise UserError(f"train_cfg: '{name}' has no max_iters or max_epochs")
+            raise UserError(
+                f"train_cfg: '{name}' has no max_iters or max_epochs; add one of them"
+            )
         return total
 
     @property
     def checkpoint(self) -> Path:
-        """Path of the checkpoint that the run ends with."""
+        """Path of the final checkpoint."""
         return self.path / f'{self.unit.removesuffix("ation")}_{self.total}.pth'
 
     @property
     def last_checkpoint(self) -> str:
-        """File name of the last checkpoint so far; empty if there is none."""
+        """File name of the last checkpoint so far; '' without one."""
         return noted_checkpoint(self.path)
 
     @cached_property
@@ -103,7 +107,7 @@ class RunDirectory:
 
     @property
     def done(self) -> int:
-        """Iterations, or complete epochs, of the last attempt so far."""
+        """Completed iterations or epochs so far."""
         last = self.scalars.last
         if 'iter' in last:
             return last.get('epoch', last['iter'] + 1) - 1
@@ -111,20 +115,21 @@ class RunDirectory:
 
     @property
     def seconds(self) -> float:
-        """Time spent so far, in all attempts."""
+        """Total time of all attempts so far."""
         return sum(max(0.0, log.stat().st_mtime - _start(log)) for log in self._logs)
 
     def median(self, scalar: str) -> float | None:
-        """Return the median of a scalar of the training; None if it is not logged."""
+        """Return the median of a training scalar; None if it is not logged."""
         values = self.scalars.column(scalar)
         values = values[~np.isnan(values)]
         return float(np.median(values)) if len(values) else None
 
     @cached_property
     def validations(self) -> dict[int, dict[str, float]]:
-        """Metrics of the validations, by iteration or epoch; the last attempt counts.
+        """Metrics of the validations by iteration or epoch.
 
-        Those of the teacher and of single classes are left out.
+        Later attempts override earlier ones. Metrics of the teacher and of single
+        classes are not included.
         """
         other = ('step', 'time', 'data_time', TEACHER, CLASS_IOU)
         kept = {
@@ -134,7 +139,7 @@ class RunDirectory:
         return {step: metrics for step, metrics in kept.items() if metrics}
 
     def curve(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the steps of the validations that have a metric, and its values."""
+        """Return the steps of the validations with a metric, and its values."""
         found = {k: v[metric] for k, v in self.validations.items() if metric in v}
         return np.array(list(found)), np.array(list(found.values()))
 
@@ -147,17 +152,17 @@ class RunDirectory:
     def class_iou(self) -> dict[str, float]:
         """IoU of each class at the last validation, in percent.
 
-        Empty without mmkd's ClassIoUMetric; NaN for a class that does not occur.
+        Empty without :class:`ClassIoUMetric`; NaN for classes that do not occur.
         """
         return self._last_with(CLASS_IOU)
 
     @property
     def teacher_metrics(self) -> dict[str, float]:
-        """Metrics of the teacher, under the names of the student's."""
+        """Metrics of the teacher, under the same names as the student's."""
         return self._last_with(TEACHER)
 
     def _last_with(self, prefix: str) -> dict[str, float]:
-        """Return the last validation's metrics of a prefix, without the prefix."""
+        """Return the last validation's metrics with a prefix, without the prefix."""
         for record in reversed(self.scalars.validations.values()):
             found = {k: v for k, v in record.items() if k.startswith(prefix)}
             if found:
@@ -166,12 +171,12 @@ class RunDirectory:
 
     @property
     def validated(self) -> bool:
-        """True if the end of the run has been validated."""
+        """True if the run was validated at its end."""
         return self.total in self.validations
 
     @property
     def finished(self) -> bool:
-        """True if the run is trained, saved and validated to its end."""
+        """True if the run was validated at its end and the checkpoint saved."""
         return self.validated and self.last_checkpoint == self.checkpoint.name
 
     @cached_property
@@ -181,7 +186,7 @@ class RunDirectory:
 
     @cached_property
     def origin(self) -> dict[str, str]:
-        """Version, commit and command of the last attempt, where mmkd has run it."""
+        """Version, commit and command of the last attempt, as logged by mmkd."""
         return dict(_ORIGIN.findall(self._log_head))
 
     @property
@@ -198,7 +203,7 @@ class RunDirectory:
 
     @cached_property
     def _log_head(self) -> str:
-        """Begin of the last attempt's log, in which MMEngine describes the machine."""
+        """Beginning of the last attempt's log, with MMEngine's machine description."""
         (*_, log) = [None, *sorted(self._logs[-1].parents[1].glob('*.log'))]
         if log is None:
             return ''
@@ -206,7 +211,7 @@ class RunDirectory:
             return file.read(100_000)
 
     def search_logs(self, pattern: re.Pattern) -> Iterator[re.Match]:
-        """Yield the matches, at most one a line, in the text logs of all attempts."""
+        """Yield at most one match per line in the text logs of all attempts."""
         for scalars in self._logs:
             for log in sorted(scalars.parents[1].glob('*.log')):
                 with log.open(encoding='utf-8', errors='replace') as lines:
@@ -214,25 +219,25 @@ class RunDirectory:
 
 
 def _start(log: Path) -> float:
-    """Return when an attempt started, from the name of its folder."""
+    """Return the start time of an attempt, from the name of its folder."""
     return time.mktime(time.strptime(log.parts[-3], '%Y%m%d_%H%M%S'))
 
 
 def find_runs(folder: Path) -> list[RunDirectory]:
-    """Return the trainings in a folder or anywhere below it, in order of paths."""
+    """Return the trainings in a folder and its subfolders, sorted by path."""
     paths = sorted({log.parents[2] for log in folder.glob(f'**/{LOGS}')})
     return [run for run in map(RunDirectory, paths) if len(run.scalars.iterations)]
 
 
 def common_metric(runs: Sequence[RunDirectory], metric: str | None = None) -> str:
-    """Return the metric to compare runs by.
+    """Return the metric with which to compare runs.
 
     Args:
         runs: Validated runs.
-        metric: The user's choice. Default: mIoU or accuracy/top1.
+        metric: Metric chosen by the user. Default: mIoU or accuracy/top1.
 
     Raises:
-        UserError: if it is not a metric of all of them.
+        UserError: if not all runs have the metric.
     """
     shared = set.intersection(*(set(run.last_metrics) for run in runs))
     wanted = [metric] if metric else METRICS
@@ -241,5 +246,6 @@ def common_metric(runs: Sequence[RunDirectory], metric: str | None = None) -> st
             return name
     found = ', '.join(sorted(shared)) or 'none'
     raise UserError(
-        f'--metric: not all runs have {" or ".join(wanted)}; what they share: {found}'
+        f'--metric: not all runs have {" or ".join(wanted)}; choose one that they '
+        f'share: {found}'
     )

@@ -1,4 +1,4 @@
-"""Queue of trainings, one or several at a time, with a table on the screen."""
+"""Queue of trainings that run one or several at a time, with a table of progress."""
 
 import os
 import signal
@@ -21,12 +21,12 @@ from .run_directory import RunDirectory
 from .training import Training
 
 POLL = 0.5  # seconds
-REPORT = 30  # seconds between lines of progress where there is no terminal
+REPORT = 30  # seconds between lines of progress without a terminal
 
 
 @dataclass
 class Job:
-    """Training in the queue, and its status."""
+    """Training in the queue with its status."""
 
     training: Training
     directory: RunDirectory
@@ -41,20 +41,22 @@ class Job:
 
 
 class RunQueue:
-    """Queue that runs trainings to their end and shows a table of them.
+    """Queue that runs trainings to completion and shows a table of their progress.
 
-    Finished ones are left alone, unfinished ones resume from their last checkpoint. One
-    that another process runs is waited for, a distillation waits for its teacher if
-    that is trained here, and a failure does not stop the others. Without a terminal a
-    line of progress is printed from time to time.
+    Finished trainings are skipped, and unfinished ones resume from their last
+    checkpoint. The queue waits for a training that another process runs. A distillation
+    waits for its teacher if the queue contains the teacher's training. A failed
+    training does not stop the others. Without a terminal, lines of progress are printed
+    periodically.
 
     Args:
-        trainings: In the order in which to start them.
-        jobs: How many at once; they share the CPU cores or the GPUs evenly.
-        console: Where to show the table. Default: standard output.
+        trainings: Trainings in the order in which to start them.
+        jobs: Number of simultaneous trainings, which share the CPU cores or the GPUs
+            evenly. Default 1.
+        console: Console that shows the table. Default: standard output.
 
     Raises:
-        UserError: if a folder holds a run with other settings.
+        UserError: if a folder contains a run with other settings.
     """
 
     def __init__(
@@ -69,10 +71,10 @@ class RunQueue:
         self.queue = [Job(training, training.directory) for training in trainings]
 
     def execute(self) -> list[Training]:
-        """Run the unfinished trainings; return those that failed.
+        """Run the unfinished trainings and return those that failed.
 
-        On SIGTERM or Ctrl-C the trainings save a checkpoint and end, then this raises
-        SystemExit; a second Ctrl-C kills them.
+        On SIGTERM or Ctrl-C the trainings save a checkpoint and end, and then
+        SystemExit is raised; a second Ctrl-C kills them.
         """
         with (
             self._trainings_stopped_on_exit(),
@@ -87,11 +89,11 @@ class RunQueue:
                 live.update(self.table(), refresh=True)
                 time.sleep(POLL)
         if not terminal:
-            self.console.line()  # rich ends the last line on terminals only
+            self.console.line()  # rich ends the last line only on terminals
         return [job.training for job in self.queue if job.status == 'failed']
 
     def _step(self) -> None:
-        """Update the status of every job, and start those that can start."""
+        """Update the status of all jobs, and start those that can start."""
         for job in self.queue:
             if job.over:
                 continue
@@ -102,14 +104,14 @@ class RunQueue:
                 continue
             if job.directory.finished:
                 self._set(job, 'finished')
-            elif job.process and job.training.in_use:  # another was faster
+            elif job.process and job.training.in_use:  # another process was faster
                 job.process = None
                 self._set(job, 'elsewhere')
             elif job.process:
                 reason, code = job.training.failure_reason(), job.process.returncode
                 if code == 0:
                     reason = 'it ended without a validation at its last iteration'
-                elif code < 0:  # it had no time to print one
+                elif code < 0:  # a killed process prints no reason
                     reason = f'it was ended by {signal.Signals(-code).name}'
                     reason += ' (out of memory?)' if code == -signal.SIGKILL else ''
                 log = job.training.work_dir / 'output.log'
@@ -118,7 +120,7 @@ class RunQueue:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
-        """Start a job if a slot is free, its teacher ready and nobody trains it."""
+        """Start a job if a slot is free, its teacher is ready and it is not running."""
         taken = {other.slot for other in self.queue if other.status == 'running'}
         free = [slot for slot in range(len(self.slots)) if slot not in taken]
         if not free or self._lacks_teacher(job):
@@ -132,7 +134,7 @@ class RunQueue:
             self._set(job, 'finished' if job.directory.finished else 'elsewhere')
 
     def _lacks_teacher(self, job: Job) -> bool:
-        """Return True if another job has yet to train the teacher of this one."""
+        """Return True if the teacher of a job is still to be trained by another job."""
         if job.training.teacher is None:
             return False
         folder = job.training.teacher.resolve().parent
@@ -140,13 +142,13 @@ class RunQueue:
         return any(other.training.work_dir.resolve() == folder for other in others)
 
     def _set(self, job: Job, status: str, reason: str = '') -> None:
-        """Change a status; print it if the table is not live, or it is a failure."""
+        """Set the status; print it on failure, or if the table is not live."""
         changed, job.status = job.status != status, status
         if changed and (reason or not self.console.is_terminal):
             self._print(f'{job.training.name}: {status}{reason}')
 
     def _report(self) -> None:
-        """Print how far the trainings are."""
+        """Print the progress of the trainings."""
         for job in self.queue:
             if job.status in ('running', 'elsewhere'):
                 left = clock(self._seconds_left(job))
@@ -154,12 +156,12 @@ class RunQueue:
                 self._print(f'{job.training.name}: {done}, {left} left')
 
     def _print(self, text: str) -> None:
-        """Print a line as it is: an error may have brackets, a path be long."""
+        """Print a line without markup, highlighting or wrapping."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def _trainings_stopped_on_exit(self) -> Iterator[None]:
-        """Stop the trainings, after a checkpoint, on SIGTERM and Ctrl-C."""
+        """Let the trainings save a checkpoint and end on SIGTERM and Ctrl-C."""
 
         def leave(number: int, frame: object) -> None:
             raise SystemExit(128 + number)
@@ -185,7 +187,7 @@ class RunQueue:
                     process.wait()
 
     def table(self) -> Table:
-        """Return the table on the screen."""
+        """Return the table of progress."""
         table = Table(box=None)
         widest = max(len(job.training.name) for job in self.queue)
         table.add_column('run', overflow='fold', min_width=min(20, widest))
@@ -215,7 +217,7 @@ class RunQueue:
         return table
 
     def _seconds_left(self, job: Job) -> float | None:
-        """Estimate from the pace of this job, of its config's, or of all."""
+        """Estimate from the pace of this job, of jobs with its config, or of all."""
         config = job.training.config
         alike = [other for other in self.queue if other.training.config == config]
         for jobs in ([job], alike, self.queue):
@@ -232,9 +234,10 @@ def clock(seconds: float | None) -> str:
 
 
 def slot_environments(jobs: int) -> list[dict[str, str]]:
-    """Return the environment variables that share the machine among jobs.
+    """Return environment variables that divide the machine among jobs.
 
-    A GPU each in turn, or a part of the CPU cores unless OMP_NUM_THREADS is set.
+    The GPUs are assigned in turn. Without a GPU each job gets an equal share of the CPU
+    cores, unless OMP_NUM_THREADS is set.
     """
     if jobs == 1:
         return [{}]

@@ -1,4 +1,4 @@
-"""Scalars that a run has logged, streamed from its files."""
+"""Scalars logged by a run, read as a stream."""
 
 import json
 from array import array
@@ -11,30 +11,30 @@ import numpy as np
 class ScalarLog:
     """Numbers in the ``scalars.json`` files of a run's attempts.
 
-    Of the training they are kept as columns of numbers, since there may be hundreds of
-    thousands of lines. Lines that are no JSON object, such as one that a kill has cut
-    off, and values that are no numbers are left out.
+    Training scalars are stored as columns of numbers, since there may be hundreds of
+    thousands of lines. Lines that are not JSON objects, such as one truncated by a
+    kill, and values that are not numbers are skipped.
 
     Args:
-        files: The attempts' files in their order; the last attempt counts.
+        files: Files of the attempts in order; later attempts replace earlier values.
 
     Attributes:
         validations: Metrics by iteration or epoch.
-        last: ``step``, ``iter`` and ``epoch`` of the last record, as far as it has
-            them; empty without any record.
+        last: ``step``, ``iter`` and ``epoch`` of the last record, if present; empty
+            without a record.
     """
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.validations: dict[int, dict[str, float]] = {}
         self.last: dict[str, int] = {}
-        self._iterations = array('q')  # of each line of the training
-        self._columns: dict[str, tuple[array, array]] = {}  # lines and values
+        self._iterations = array('q')  # iteration of each training line
+        self._columns: dict[str, tuple[array, array]] = {}  # line numbers and values
         for file in files:
             for record in _records(file):
                 self._add(record)
         self.validations = dict(sorted(self.validations.items()))
         lines = np.array(self._iterations, dtype=np.int64)
-        # Of equal iterations the last line counts.
+        # Keep the last line of each iteration.
         self.iterations, backwards = np.unique(lines[::-1], return_index=True)
         self._lines = len(lines) - 1 - backwards
 
@@ -64,14 +64,11 @@ class ScalarLog:
 
     @property
     def names(self) -> list[str]:
-        """Names of the training's scalars."""
+        """Names of the training scalars."""
         return list(self._columns)
 
     def column(self, name: str) -> np.ndarray:
-        """Return a scalar of the training at each of ``iterations``.
-
-        NaN where it is not logged.
-        """
+        """Return a training scalar at each of ``iterations``; NaN if not logged."""
         values = np.full(len(self._iterations), np.nan)
         if name in self._columns:
             lines, logged = self._columns[name]
@@ -80,7 +77,7 @@ class ScalarLog:
 
 
 def _records(file: Path) -> Iterator[dict]:
-    """Yield the JSON objects in the lines of a file."""
+    """Yield the JSON objects of a file, one per line."""
     with file.open(encoding='utf-8', errors='replace') as lines:
         for line in lines:
             try:
@@ -92,5 +89,5 @@ def _records(file: Path) -> Iterator[dict]:
 
 
 def _clean(name: str) -> str:
-    """Replace what no file can hold: halves of a character, which JSON can escape."""
+    """Replace lone surrogates, which JSON can contain but UTF-8 cannot encode."""
     return name.encode('utf-8', 'replace').decode()

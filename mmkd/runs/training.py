@@ -1,4 +1,4 @@
-"""Training in a process of its own."""
+"""Training in a separate process."""
 
 import json
 import os
@@ -20,20 +20,20 @@ from mmkd.errors import UserError
 
 from .run_directory import RunDirectory
 
-# In a checkout and in an installed wheel.
+# Path in a checkout as well as in an installed wheel.
 TRAIN = Path(mmkd.__file__).parent / '.mim' / 'tools' / 'train.py'
 _ERROR = re.compile(r'error: |[\w.]*(Error|Exception|Interrupt)\b')
 
 
 @dataclass
 class Training:
-    """Training by ``tools/train.py``: new, interrupted or finished.
+    """New, interrupted or finished training with ``tools/train.py``.
 
     Args:
         config: Path of the config.
-        work_dir: Its folder.
-        options: Overrides of config keys, as for ``--cfg-options``.
-        name: Name on a screen. Default: the folder's.
+        work_dir: Folder of the run.
+        options: Overrides of config keys, as in ``--cfg-options``.
+        name: Displayed name. Default: name of the folder.
     """
 
     config: str
@@ -56,12 +56,12 @@ class Training:
 
     @property
     def directory(self) -> RunDirectory:
-        """Folder as it is now."""
+        """Current contents of the run's folder."""
         return RunDirectory(self.work_dir, self.settings)
 
     @property
     def teacher(self) -> Path | None:
-        """Checkpoint of the teacher, if there is one."""
+        """Path of the teacher's checkpoint; None without a teacher."""
         checkpoint = (self.settings.get('teacher') or {}).get('checkpoint')
         return Path(checkpoint) if checkpoint else None
 
@@ -74,22 +74,22 @@ class Training:
         return json.dumps(self.settings.to_dict(), default=str)
 
     def check_settings(self) -> None:
-        """Raise a UserError if the folder holds a run with other or unknown settings.
+        """Raise a UserError if the folder contains a run with other settings.
 
-        A run without a checkpoint may be started again with any.
+        A run without a checkpoint may be restarted with any settings.
         """
         if not self.directory.last_checkpoint:
             return
         if not self._record.exists():
             raise UserError(
-                f'{self.work_dir}: holds a run of unknown settings, as there is no '
+                f'{self.work_dir}: contains a run with unknown settings, as it has no '
                 'settings.json; delete it, or choose another --work-dir'
             )
         old, new = json.loads(self._record.read_text()), json.loads(self._json)
         keys = sorted({*old, *new})
         if other := [key for key in keys if old.get(key) != new.get(key)]:
             raise UserError(
-                f'{self.work_dir}: holds a run with other settings '
+                f'{self.work_dir}: contains a run with other settings '
                 f'({", ".join(other)}); delete it, or choose another --work-dir'
             )
 
@@ -103,15 +103,15 @@ class Training:
     ) -> subprocess.Popen | None:
         """Start the training, or resume it from its last checkpoint.
 
-        Its output is appended to ``output.log``. It goes on if the process that started
-        it ends.
+        The output is appended to ``output.log``. The training continues if this process
+        ends.
 
         Args:
-            environment: Variables to set for it.
+            environment: Additional environment variables.
 
         Returns:
-            The process; None if another process trains in the folder already, or has
-            finished the run in the meantime.
+            The process; None if another process trains in the folder, or has finished
+            the run.
         """
         if self.in_use or self.directory.finished:
             return None
@@ -134,9 +134,9 @@ class Training:
             )
 
     def failure_reason(self) -> str:
-        """Return the last error in ``output.log``, or its last line without one.
+        """Return the last error in ``output.log``, or else the last line.
 
-        What follows an error, such as a warning of leaked semaphores, is no reason.
+        Lines after an error, such as a warning about leaked semaphores, are ignored.
         """
         log = self.work_dir / 'output.log'
         text = log.read_text(errors='replace') if log.exists() else ''

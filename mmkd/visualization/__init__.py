@@ -1,4 +1,4 @@
-from mmkd import registry  # noqa: F401  first: it says which extra is missing
+from mmkd import registry  # noqa: F401  first: it names a missing extra
 
 from .panel import draw_panel, panel_pixels
 from .panel_column import (

@@ -1,4 +1,4 @@
-"""Panel: images and the networks' predictions for them, in one picture."""
+"""Panel: one picture of several images with the predictions of several networks."""
 
 import io
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from .panel_row import PanelRow
 
 DPI = 200
 TILE, GAP, BAR = 2.4, 0.12, 0.13  # width of a tile, height of a bar, in inches
-TITLE_SIZE, TITLE_LENGTH, UNIT_LENGTH = 14, 21, 30  # points; characters of a line
+TITLE_SIZE, TITLE_LENGTH, UNIT_LENGTH = 14, 21, 30  # points; characters per line
 LEGEND_SIZE, PATCH, CHARACTER = 12, 0.5, 0.093  # points; their width in inches
 WHITE = (255, 255, 255)
 HEAT = colormaps['viridis'].with_extremes(bad='white')
 
 
-@rc_context({'text.parse_math': False})  # a dollar in a name is a dollar
+@rc_context({'text.parse_math': False})  # names may contain dollar signs
 def draw_panel(
     rows: Sequence[PanelRow],
     path: str | Path | BinaryIO,
@@ -32,17 +32,16 @@ def draw_panel(
 ) -> None:
     """Draw a row of tiles for each image, with legends and color bars below.
 
-    A tile is 480 pixels wide; images may differ in size. The colors of a heat map end
-    at the 99th percentile of its column.
+    A tile is 480 pixels wide; images may differ in size. The color scale of a heat map
+    ends at the 99th percentile of its column.
 
     Args:
         rows: The images, at least one.
-        path: Picture to write, in the format that its suffix names; to a file object,
-            as PNG.
+        path: Picture to write, in the format of its suffix; a file object receives PNG.
         columns: See :func:`panel_columns`.
 
     Raises:
-        KeyError: if a row lacks what a column shows.
+        KeyError: if a row lacks the data of a column.
 
     Example:
         >>> from mmkd.visualization import class_columns, error_column
@@ -59,7 +58,7 @@ def draw_panel(
         len(columns) * (TILE + GAP) - GAP,
         sum(heights) + (len(rows) - 1) * GAP,
     )
-    # Titles, legends and bars are drawn outside of the figure, which is then extended.
+    # Titles, legends and bars are drawn outside the figure; savefig extends it.
     figure = Figure(size, dpi=DPI)
     grid = figure.subplots(
         len(rows),
@@ -91,14 +90,14 @@ def draw_panel(
 def panel_pixels(
     rows: Sequence[PanelRow], columns: Sequence[PanelColumn]
 ) -> np.ndarray:
-    """Return the panel of :func:`draw_panel` as (H, W, 3), 8-bit RGB."""
+    """Return the picture of :func:`draw_panel` as (H, W, 3), 8-bit RGB."""
     file = io.BytesIO()
     draw_panel(rows, file, columns)
     return np.asarray(Image.open(file).convert('RGB'))
 
 
 def _paint(numbers: np.ndarray, legend: Legend) -> np.ndarray:
-    """Paint (H, W) numbers in the legend's colors; those without an entry white."""
+    """Color (H, W) numbers as in the legend; numbers without an entry become white."""
     colors = np.array([*(rgb for _, rgb in legend), WHITE], np.uint8)
     known = (numbers >= 0) & (numbers < len(legend))
     return colors[np.where(known, numbers, -1)]
@@ -107,7 +106,10 @@ def _paint(numbers: np.ndarray, legend: Legend) -> np.ndarray:
 def _draw_heat_maps(
     axes: Sequence[Axes], tiles: Sequence[np.ndarray], unit: str, height: float
 ) -> None:
-    """Draw values from 0 to their 99th percentile; ``height`` is the last axes'."""
+    """Draw values from 0 to their 99th percentile.
+
+    ``height`` is that of the last axes.
+    """
     values = np.concatenate([tile[np.isfinite(tile)] for tile in tiles])
     top = (np.percentile(values, 99) if values.size else 0) or 1
     for place, tile in zip(axes, tiles, strict=True):
@@ -123,7 +125,7 @@ def _draw_legends(
     axes: Sequence[Axes],
     tiles: Sequence[Sequence[np.ndarray]],
 ) -> None:
-    """Draw each legend once, below its columns; the first also explains white."""
+    """Draw each legend once below its columns; the first also explains white pixels."""
     explained = False
     for legend in dict.fromkeys(column.legend for column in columns if column.legend):
         places = [i for i, column in enumerate(columns) if column.legend == legend]
@@ -138,12 +140,12 @@ def _draw_legends(
 
 
 def _draw_legend(axes: Axes, entries: Legend, width: float) -> None:
-    """Draw a legend below an axes, in as many columns as fit into a width."""
+    """Draw a legend below axes, with as many columns as fit into a width."""
     names = [fill(name, int((width - PATCH) / CHARACTER)) for name, _ in entries]
     longest = max((len(ln) for name in names for ln in name.splitlines()), default=0)
     axes.legend(
         handles=[
-            # matplotlib hides labels that begin with '_'.
+            # matplotlib hides labels that start with '_'.
             Patch(
                 facecolor=np.divide(rgb, 255),
                 edgecolor='0.6',

@@ -1,4 +1,4 @@
-"""Columns of a panel: what is shown of each image."""
+"""Columns of a panel, such as image, label, predictions and errors."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .panel_row import PanelRow
 
 # Names and RGB colors of the numbers 0, 1, ... of a map.
 Legend = tuple[tuple[str, tuple[int, int, int]], ...]
-BLANK = -1  # number of a pixel that stays white
+BLANK = -1  # number of pixels that stay white
 
 GRAY, DARK = (222, 222, 222), (70, 70, 80)
 RIGHT_OR_WRONG = (('right', GRAY), ('wrong', DARK))
@@ -28,14 +28,15 @@ class PanelColumn:
     """Column of a panel.
 
     Args:
-        title: Text above it.
-        tile: Function of a row. With a ``legend`` it returns (H, W) numbers of entries,
-            any other being blank; without one (H, W, 3), an 8-bit RGB image, or (H, W),
-            values >= 0 of a heat map, NaN being blank.
-        legend: Names and colors of the numbers; shared by columns with the same one.
-        full_legend: Show all entries of the legend, not only those that appear. Default
+        title: Text above the column.
+        tile: Function of a row. With a ``legend`` it returns (H, W), indices of legend
+            entries, where other numbers are blank. Without a legend it returns
+            (H, W, 3), an 8-bit RGB image, or (H, W), the values >= 0 of a heat map,
+            where NaN is blank.
+        legend: Names and colors of the entries; columns with equal legends share one.
+        full_legend: Show all entries of the legend, not only those that occur. Default
             True.
-        unit: Text below a heat map's color bar.
+        unit: Text below the color bar of a heat map.
     """
 
     title: str
@@ -48,18 +49,18 @@ class PanelColumn:
 def panel_columns(
     meta: Mapping, student: str, teacher: str | None = None, baseline: str | None = None
 ) -> list[PanelColumn]:
-    """Return all columns that a distilled student can be shown in.
+    """Return the columns that show a distilled student.
 
-    Image, label, the networks' predictions, where student and teacher agree, where the
-    student is right, and KL(teacher || student). Columns of a network that is not named
-    are left out.
+    Image, label, predictions, agreement of student and teacher, errors of the student,
+    and the Kullback-Leibler (KL) divergence KL(teacher || student). Columns of networks
+    that are not named are omitted.
 
     Args:
-        meta: ``classes`` and ``palette``: a dataset's ``metainfo``.
+        meta: A dataset's ``metainfo`` with ``classes`` and ``palette``.
         student: Name of the distilled student among a row's predictions.
         teacher: Name of its teacher.
         baseline: Name of the student trained without a teacher, whose errors are
-            compared with the distilled one's.
+            compared with those of the distilled student.
 
     Example:
         >>> meta = dict(classes=['road', 'sky'], palette=[(0, 0, 0), (9, 9, 9)])
@@ -76,11 +77,11 @@ def panel_columns(
 
 
 def class_columns(meta: Mapping, networks: Iterable[str]) -> list[PanelColumn]:
-    """Return the image, its label and networks' predictions, in the classes' colors.
+    """Return the columns of the image, its label and the networks' predictions.
 
     Args:
-        meta: ``classes`` and ``palette``: a dataset's ``metainfo``.
-        networks: Their names among a row's predictions.
+        meta: A dataset's ``metainfo`` with ``classes`` and ``palette``.
+        networks: Names of the networks among a row's predictions.
     """
     legend = tuple(zip(meta['classes'], map(tuple, meta['palette']), strict=True))
     tiles = {'label': lambda row: _masked(row, row.label)}
@@ -91,7 +92,7 @@ def class_columns(meta: Mapping, networks: Iterable[str]) -> list[PanelColumn]:
 
 
 def agreement_column(first: str, second: str) -> PanelColumn:
-    """Return where two networks predict the same class."""
+    """Return the column of pixels for which two networks predict the same class."""
 
     def tile(row: PanelRow) -> np.ndarray:
         return _masked(row, row.predictions[first] != row.predictions[second])
@@ -100,7 +101,7 @@ def agreement_column(first: str, second: str) -> PanelColumn:
 
 
 def error_column(network: str, against: str | None = None) -> PanelColumn:
-    """Return where a network is right; with another one, which of the two is."""
+    """Return the column of a network's errors, or of those of two networks."""
 
     def tile(row: PanelRow) -> np.ndarray:
         wrong = (row.predictions[network] != row.label).astype(int)
@@ -116,7 +117,7 @@ def error_column(network: str, against: str | None = None) -> PanelColumn:
 
 
 def kl_column(student: str, teacher: str = 'teacher') -> PanelColumn:
-    """Return KL(teacher || student) of each pixel, as a heat map."""
+    """Return the column of KL(teacher || student) of each pixel, a heat map."""
 
     def tile(row: PanelRow) -> np.ndarray:
         return np.where(row.mask, row.kl[student], np.nan)

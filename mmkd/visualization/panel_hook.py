@@ -1,4 +1,4 @@
-"""Panels of validation images during a training."""
+"""Panels of validation images during training."""
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -19,18 +19,18 @@ from .panel_row import evenly_spaced, image_path, panel_rows
 class PanelHook(Hook):
     """Send a panel of validation images to the visualizer's backends.
 
-    As ``panel``, at the number of iterations done: the columns of
-    :func:`panel_columns` for images at even distances through the validation data. Only
-    the main process draws.
+    The panel is named ``panel``, with the number of completed iterations as its step.
+    It has the columns of :func:`panel_columns` for evenly spaced images of the
+    validation data. Only the main process draws it.
 
     Args:
         images: Number of images. Default 2.
-        interval: Number of validations between two panels, counted from where the run
-            starts or resumes. Default 1.
+        interval: Number of validations between two panels, starting from the beginning
+            or resumption of the run. Default 1.
 
     Raises:
-        UserError: for a number below 1, a network other than a segmentor, or a dataset
-            that names no image files.
+        UserError: for a number below 1, a network that is not a segmentor, or a dataset
+            without paths of its images.
 
     Example:
         In a config:
@@ -38,12 +38,14 @@ class PanelHook(Hook):
         >>> custom_hooks = [dict(type='mmkd.PanelHook', images=4, interval=5)]
     """
 
-    priority = 'ABOVE_NORMAL'  # before EMAHook puts the trained weights back
+    priority = 'ABOVE_NORMAL'  # before EMAHook restores the trained weights
 
     def __init__(self, images: int = 2, interval: int = 1) -> None:
         for name, number in (('images', images), ('interval', interval)):
             if number < 1:
-                raise UserError(f'PanelHook.{name}: {number} is less than 1')
+                raise UserError(
+                    f'PanelHook.{name}: must be at least 1, but is {number}'
+                )
         self.images = images
         self.interval = interval
         self.validations = 0
@@ -53,14 +55,14 @@ class PanelHook(Hook):
         network = _network(runner)
         if not hasattr(network, 'encode_decode'):
             raise UserError(
-                f'custom_hooks: PanelHook needs a segmentor of mmseg, not a '
+                f'custom_hooks: PanelHook needs an mmseg segmentor, not a '
                 f'{type(network).__name__}; remove the hook'
             )
         if runner.val_loop is not None:
             image_path(runner.val_dataloader.dataset, 0)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Draw."""
+        """Draw the panel if it is due."""
         self.validations += 1
         if self.validations % self.interval or not is_main_process():
             return
@@ -79,6 +81,6 @@ class PanelHook(Hook):
 
 
 def _network(runner: Runner) -> nn.Module:
-    """Return the trained network: of mmkd's Runners, or of MMEngine's."""
+    """Return the trained network of an mmkd or MMEngine Runner."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return getattr(runner, 'network', model)

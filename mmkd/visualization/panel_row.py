@@ -1,4 +1,4 @@
-"""Rows of a panel: an image, its label and the networks' predictions."""
+"""Rows of a panel: an image with its label and the predictions of networks."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from mmkd.functional import kl_divergence
 
 @dataclass(frozen=True)
 class PanelRow:
-    """Image of a panel, its label and the networks' predictions.
+    """Image of a panel with its label and the predictions of networks.
 
     Args:
         image: (H, W, 3), 8-bit RGB.
-        label: (H, W), the class of each pixel.
-        predictions: (H, W), the predicted classes, by name of the network.
-        kl: (H, W), KL(teacher || network) in nats, by name of the network. Default:
-            of none.
-        ignore_index: Label of the pixels that are left out. Default 255.
+        label: (H, W), class of each pixel.
+        predictions: (H, W), predicted classes by network name.
+        kl: (H, W), Kullback-Leibler (KL) divergence KL(teacher || network) in nats, by
+            network name. Default: empty.
+        ignore_index: Label of ignored pixels. Default 255.
 
     Example:
         >>> label = np.array([[0, 1], [1, 255]])
@@ -46,11 +46,11 @@ class PanelRow:
         return self.label != self.ignore_index
 
     def accuracy(self, network: str) -> float:
-        """Return the share of valid pixels that a network gets right; NaN of none."""
+        """Return the share of correctly predicted valid pixels; NaN without any."""
         return self._mean(self.predictions[network] == self.label)
 
     def agreement(self, first: str, second: str) -> float:
-        """Return the share of valid pixels on which two networks agree."""
+        """Return the share of valid pixels for which two networks agree."""
         return self._mean(self.predictions[first] == self.predictions[second])
 
     def mean_kl(self, network: str) -> float:
@@ -68,25 +68,26 @@ def panel_rows(
     indices: Iterable[int],
     teacher: str = 'teacher',
 ) -> Iterator[PanelRow]:
-    """Segment images of a dataset with several networks, one image after the other.
+    """Segment images of a dataset with several networks.
 
-    Each network normalizes the images as it was trained to. Images are shown as they
-    are on disk, whatever the dataset's pipeline does to them.
+    Each network uses its own normalization. Images are shown as on disk, independent of
+    the dataset's pipeline.
 
     Args:
-        networks: mmseg's segmentors by name, in eval mode, of the same classes.
-        dataset: One of mmseg's, possibly wrapped, whose pipeline loads labels: see
+        networks: mmseg segmentors by name, in eval mode, with the same classes.
+        dataset: mmseg dataset, possibly wrapped, whose pipeline loads labels; see
             :func:`mmkd.datasets.build_dataset.build_dataset`.
         indices: Indices of the images.
-        teacher: Name of the network from which the others' KL is measured, at
-            temperature 1; without such a network there is no KL. Default ``'teacher'``.
+        teacher: Name of the network that is the reference of KL(teacher || network) at
+            temperature 1; without this network, KL is not computed. Default
+            ``'teacher'``.
 
     Yields:
-        The row of each image, made when it is asked for.
+        The row of each image, computed lazily.
 
     Raises:
-        UserError: for a sample without image file or label, or networks that do not
-            match it or each other.
+        UserError: for a sample without image file or label, or for predictions of
+            mismatched size or number of classes.
     """
     for index in indices:
         yield _row(networks, dataset, index, teacher)
@@ -124,7 +125,7 @@ def _row(
 
 
 def _segment(network: nn.Module, sample: Mapping) -> BaseDataElement:
-    """Return mmseg's own result on a sample, which stays as it is."""
+    """Return the prediction for a sample without modifying the sample."""
     samples = [sample['data_samples'].clone()]
     (result,) = network.test_step(dict(inputs=[sample['inputs']], data_samples=samples))
     return result
@@ -133,30 +134,31 @@ def _segment(network: nn.Module, sample: Mapping) -> BaseDataElement:
 def _kl(student: torch.Tensor, teacher: torch.Tensor, name: str) -> np.ndarray:
     if student.shape != teacher.shape or len(student) < 2:
         raise UserError(
-            f'KL: two networks need the same 2 or more classes, but the teacher has '
-            f'{len(teacher)}, {name} {len(student)}'
+            f'KL: both networks need the same 2 or more classes, but the teacher has '
+            f'{len(teacher)} and {name} {len(student)}; use networks with the same '
+            'classes'
         )
     return kl_divergence(student, teacher.to(student.device), dim=0).cpu().numpy()
 
 
 def image_path(dataset: Dataset, index: int) -> str:
-    """Return the path of a dataset's image.
+    """Return the path of an image of a dataset.
 
     Raises:
-        UserError: if the dataset does not tell.
+        UserError: if the dataset does not provide the path.
     """
     info = getattr(dataset, 'get_data_info', lambda index: {})(index)
     path = info.get('img_path')
     if not isinstance(path, str):
         raise UserError(
             "the dataset's get_data_info() has no img_path, which is needed to show "
-            'its images; use a dataset of mmseg, or add the key'
+            'its images; use an mmseg dataset, or add the key'
         )
     return path
 
 
 def evenly_spaced(total: int, number: int) -> list[int]:
-    """Return indices of ``number`` of ``total`` images; all if there are fewer.
+    """Return ``number`` evenly spaced indices of ``total`` images; all if fewer.
 
     Example:
         >>> evenly_spaced(100, 4)

@@ -39,7 +39,7 @@ def test_training(bench, trained, distilled):
 def test_testing_says_that_there_is_no_teacher(bench, trained):
     tested = bench.run('test.py', 'fidelity.py', 'work_dirs/fidelity/iter_4.pth')
     assert tested.metrics == trained.metrics[-1:]
-    assert 'FidelityMetric: left out, as there is no teacher' in tested.output
+    assert 'FidelityMetric: skipped, as there is no teacher' in tested.output
     assert 'fidelity/' not in tested.output.replace('work_dirs/fidelity/', '')
 
 
