@@ -1,4 +1,4 @@
-"""Runs of several methods and seeds, by their roles in a comparison."""
+"""Comparison of the runs of several methods and seeds."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from mmkd.runs.run_directory import RunDirectory, common_metric, find_runs
 
 from .statistics import summarize
 
-FIDELITY = 'fidelity/'  # prefix of its metrics
+FIDELITY = 'fidelity/'  # prefix of the metrics of FidelityMetric
 
 
 @dataclass
 class Comparison:
-    """Finished runs, by method and seed.
+    """Finished runs by method and seed.
 
     Args:
-        runs: Runs of each method, by seed; first the baseline, then the distillations,
-            then others, such as the teacher's training.
-        baseline: Method that the others are compared with, if one is known.
-        metric: Metric to compare by.
-        unfinished: Runs that are left out.
+        runs: Runs of each method by seed; first the baseline, then the distillations,
+            then others, such as the training of the teacher.
+        baseline: Method with which the others are compared, if known.
+        metric: Metric of the comparison.
+        unfinished: Unfinished runs, which are excluded.
     """
 
     runs: dict[str, dict[int, RunDirectory]]
@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def names(self) -> dict[str, str]:
-        """Name of each method in a figure."""
+        """Short name of each method, for figures."""
         names = {name: name for name in self.runs}
         names |= zip(self.distillations, shorten(self.distillations), strict=True)
         special = {self.baseline: 'baseline', self.teacher_method: 'teacher'}
@@ -51,22 +51,22 @@ class Comparison:
 
     @property
     def distillations(self) -> list[str]:
-        """Methods with a teacher."""
+        """Names of the methods with a teacher."""
         return [name for name in self.runs if self.first(name).distills]
 
     @property
     def compared(self) -> list[str]:
-        """Baseline and distillations, or all methods if there are neither."""
+        """Baseline and distillations, or all methods without any of these."""
         own = [self.baseline] if self.baseline else []
         others = [name for name in self.distillations if name != self.baseline]
         return own + others or list(self.runs)
 
     def first(self, method: str) -> RunDirectory:
-        """Return a method's run with the lowest seed."""
+        """Return the run of a method with the lowest seed."""
         return self.runs[method][min(self.runs[method])]
 
     def values(self, metric: str, best: bool = False) -> dict[str, dict[int, float]]:
-        """Return a metric of all runs at the last validation, or the best one."""
+        """Return a metric of all runs at the last or best validation."""
 
         def value(run: RunDirectory) -> float:
             _, values = run.curve(metric)
@@ -78,7 +78,7 @@ class Comparison:
         }
 
     def summary(self) -> list[dict[str, object]]:
-        """Return mean, deviation and paired difference: see :func:`summarize`."""
+        """Return means, deviations and paired differences; see :func:`summarize`."""
         values = self.values(self.metric)
         rows = summarize({name: values[name] for name in self.compared}, self.baseline)
         others = {name: v for name, v in values.items() if name not in self.compared}
@@ -86,11 +86,11 @@ class Comparison:
 
     @property
     def teacher_method(self) -> str | None:
-        """Method whose runs have trained the teacher, if they are there."""
+        """Method whose runs trained the teacher; None if they are not included."""
         folders = set()
         for name in self.distillations:
             checkpoint = self.first(name).config.teacher.get('checkpoint', '')
-            with suppress(OSError, ValueError, RuntimeError):  # it may be anything
+            with suppress(OSError, ValueError, RuntimeError):  # not a valid path
                 folders.add(Path(checkpoint).parent.resolve())
         for name, runs in self.runs.items():
             if any(run.path.resolve() in folders for run in runs.values()):
@@ -99,9 +99,9 @@ class Comparison:
 
     @property
     def teacher_level(self) -> float | None:
-        """Teacher's metric: of its own runs, or as the distillations measured it.
+        """Metric of the teacher in its own runs, or as measured in the distillations.
 
-        They measure it on some of the images, by default the first 128.
+        Distillations measure it on some of the images, by default the first 128.
         """
         if self.teacher_method:
             return mean(self.values(self.metric)[self.teacher_method].values())
@@ -111,7 +111,10 @@ class Comparison:
         return mean(found) if found else None
 
     def class_differences(self) -> dict[str, dict[str, float]]:
-        """Return each class's mean IoU difference to the baseline, by method."""
+        """Return the mean difference in IoU to the baseline, by method and class.
+
+        IoU is the intersection over union.
+        """
         found, baseline = {}, self.runs.get(self.baseline, {})
         for method in self.compared:
             if method == self.baseline:
@@ -146,28 +149,28 @@ class Comparison:
 def load_comparison(
     folders: Sequence[Path], baseline: str | None = None, metric: str | None = None
 ) -> Comparison:
-    """Read all runs in some folders and find the baseline among them.
+    """Read all runs in folders and find the baseline among them.
 
     Args:
-        folders: Folders of runs, or of folders of them.
-        baseline: Method to compare with. Default: the one without a teacher whose
-            network is the distillations' student.
-        metric: Default: mIoU or accuracy/top1.
+        folders: Run directories, or folders that contain them at any depth.
+        baseline: Method to compare with. Default: the method without a teacher whose
+            network is the student of the distillations.
+        metric: Metric of the comparison. Default: mIoU or accuracy/top1.
 
     Raises:
-        UserError: if there is no run, if two are the same method and seed, or if there
-            is no such baseline or metric.
+        UserError: if there is no run, if two runs have the same method and seed, or if
+            the baseline or metric does not exist.
     """
     runs: dict[str, dict[int, RunDirectory]] = {}
     unfinished = []
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"'{folder}' is no folder")
+            raise UserError(f"'{folder}' is not a folder; give the work_dir of a run")
         found = find_runs(folder)
         if not found:
             raise UserError(
-                f"'{folder}': no run here or below it, for there is no "
-                'vis_data/scalars.json of a training'
+                f"'{folder}': contains no run, as there is no vis_data/scalars.json of "
+                'a training; give the work_dir of a run'
             )
         for run in found:
             if not run.validated:
@@ -180,9 +183,14 @@ def load_comparison(
                     f'{run.seed}; report them separately'
                 )
     if not runs:
-        raise UserError('no run has come to its end yet: there is nothing to report')
+        raise UserError(
+            'no run is finished, so there is nothing to report; finish one with '
+            '--resume'
+        )
     if baseline is not None and baseline not in runs:
-        raise UserError(f'--baseline {baseline}: there is {", ".join(runs)}')
+        raise UserError(
+            f'--baseline {baseline}: no such method; choose from {", ".join(runs)}'
+        )
     firsts = {name: next(iter(seeds.values())) for name, seeds in runs.items()}
     baseline = baseline or find_baseline(firsts)
     order = sorted(
@@ -194,10 +202,10 @@ def load_comparison(
 
 
 def find_baseline(runs: Mapping[str, RunDirectory]) -> str | None:
-    """Return the method without a teacher whose network is the distillations' student.
+    """Return the method without a teacher that trains the distillations' student.
 
     Args:
-        runs: A run of each method.
+        runs: One run of each method.
     """
     networks = {
         name: without_pretraining(run.config.model) for name, run in runs.items()
@@ -210,7 +218,7 @@ def find_baseline(runs: Mapping[str, RunDirectory]) -> str | None:
 
 
 def shorten(names: Sequence[str]) -> list[str]:
-    """Shorten names of configs by the words at the end that all share.
+    """Shorten names of configs by removing the last words that all of them share.
 
     Example:
         >>> shorten(['kd_r50_r18_camvid', 'dkd-ls_r50_r18_camvid'])

@@ -1,4 +1,4 @@
-"""Size and arithmetic of a network, from its config."""
+"""Number of parameters and operations of a network, from its config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ from .registered_types import check_registered
 
 
 class CostError(ValueError):
-    """Network whose cost cannot be measured."""
+    """Error for a network whose cost cannot be measured."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one forward pass.
+    """Cost of a network.
 
     Args:
-        parameters: Number of parameters, auxiliary heads included.
-        flops: Floating-point operations for one image, a multiplication and an addition
-            being two, as PyTorch's ``FlopCounterMode`` counts convolutions and matrix
-            products; without auxiliary heads. None if the image's size is not known.
-        size: Height and width of that image.
+        parameters: Number of parameters, including auxiliary heads.
+        flops: Floating-point operations (FLOPs) of a forward pass for one image without
+            auxiliary heads: those of convolutions and matrix products, as counted by
+            PyTorch's ``FlopCounterMode``, where a multiplication and an addition are
+            two operations. None if the image size is unknown.
+        size: Height and width of the image.
     """
 
     parameters: int
@@ -38,14 +39,15 @@ class Cost:
 
 
 def student_cost(config: Config) -> Cost:
-    """Return the cost of a config's network, a distillation's student."""
+    """Return the cost of a config's ``model``, the student of a distillation."""
     return _cost(config.model, config)
 
 
 def teacher_cost(config: Config) -> Cost | None:
     """Return the cost of a distillation's teacher; None if its network is unknown.
 
-    A run records it. A path of a config, which would be executed, is not followed.
+    Runs record the teacher's network. The path of a config is not read, since the
+    config would be executed.
     """
     model = config.teacher.get('model')
     return None if model is None else _cost(model, config)
@@ -61,15 +63,15 @@ def _cost(model: dict, config: Config) -> Cost:
             network = revert_sync_batchnorm(MODELS.build(model)).to('meta').eval()
         size = input_size(model, config)
         flops = None if size is None else count_flops(network, size)
-    except Exception as error:  # a network of any kind, on an image of any size
+    except Exception as error:  # networks of all kinds can raise any exception
         reason = ' '.join(str(error).split()) or type(error).__name__
-        raise CostError(f'its cost is unknown, for {reason}') from error
+        raise CostError(f'its cost is unknown: {reason}') from error
     return Cost(sum(p.numel() for p in network.parameters()), flops, size)
 
 
 @torch.no_grad()
 def count_flops(network: nn.Module, size: tuple[int, int]) -> int:
-    """Count the operations for an image of a size; on meta tensors none is done."""
+    """Count the operations for an image; on meta tensors none is executed."""
     image = torch.empty(1, 3, *size, device=next(network.parameters()).device)
     counter = FlopCounterMode(display=False)
     with counter:
@@ -78,10 +80,10 @@ def count_flops(network: nn.Module, size: tuple[int, int]) -> int:
 
 
 def input_size(model: Mapping, config: Config) -> tuple[int, int] | None:
-    """Return height and width of the images that a network is trained on.
+    """Return height and width of a network's training images; None if unknown.
 
-    From a segmentor's data preprocessor, or from the last crop or resizing of a
-    classifier's training pipeline.
+    Read from the data preprocessor of a segmentor, or from the last crop or resizing in
+    the training pipeline of a classifier.
     """
     if size := (model.get('data_preprocessor') or {}).get('size'):
         return tuple(size)

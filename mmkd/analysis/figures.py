@@ -13,7 +13,7 @@ from mmkd.runs.scalar_log import ScalarLog
 from .comparison import Comparison
 
 WIDTH = 9.6  # inches
-POINTS = 1000  # of a curve
+POINTS = 1000  # largest number of points of a curve
 
 
 def method_colors(comparison: Comparison) -> dict[str, object]:
@@ -27,14 +27,14 @@ def method_colors(comparison: Comparison) -> dict[str, object]:
 
 
 def draw_results(comparison: Comparison) -> Figure:
-    """Draw each run's metric as a dot, the mean as a line, method by method."""
+    """Draw the metric of each run as a dot and the mean of each method as a line."""
     methods, names = comparison.compared, comparison.names
     values, colors = comparison.values(comparison.metric), method_colors(comparison)
     figure = Figure((WIDTH, 1.3 + 0.42 * len(methods)), layout='constrained')
     axes = figure.subplots()
     for row, method in enumerate(methods):
         draw_runs(axes, row, values[method].values(), colors[method])
-    axes.set_xlim(axes.get_xlim())  # of the runs: a level far away is not to widen it
+    axes.set_xlim(axes.get_xlim())  # keep the range of the runs for distant levels
     levels = dict(teacher=comparison.teacher_level)
     if comparison.baseline:
         levels['baseline'] = mean(values[comparison.baseline].values())
@@ -49,7 +49,7 @@ def draw_results(comparison: Comparison) -> Figure:
 
 
 def draw_level(axes: Axes, name: str, level: float) -> None:
-    """Draw a dashed line at a level, or an arrow to one that is out of sight."""
+    """Draw a dashed line at a level, or an arrow to a level outside the axes."""
     low, high = axes.get_xlim()
     place, side, text = level, 'center', name
     if low <= level <= high:
@@ -63,7 +63,7 @@ def draw_level(axes: Axes, name: str, level: float) -> None:
 
 
 def draw_runs(axes: Axes, row: float, values: Iterable[float], color: object) -> None:
-    """Draw a method's runs as dots in a row, their mean as a line with a label."""
+    """Draw the runs of a method as dots in a row, and their mean as a labeled line."""
     dots = sorted(filter(np.isfinite, values))
     if not dots:
         return
@@ -77,12 +77,12 @@ def draw_runs(axes: Axes, row: float, values: Iterable[float], color: object) ->
         ha='center',
         va='bottom',
         fontsize=9,
-        bbox=dict(color='w', pad=0.5),  # the dashed line would cross it out
+        bbox=dict(color='w', pad=0.5),  # hides a dashed line behind the text
     )
 
 
 def draw_class_differences(comparison: Comparison) -> Figure | None:
-    """Draw how each method changes the IoU of each class, against the baseline."""
+    """Draw the difference in IoU to the baseline for each method and class."""
     differences = comparison.class_differences()
     if not differences:
         return None
@@ -118,7 +118,7 @@ def draw_class_differences(comparison: Comparison) -> Figure | None:
 
 
 def draw_validations(comparison: Comparison) -> Figure:
-    """Draw the metric at each validation: mean over the seeds, and their range."""
+    """Draw the metric at each validation: mean and range over the seeds."""
     figure = Figure((WIDTH, 3.6), layout='constrained')
     axes, metric = figure.subplots(), comparison.metric
     colors = method_colors(comparison)
@@ -127,7 +127,7 @@ def draw_validations(comparison: Comparison) -> Figure:
         _draw_range(axes, runs, comparison.names[method], colors[method])
     level = comparison.teacher_level
     if level is not None and np.isfinite(level):
-        axes.set_ylim(axes.get_ylim())  # of the runs, as in the results
+        axes.set_ylim(axes.get_ylim())  # keep the range of the runs
         axes.axhline(level, color='0.1', lw=1, ls='--', label=f'teacher, {level:.2f}')
     axes.set(xlabel=comparison.unit, ylabel=metric)
     _style(axes, grid='both')
@@ -135,7 +135,7 @@ def draw_validations(comparison: Comparison) -> Figure:
 
 
 def draw_losses(comparison: Comparison) -> Figure:
-    """Draw the student's own losses, and what the distillation adds to them."""
+    """Draw the task losses of the student, and the distillation losses."""
     figure = Figure((WIDTH, 3.6), layout='constrained')
     task, added = figure.subplots(1, 2)
     colors = method_colors(comparison)
@@ -160,7 +160,7 @@ def draw_losses(comparison: Comparison) -> Figure:
 
 
 def distillation_losses(log: ScalarLog) -> np.ndarray:
-    """Return the sum of the distillation's losses; NaN where there is none."""
+    """Return the sum of the distillation losses; NaN if none is logged."""
     names = [n for n in log.names if n.startswith('distill.') and 'loss' in n]
     columns = np.array([log.column(name) for name in names])
     if not names:
@@ -169,9 +169,9 @@ def distillation_losses(log: ScalarLog) -> np.ndarray:
 
 
 def average(steps: np.ndarray, values: np.ndarray) -> dict[int, float]:
-    """Average a curve of many steps over as many neighbors as leave ``POINTS``.
+    """Average neighboring steps of a curve such that at most ``POINTS`` remain.
 
-    Values that are not finite are left out.
+    Values that are not finite are excluded.
     """
     width = max(1, -(-len(steps) // POINTS))
     found = {}
@@ -186,7 +186,7 @@ def average(steps: np.ndarray, values: np.ndarray) -> dict[int, float]:
 def _draw_range(
     axes: Axes, runs: Sequence[Mapping[int, float]], name: str, color: object
 ) -> None:
-    """Draw the mean of several runs and their range, at the steps that all have."""
+    """Draw mean and range of several runs at the steps that all of them have."""
     steps = sorted(set.intersection(*map(set, runs)))
     if not steps:
         return
@@ -198,7 +198,7 @@ def _draw_range(
 
 
 def _style(axes: Axes, grid: str = 'x') -> None:
-    """Remove what carries no data; add a light grid, and a legend of curves."""
+    """Remove decoration; add a light grid and, for curves, a legend."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis=grid, color='0.93')
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""Page of HTML that needs no other file."""
+"""Self-contained HTML page."""
 
 import base64
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-DPI = 150  # of the pictures
+DPI = 150  # resolution of the pictures
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,23 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """Width in pixels of a page, of which an inch has 96."""
+        """Width in CSS pixels, 96 per inch."""
         return int.from_bytes(self.path.read_bytes()[16:20], 'big') * 96 // DPI
 
     @property
     def data(self) -> str:
-        """Contents of the file, in base64."""
+        """Contents of the file in base64."""
         return base64.b64encode(self.path.read_bytes()).decode()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text.
+    """Table of text.
 
     Args:
-        columns: Headings.
-        rows: One cell for each column.
-        best: Number of a row to print in bold.
+        columns: Column headings.
+        rows: Rows with one cell per column.
+        best: Index of a row to print in bold.
     """
 
     columns: Sequence[str]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """Part of the page: explanations, pictures, then a table."""
+    """Section of the page: texts, then pictures, then a table."""
 
     title: str
     texts: Sequence[str] = ()
@@ -59,9 +59,9 @@ class HtmlPage:
 
     Args:
         title: Title of the page.
-        finding: Result, in one sentence.
+        finding: Result in one sentence.
         warnings: Limitations of the result.
-        sections: Parts of the page.
+        sections: Sections of the page.
     """
 
     title: str
@@ -70,9 +70,9 @@ class HtmlPage:
     sections: list[Section] = field(default_factory=list)
 
     def render(self) -> str:
-        """Return the page as HTML, pictures included.
+        """Return the page as HTML with embedded pictures.
 
-        Bytes in the name of a folder that are no UTF-8 become question marks.
+        Bytes in folder names that are not valid UTF-8 become question marks.
         """
         folder = Path(__file__).parent
         environment = Environment(

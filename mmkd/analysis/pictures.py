@@ -1,4 +1,4 @@
-"""Pictures of the predictions of a comparison's networks."""
+"""Pictures of the predictions of the compared networks."""
 
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from .registered_types import check_registered
 def draw_pictures(
     comparison: Comparison, folder: Path, images: int
 ) -> tuple[list[Picture], list[str]]:
-    """Draw validation images for each distillation: its first seed's last student.
+    """Draw predictions for validation images, one picture per distillation.
+
+    The student is the final checkpoint of the run with the lowest seed.
 
     Args:
         comparison: Runs with their checkpoints.
@@ -27,7 +29,7 @@ def draw_pictures(
         images: Number of images, evenly spaced among the validation images.
 
     Returns:
-        The pictures, and a reason for each that is missing.
+        The pictures, and a reason for each missing picture.
     """
     pictures, reasons = [], []
     for method in comparison.distillations:
@@ -65,11 +67,11 @@ def _draw(
 
 
 def check_buildable(config: Config) -> None:
-    """Raise a UserError unless a run's config builds nothing but registered classes."""
+    """Raise a UserError unless a run's config builds only registered classes."""
     if 'config' in (config.get('teacher') or {}):
         raise UserError(
-            f"teacher.config: '{config.teacher.config}' is not followed by a report, "
-            "as it is code; runs of mmkd record the teacher's model"
+            f"teacher.config: '{config.teacher.config}' is not read for a report, as a "
+            "config is code; train with mmkd, which records the teacher's model"
         )
     for key in ('model', 'data_preprocessor', 'teacher'):
         check_registered({key: config.get(key)})

@@ -1,7 +1,8 @@
-"""Check that a run's config builds nothing but registered classes.
+"""Check that a run's config builds only registered classes.
 
-MMEngine imports and calls whatever a config names as ``type``, ``subprocess.Popen``
-too. Reports build networks and datasets of runs whose configs may be untrusted.
+MMEngine imports and calls anything that a config names as ``type``, including
+``subprocess.Popen``. Reports build networks and datasets from the configs of runs,
+which may be untrusted.
 """
 
 import sys
@@ -13,7 +14,7 @@ from mmengine.registry import Registry
 from mmkd.engine.config_errors import walk
 from mmkd.errors import UserError
 
-# Registries of what networks and datasets consist of.
+# Registries of the parts of networks and datasets.
 KINDS = (
     *('MODELS', 'DATASETS', 'TRANSFORMS', 'TASK_UTILS', 'WEIGHT_INITIALIZERS'),
     *('FUNCTIONS', 'BATCH_AUGMENTS'),
@@ -24,8 +25,8 @@ PACKAGES = ('mmengine', 'mmseg', 'mmpretrain', 'mmkd')
 def check_registered(config: Mapping) -> None:
     """Raise a UserError if a ``type`` in a config is not the name of a known class.
 
-    Known are the classes that installed packages, or modules that the user imported,
-    have registered; nothing is imported on the way.
+    Known classes are those registered by installed packages or by modules that the user
+    has imported. No other module is imported.
     """
     registries = list(_registries())
     names = {name for registry in registries for name in registry.module_dict}
@@ -40,13 +41,13 @@ def check_registered(config: Mapping) -> None:
         if isinstance(value, str) and (known or (callable(found) and found in classes)):
             continue
         raise UserError(
-            f"{key}: '{value}' is no registered class, and is not imported for a "
+            f"{key}: '{value}' is not a registered class and is not imported for a "
             'report; if it is your own, name its module with --import'
         )
 
 
 def _registries() -> Iterator[Registry]:
-    """Yield the registries of such classes in OpenMMLab's packages and mmkd."""
+    """Yield these registries of OpenMMLab's packages and mmkd."""
     for package in PACKAGES:
         try:
             module = import_module(f'{package}.registry')
@@ -54,6 +55,6 @@ def _registries() -> Iterator[Registry]:
             continue
         for kind in KINDS:
             registry = getattr(module, kind, None)
-            if registry is not None:  # an empty one is false
+            if registry is not None:  # an empty registry is falsy
                 registry.import_from_location()
                 yield registry

@@ -1,4 +1,4 @@
-"""Report of a comparison: its contents as a page."""
+"""Contents of the report of a comparison."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,26 +23,26 @@ from .statistics import (
 )
 
 NO_CLASSES = (
-    'Not shown: the logs hold no IoU of each class (runs of other train.py scripts '
-    "have it with dict(type='mmkd.ClassIoUMetric') in val_evaluator), or there is no "
-    'baseline of the same seed to compare with.'
+    'Not shown: the logs contain no IoU per class (for runs of other train.py scripts, '
+    "add dict(type='mmkd.ClassIoUMetric') to val_evaluator), or there is no baseline "
+    'with the same seed.'
 )
 FIDELITY = (
-    'Student against teacher at the last validation. A copy of the teacher has the '
-    "values 1, 0, 0, 1, 0, 1 and the teacher's calibration error."
+    'Student compared with teacher at the last validation. A copy of the teacher would '
+    "have the values 1, 0, 0, 1, 0, 1 and the teacher's calibration error."
 )
 NO_FIDELITY = (
     "Not measured in these runs: add dict(type='mmkd.FidelityMetric') to val_evaluator."
 )
 COST_NOTES = (
-    'Parameters include auxiliary heads. FLOPs are of one forward pass without them, a '
-    'multiplication and an addition being two. Time is the median of the logged '
-    'iterations, with data loading; it depends on what else the machine did. Memory '
-    'is the peak in training: of the GPU, or of the process where there is none.',
+    'Parameters include auxiliary heads. FLOPs are those of one forward pass without '
+    'auxiliary heads; a multiplication and an addition are two. Time is the median of '
+    'the logged iterations, including data loading; it depends on other load of the '
+    'machine. Memory is the peak in training, of the GPU, or of the process on a CPU.',
 )
 
 
-@rc_context({'text.parse_math': False})  # a dollar in a name is a dollar
+@rc_context({'text.parse_math': False})  # names may contain dollar signs
 def build_report(
     comparison: Comparison,
     title: str,
@@ -51,32 +51,32 @@ def build_report(
     notes: Sequence[str] = (),
     origin: str = '',
 ) -> HtmlPage:
-    """Draw a comparison's figures as PNG files and put them on a page with its tables.
+    """Build the page of a comparison, and draw its figures as PNG files.
 
     Args:
         comparison: The runs.
         title: Title of the page.
-        folder: Folder to write the pictures to.
+        folder: Folder to write the figures to.
         panels: Pictures of predictions.
-        notes: Texts about those.
-        origin: When and by what command the page is made.
+        notes: Texts about these pictures.
+        origin: Date and command that created the page.
     """
     drawn = {
         'results': (
             figures.draw_results,
-            'Each dot is a run, the bar their mean; dashed: the mean of the baseline '
-            'and the teacher.',
+            'Each dot is a run, each bar the mean of a method; dashed: means of the '
+            'baseline and the teacher.',
         ),
         'classes': (
             figures.draw_class_differences,
-            "Difference of each class's IoU to the baseline, in points, mean over "
+            'Difference in IoU to the baseline for each class, in points, mean over '
             'pairs of equal seeds.',
         ),
         'curves': (
             figures.draw_validations,
             'Mean over the seeds; the band is their range.',
         ),
-        'losses': (figures.draw_losses, 'Training losses, likewise.'),
+        'losses': (figures.draw_losses, 'Training losses: mean and range, as above.'),
     }
     pictures = {name: [] for name in drawn}
     for name, (draw, caption) in drawn.items():
@@ -116,7 +116,7 @@ def finding(comparison: Comparison) -> str:
     """Return the result in one sentence."""
     rows = [r for r in comparison.summary() if r['config'] in comparison.distillations]
     if not rows:
-        return f'{len(comparison.runs)} methods, no distillation among them.'
+        return f'{len(comparison.runs)} methods, none of them a distillation.'
     best = max(rows, key=lambda row: row['mean'])
     level = format_mean(best['mean'], best['sd'])
     text = f'{comparison.names[best["config"]]} reaches {level} {comparison.metric}'
@@ -138,15 +138,17 @@ def warnings(comparison: Comparison) -> list[str]:
     """Return the limitations of the result."""
     found = []
     if min(len(comparison.runs[name]) for name in comparison.compared) == 1:
-        found.append('One run of a method ranks nothing: seeds differ, too.')
+        found.append(
+            'A method has only one run; differences may be due to the seed alone.'
+        )
     if comparison.baseline is None:
         found.append(
-            'No run of the student without a teacher is among these, so there are no '
-            'differences; train its config with the same recipe and seeds, or name '
-            'it: --baseline.'
+            'There is no baseline, i.e. no run of the student without a teacher, so '
+            'there are no differences; train the baseline with the same recipe and '
+            'seeds, or name it with --baseline.'
         )
     for run in comparison.unfinished:
-        found.append(f'Left out, as it has not come to its end: {run.path}.')
+        found.append(f'Excluded, because it is not finished: {run.path}.')
     return found
 
 
@@ -154,10 +156,10 @@ def result_notes(comparison: Comparison) -> list[str]:
     """Return explanations of the table of results."""
     notes = [
         f'{comparison.metric} at the last validation, mean ± standard deviation over '
-        'the runs. Best: at the best validation, which is picked on the data it is '
-        'measured on, and so flatters every method. Differences are in pairs of '
-        'equal seeds; p is of a paired t-test, two-sided, and p (Holm) is corrected '
-        'for the number of methods.'
+        'the runs. Best: at the best validation, which is selected on the same data '
+        'and therefore optimistic for every method. Differences are over pairs of '
+        'equal seeds; p is that of a two-sided paired t-test, and p (Holm) is '
+        'corrected for the number of methods.'
     ]
     if comparison.teacher_level is not None and comparison.teacher_method is None:
         notes.append(
@@ -168,7 +170,7 @@ def result_notes(comparison: Comparison) -> list[str]:
 
 
 def result_table(comparison: Comparison) -> Table:
-    """Return level and difference of each method."""
+    """Return the table of means and differences of each method."""
     best = comparison.values(comparison.metric, best=True)
     rows = comparison.summary()
     cells = [
@@ -189,7 +191,7 @@ def result_table(comparison: Comparison) -> Table:
 
 
 def class_table(comparison: Comparison) -> Table | None:
-    """Return the IoU of each class at the last validation, if it is logged."""
+    """Return the table of IoUs at the last validation; None if they are not logged."""
     found = {
         method: [run.class_iou for run in runs.values() if run.class_iou]
         for method, runs in comparison.runs.items()
@@ -212,7 +214,7 @@ def class_table(comparison: Comparison) -> Table | None:
 
 
 def fidelity_table(comparison: Comparison) -> Table | None:
-    """Return what FidelityMetric has measured, if it has."""
+    """Return the table of FidelityMetric's results; None without any."""
     measured = comparison.fidelity()
     if not measured:
         return None
@@ -234,9 +236,9 @@ def fidelity_table(comparison: Comparison) -> Table | None:
 
 
 def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
-    """Return size, arithmetic and speed of each network and its training.
+    """Return the table of parameters, FLOPs, time and memory of each method.
 
-    And the reasons why a network's are missing.
+    Also return a reason for each network whose cost is missing.
     """
     rows, reasons = [], []
 
@@ -266,7 +268,7 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
 
 
 def network_cells(cost: Cost | None) -> list[str]:
-    """Return the cells of a network's cost."""
+    """Return a network's cost as table cells."""
     if cost is None:
         return [NONE] * 3
     flops = NONE if cost.flops is None else f'{cost.flops / 1e9:.3g}'
@@ -275,7 +277,7 @@ def network_cells(cost: Cost | None) -> list[str]:
 
 
 def run_table(comparison: Comparison) -> Table:
-    """Return the folder and result of each run."""
+    """Return the table of folders and results of all runs."""
     metric = comparison.metric
     rows = [
         [
@@ -295,7 +297,7 @@ def run_table(comparison: Comparison) -> Table:
 
 
 def settings(comparison: Comparison) -> list[str]:
-    """Return the settings of each method's first run."""
+    """Describe the settings of the first run of each method."""
     texts = []
     for method in comparison.runs:
         rows = recipe(comparison.first(method).config)
@@ -305,13 +307,13 @@ def settings(comparison: Comparison) -> list[str]:
 
 
 def environments(comparison: Comparison) -> list[str]:
-    """Return the different versions and GPUs of the runs."""
+    """Return the distinct versions and GPUs of the runs."""
     every = (run for runs in comparison.runs.values() for run in runs.values())
     texts = (', '.join(f'{k} {v}' for k, v in run.environment.items()) for run in every)
     return [text for text in dict.fromkeys(texts) if text]
 
 
 def label(comparison: Comparison, method: str) -> str:
-    """Return the full name of a method, with its role."""
+    """Return the full name of a method with its role."""
     roles = {comparison.baseline: 'baseline', comparison.teacher_method: 'teacher'}
     return f'{method} ({roles[method]})' if method in roles else method

@@ -1,32 +1,33 @@
-"""Statistics of methods, compared in pairs of equal seeds."""
+"""Statistics of methods that are compared over pairs of equal seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 import numpy as np
 
-NONE = '-'  # a cell without a value
+NONE = '-'  # cell without a value
 SUMMARY_COLUMNS = ('runs', 'mean ± sd', 'difference', 'above', 'p', 'p (Holm)')
 
 
 def summarize(
     values: Mapping[str, Mapping[int, float]], baseline: str | None
 ) -> list[dict[str, object]]:
-    r"""Return, for each method, mean, deviation and paired difference to the baseline.
+    r"""Return mean, deviation and paired difference to the baseline of each method.
 
-    For the differences :math:`d_i` of n pairs of equal seeds, ``p`` is two-sided, from
-    the paired t-test: :math:`t = \bar d \sqrt n / sd(d)` with n - 1 degrees of freedom;
-    ``p holm`` is corrected for as many comparisons as there are (Holm, 1979). Both
-    are None with fewer than two pairs, or where all differences are equal.
+    For the differences :math:`d_i` of n pairs of equal seeds, with mean
+    :math:`\bar d`, ``p`` is the two-sided p value of a paired t-test,
+    :math:`t = \bar d \sqrt n / sd(d)` with n - 1 degrees of freedom; ``p holm`` is
+    corrected for the number of comparisons (Holm, 1979). Both are None for fewer than
+    two pairs, or if all differences are equal.
 
     Args:
-        values: Metric of each method's runs, by seed.
-        baseline: Method that the others are compared with; None for no comparison.
+        values: Metric of the runs of each method, by seed.
+        baseline: Method with which the others are compared; None for no comparison.
 
     Returns:
         Rows with ``config``, ``runs``, ``mean``, ``sd``, ``pairs``, ``difference``,
-        ``difference sd``, ``above`` (pairs above the baseline), ``p``, ``p holm``; None
-        for what is not known.
+        ``difference sd``, ``above`` (number of pairs above the baseline), ``p`` and
+        ``p holm``; unknown values are None.
 
     Example:
         >>> rows = summarize({'alone': {0: 20.0, 1: 21.0}, 'kd': {0: 22.0, 1: 22.5}},
@@ -61,7 +62,7 @@ def summarize(
 
 
 def mean_and_sd(values: Iterable[float]) -> tuple[float | None, float | None]:
-    """Return mean and sample standard deviation; None for too few values."""
+    """Return mean and sample standard deviation, or None for too few values."""
     values = list(values)
     return (
         mean(values) if values else None,
@@ -80,7 +81,7 @@ def format_mean(
 
 
 def format_number(value: float | None, digits: int) -> str:
-    """Format a number; one that rounds to 0 as an upper bound."""
+    """Format a number; one that would round to 0 is formatted as an upper bound."""
     if value is None:
         return NONE
     if digits and 0 < value < 0.5 * 10**-digits:
@@ -89,7 +90,7 @@ def format_number(value: float | None, digits: int) -> str:
 
 
 def summary_cells(row: Mapping[str, object]) -> list[str]:
-    """Return a row of :func:`summarize` as text, under ``SUMMARY_COLUMNS``."""
+    """Return a row of :func:`summarize` as text, ordered as ``SUMMARY_COLUMNS``."""
     return [
         str(row['runs']),
         format_mean(row['mean'], row['sd']),
@@ -101,7 +102,7 @@ def summary_cells(row: Mapping[str, object]) -> list[str]:
 
 
 def paired_test(differences: Sequence[float]) -> float | None:
-    """Return the two-sided p of a t-test that the differences are 0 on average."""
+    """Return the two-sided p value of a t-test that the mean difference is 0."""
     if len(differences) < 2 or np.ptp(differences) == 0:
         return None
     from scipy.stats import ttest_1samp
@@ -110,10 +111,10 @@ def paired_test(differences: Sequence[float]) -> float | None:
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Correct p values for their number; None stays None and does not count.
+    """Correct p values for multiple comparisons (Holm); None values are ignored.
 
-    The k-th smallest of m, counted from 0, is multiplied by m - k; none is below those
-    before it, or above 1.
+    The k-th smallest of m values (k from 0) is multiplied by m - k. Corrected values
+    are at most 1 and never below that of a smaller p.
 
     Example:
         >>> holm([0.01, None, 0.03, 0.02])

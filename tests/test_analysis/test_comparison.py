@@ -94,14 +94,14 @@ def test_unfinished_runs_are_left_out(folder):
 
 
 def test_bad_folders(folder, tmp_path):
-    with pytest.raises(UserError, match='is no folder'):
+    with pytest.raises(UserError, match='is not a folder'):
         load_comparison([folder / 'absent'])
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(UserError, match=r'empty.*no run here'):
+    with pytest.raises(UserError, match=r'empty.*contains no run'):
         load_comparison([tmp_path / 'empty'])
-    with pytest.raises(UserError, match='--baseline nowhere: there is'):
+    with pytest.raises(UserError, match='--baseline nowhere: no such method'):
         load_comparison([folder], 'nowhere')
-    with pytest.raises(UserError, match='mAP; what they share: aAcc, mIoU'):
+    with pytest.raises(UserError, match='mAP; choose one that they share: aAcc, mIoU'):
         load_comparison([folder], metric='mAP')
     write_run(
         folder / 'other' / 'small_city' / 'seed_1', step(4), validation(4, 1.0), seed=1

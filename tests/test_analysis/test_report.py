@@ -135,7 +135,7 @@ def test_no_distillation(comparison, tmp_path):
     page, _ = render(
         load_comparison([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
     )
-    assert page.finding.startswith('2 methods, no distillation')
+    assert page.finding.startswith('2 methods, none of them a distillation')
 
 
 def test_what_could_not_be_measured(comparison, tmp_path):

@@ -67,4 +67,7 @@ def test_what_cannot_be_drawn_is_said(bench, distilled):
 
 def test_bad_folder(bench):
     result = bench.run(REPORT, 'work_dirs/absent', code=1)
-    assert result.output.strip() == "error: 'work_dirs/absent' is no folder"
+    assert (
+        result.output.strip()
+        == "error: 'work_dirs/absent' is not a folder; give the work_dir of a run"
+    )

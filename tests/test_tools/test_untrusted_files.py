@@ -134,14 +134,14 @@ def unpickle(path):
 
 
 # How to make each kind, what runs its code, and what the user is told.
-REFUSED = 'is refused, since loading it could run code'
+REFUSED = 'is refused because loading it could run code'
 KINDS = {
     'zip': (with_zip, unsafely, REFUSED),
     'legacy': (with_legacy, unsafely, REFUSED),
     'pickle': (with_pickle, unpickle, REFUSED),
     'getattr': (with_getattr, unsafely, REFUSED),
-    'torchscript': (with_torchscript, unsafely, 'is a program of TorchScript'),
-    'tar': (with_tar, unsafely, 'is of a PyTorch before 0.4'),
+    'torchscript': (with_torchscript, unsafely, 'is a TorchScript program'),
+    'tar': (with_tar, unsafely, 'perhaps a checkpoint of PyTorch before 0.4'),
     'npy': (with_npy, with_numpy, 'is not a checkpoint of PyTorch'),
     'npz': (with_npz, with_numpy, 'is not a checkpoint of PyTorch'),
 }
@@ -319,7 +319,10 @@ def test_a_report_executes_nothing_of_a_run(
     assert not marker.exists()
     if kind != 'code':
         page = (run / 'report' / 'report.html').read_text()
-        assert 'is no registered class' in page or kind in ('import', "teacher's path")
+        assert 'is not a registered class' in page or kind in (
+            'import',
+            "teacher's path",
+        )
 
 
 def test_types_of_ones_own(tmp_path, monkeypatch):
@@ -334,7 +337,7 @@ class OfOnesOwn:
     monkeypatch.syspath_prepend(tmp_path)
     for name in ('OfOnesOwn', 'of_ones_own.OfOnesOwn'):
         with pytest.raises(
-            UserError, match=f"^a.type: '{name}' is no registered class"
+            UserError, match=f"^a.type: '{name}' is not a registered class"
         ):
             check_registered(dict(a=dict(type=name)))
     import_modules(['of_ones_own'])
