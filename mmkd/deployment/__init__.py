@@ -1,1 +1,1 @@
-from mmkd import registry  # noqa: F401  first: it says which extra is missing
+from mmkd import registry  # noqa: F401  first: it names a missing extra

@@ -1,4 +1,4 @@
-"""Size and latency of networks, as a table."""
+"""Table of sizes and latencies of networks."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +14,10 @@ MIB = 2**20
 def median_latencies(
     runs: Mapping[str, Callable[[], object]], repeats: int = 5
 ) -> dict[str, float]:
-    """Return the median of each run's milliseconds, after one run to warm up.
+    """Return the median latency of each function in milliseconds, after a warm-up.
 
-    The runs take turns, so that other load on the machine affects all of them.
+    The functions are run alternately, so that other load of the machine affects all of
+    them.
     """
     seconds = {name: [] for name in runs}
     for turn in range(repeats + 1):
@@ -29,7 +30,7 @@ def median_latencies(
 
 
 def network_size(network: nn.Module) -> tuple[float, float]:
-    """Return millions of parameters, and MiB of parameters and buffers."""
+    """Return parameters in millions, and size of parameters and buffers in MiB."""
     tensors = [*network.parameters(), *network.buffers()]
     parameters = sum(each.numel() for each in network.parameters())
     return parameters / 1e6, sum(each.nbytes for each in tensors) / MIB
@@ -43,14 +44,14 @@ def latency_table(
     size: tuple[int, int],
     repeats: int = 5,
 ) -> Table:
-    """Measure networks on one image, on the CPU.
+    """Measure networks on one image on the CPU.
 
     Args:
-        networks: :class:`Deployable`, by name; the first is the exported one.
-        session: Session of onnxruntime with the exported one.
-        file_size: Bytes of its file.
+        networks: :class:`Deployable` networks by name; the first is the exported one.
+        session: onnxruntime session of the exported network.
+        file_size: Size of the exported file in bytes.
         size: Height and width of the image.
-        repeats: Number of runs, of which the table has the median.
+        repeats: Number of runs, whose median is reported. Default 5.
     """
     image = torch.zeros(1, *size, 3, dtype=torch.uint8)
     pixels = {'images': image.numpy()}
@@ -72,5 +73,5 @@ def latency_table(
         file, latency = exported
         latencies = f'{found[name]:.1f}', latency
         table.add_row(name, f'{parameters:.2f}', f'{weights:.1f}', file, *latencies)
-        exported = '', ''  # only the first is
+        exported = '', ''  # only the first network is exported
     return table

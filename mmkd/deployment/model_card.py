@@ -1,4 +1,4 @@
-"""Model card of a published network: recipe, metrics and use."""
+"""Model card of a published network: recipe, metrics and usage."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from mmkd.runs.run_directory import RunDirectory
 from .latency_table import network_size
 from .plain_config import needs_mmkd
 
-# By package and format of the weights.
+# Example code by package and format of the weights.
 USAGE = {
     ('mmseg', 'pth'): """
 from mmseg.apis import inference_model, init_model
@@ -71,14 +71,14 @@ In this folder, with {packages} installed:
 def model_card(
     config: Config, network: nn.Module, checkpoint: str, meta: Mapping, file: str
 ) -> str:
-    """Return the page that is published with the weights, in Markdown.
+    """Return the Markdown page that is published with the weights.
 
     Args:
         config: Config of the training.
         network: The network.
-        checkpoint: Path of its checkpoint; the run's log is looked for beside it.
+        checkpoint: Path of its checkpoint, whose folder should contain the run's logs.
         meta: ``meta`` of the checkpoint.
-        file: Name of the published weights.
+        file: File name of the published weights.
     """
     used = _used_config(meta, config)
     by_epoch = 'max_epochs' in (used.get('train_cfg') or {})
@@ -105,9 +105,9 @@ def model_card(
 
 
 def _used_config(meta: Mapping, config: Config) -> Config:
-    """Return the config that a checkpoint records, with all overrides.
+    """Return the config recorded in a checkpoint, which includes all overrides.
 
-    Without a readable one, it is ``config``.
+    If it cannot be read, return ``config``.
     """
     try:
         return recorded_config(meta.get('cfg'), 'meta.cfg')
@@ -117,17 +117,17 @@ def _used_config(meta: Mapping, config: Config) -> Config:
 
 def _metrics(metrics: Mapping[str, float] | None, unit: str, step: int | None) -> str:
     if not metrics:
-        return 'None: there is no log of a validation beside the checkpoint.'
+        return 'None: there is no log of a validation next to the checkpoint.'
     values = {name: f'{value:.2f}' for name, value in metrics.items()}
     return f'On the validation images, after {unit} {step}:\n\n{_table(values)}'
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    """Write two columns in Markdown."""
+    """Format a Markdown table of two columns."""
     lines = [f'| {_escape(name)} | {_escape(value)} |' for name, value in rows.items()]
     return '\n'.join(['| | |', '| --- | --- |', *lines])
 
 
 def _escape(text: str) -> str:
-    """Escape what Markdown or HTML would take for markup; a cell is one line."""
+    """Escape Markdown and HTML markup, and join the text into one line."""
     return re.sub(r'([\\`*<>\[\]|&])', r'\\\1', ' '.join(text.split()))

@@ -1,4 +1,4 @@
-"""Trained networks, and the form in which they are exported."""
+"""Loading of trained networks, and their exportable form."""
 
 import copy
 from contextlib import nullcontext
@@ -24,15 +24,16 @@ from .pooling import replace_pooling
 def load_network(
     config: Config, checkpoint: str, allow_extra: bool = False
 ) -> tuple[nn.Module, dict]:
-    """Build the network of a config, a distillation's student, with its weights.
+    """Build the network of a config, the student of a distillation, with weights.
 
     Args:
-        config: Config of a distillation or of a network alone.
+        config: Config of a distillation or an ordinary training.
         checkpoint: Path or URL.
         allow_extra: Allow weights in the checkpoint that the network does not have.
+            Default False.
 
     Returns:
-        The network, in eval mode, and the ``meta`` of the checkpoint.
+        The network in eval mode, and the ``meta`` of the checkpoint.
 
     Raises:
         UserError: if the checkpoint cannot be read or does not match the network.
@@ -49,14 +50,14 @@ def load_network(
 
 
 def load_teacher(config: Config) -> nn.Module:
-    """Build the teacher of a distillation's config with its weights.
+    """Build the teacher of a distillation config with its weights.
 
     Raises:
-        UserError: if there is no teacher, or its weights do not match it.
+        UserError: if the config has no teacher, or its weights do not match.
     """
     if not config.get('teacher'):
         raise UserError(
-            f"teacher: '{config.filename}' has none; give the config of a distillation"
+            f"teacher: missing in '{config.filename}'; give a distillation config"
         )
     teacher = inline_teacher(config.teacher, Path(config.filename or '.').parent)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
@@ -64,14 +65,17 @@ def load_teacher(config: Config) -> nn.Module:
 
 
 def check_exportable(network: nn.Module) -> None:
-    """Raise a UserError unless a single pass over an image is all that mmseg does."""
+    """Raise a UserError unless mmseg's inference is a single pass over an image."""
     if not hasattr(network, 'encode_decode'):
         kind = type(network).__name__
-        raise UserError(f'model: only segmentors of mmseg can be exported, no {kind}')
+        raise UserError(
+            f'model: only mmseg segmentors can be exported, not a {kind}; use the '
+            'config of a segmentor'
+        )
     if (network.test_cfg or {}).get('mode', 'whole') != 'whole':
         raise UserError(
             'model.test_cfg.mode: an exported network has no sliding window; test it '
-            'on whole images, with --cfg-options model.test_cfg.mode=whole'
+            'on whole images with --cfg-options model.test_cfg.mode=whole'
         )
     if getattr(network.data_preprocessor, 'test_cfg', None):
         raise UserError(
@@ -81,14 +85,14 @@ def check_exportable(network: nn.Module) -> None:
 
 
 class Deployable(nn.Module):
-    """Segmentor from the pixels of an image to labels, in one forward pass.
+    """Segmentor that maps raw images to labels in one forward pass.
 
-    A copy of the network, without auxiliary heads and with its poolings written as
-    matrix products. Normalizes as its data preprocessor does, upsamples as its head
-    does.
+    A copy of the network without auxiliary heads, in which adaptive pooling is
+    expressed as matrix products. It includes the normalization of the data preprocessor
+    and the upsampling of the head.
 
     Args:
-        network: Segmentor of mmseg.
+        network: mmseg segmentor.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -110,15 +114,15 @@ class Deployable(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Segment (N, H, W, 3) RGB images of 0 to 255.
+        """Segment RGB images (N, H, W, 3) with values from 0 to 255.
 
         Returns:
-            The labels (N, H, W), bytes unless there are more than 256 classes, and the
-            logits (N, C, H, W) they come from; of a single class its probability.
+            The labels (N, H, W), uint8 for up to 256 classes, and the logits
+            (N, C, H, W), or the probability for a single class.
         """
         inputs = self.normalize(images.permute(0, 3, 1, 2).float())
         size = inputs.shape[2:]
-        meta = dict(img_shape=size, pad_shape=size, ori_shape=size)  # of all
+        meta = dict(img_shape=size, pad_shape=size, ori_shape=size)  # of all images
         with self.resizing:
             logits = self.network.encode_decode(inputs, [meta])
         classes = logits.shape[1]
@@ -131,10 +135,10 @@ class Deployable(nn.Module):
 
 
 class _AlignCorners(TorchFunctionMode):
-    """Read ``align_corners=None`` of bilinear interpolation as True.
+    """Interpret ``align_corners=None`` of bilinear interpolation as True.
 
-    With True, mmseg's resize compares sizes, to warn about some, which would fix them
-    in an exported graph.
+    With True, mmseg's resize compares sizes in order to warn about some of them, which
+    would make the sizes constant in an exported graph.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None) -> object:

@@ -1,4 +1,4 @@
-"""Export of a network to ONNX, and sessions that run it."""
+"""Export of networks to ONNX, and onnxruntime sessions."""
 
 import json
 import logging
@@ -14,24 +14,26 @@ from mmkd.errors import UserError
 
 from .network import Deployable
 
-if TYPE_CHECKING:  # of an extra
+if TYPE_CHECKING:  # packages of an optional extra
     from onnx import ModelProto
     from onnxruntime import InferenceSession
 
 EXTRA = ('onnx', 'onnxruntime', 'onnxscript')
-EXPORTER = (2, 9)  # first PyTorch whose exporter supports dynamic sizes and BN
+# First PyTorch version whose exporter supports dynamic sizes and batch normalization.
+EXPORTER = (2, 9)
 
 
 def check_extra() -> None:
-    """Raise a UserError if a package that exporting needs is missing or too old."""
+    """Raise a UserError if a package needed for the export is missing or too old."""
     if torch.__version__ < EXPORTER:
         raise UserError(
             f'exporting needs PyTorch {".".join(map(str, EXPORTER))} or newer, not '
-            f'{torch.__version__}; mmkd publish works with this one'
+            f'{torch.__version__}; upgrade it, or use mmkd publish, which works with '
+            'this version'
         )
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UserError(
-            f"{', '.join(missing)}: not installed; pip install 'mmkd[deploy]'"
+            f"{', '.join(missing)}: not installed; run pip install 'mmkd[deploy]'"
         )
 
 
@@ -45,15 +47,15 @@ def export_onnx(
 
     Args:
         deployable: The network.
-        size: Height and width of its images.
-        dynamic: Accept images of any other size as well.
-        opset: Version of ONNX's operators. Default: that of PyTorch's exporter.
+        size: Height and width of the images.
+        dynamic: Accept images of any size. Default False.
+        opset: Version of the ONNX operator set. Default: that of PyTorch's exporter.
 
     Returns:
-        A graph from ``images`` to ``labels`` and ``logits``, see :class:`Deployable`.
+        Graph from ``images`` to ``labels`` and ``logits``; see :class:`Deployable`.
 
     Raises:
-        UserError: if the network contains what ONNX or the exporter cannot express.
+        UserError: if the network has operations that the exporter does not support.
     """
     names = ['batch', 'height', 'width']
     axes = dict(enumerate(names if dynamic else names[:1]))
@@ -70,9 +72,9 @@ def export_onnx(
                 output_names=['labels', 'logits'],
                 dynamic_shapes=(axes,),
             )
-    except Exception as error:  # of the exporter's many parts
+    except Exception as error:  # the exporter raises various types
         reason = ' '.join(str(error.__cause__ or error).split())[:300]
-        fix = 'without --dynamic?' if dynamic else 'another --opset?'
+        fix = 'try without --dynamic' if dynamic else 'try another --opset'
         raise UserError(
             f'--out: the network cannot be exported ({reason}); {fix}'
         ) from error
@@ -80,7 +82,7 @@ def export_onnx(
 
 
 def _without_traces(graph: 'ModelProto') -> 'ModelProto':
-    """Remove the exporter's notes on the code, with paths of this machine."""
+    """Remove the exporter's stack traces, which contain local paths."""
     del graph.graph.value_info[:], graph.graph.metadata_props[:]
     for node in graph.graph.node:
         node.doc_string = ''
@@ -90,7 +92,7 @@ def _without_traces(graph: 'ModelProto') -> 'ModelProto':
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the exporter's messages off the screen."""
+    """Suppress the exporter's messages."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -102,10 +104,10 @@ def _silence() -> Iterator[None]:
 
 
 def note_classes(graph: 'ModelProto', meta: Mapping) -> None:
-    """Add names and colors of the classes to a graph, as JSON.
+    """Add names and colors of the classes to a graph's metadata, as JSON.
 
     Args:
-        graph: It is changed.
+        graph: Graph, which is modified.
         meta: ``meta`` of the checkpoint.
     """
     for name, value in (meta.get('dataset_meta') or {}).items():
@@ -114,7 +116,7 @@ def note_classes(graph: 'ModelProto', meta: Mapping) -> None:
 
 
 def without_logits(graph: 'ModelProto') -> 'ModelProto':
-    """Copy a graph, with the labels as its only output."""
+    """Copy a graph with the labels as its only output."""
     copy = type(graph)()
     copy.CopyFrom(graph)
     (logits,) = (output for output in copy.graph.output if output.name == 'logits')
@@ -123,7 +125,7 @@ def without_logits(graph: 'ModelProto') -> 'ModelProto':
 
 
 def open_session(graph: 'ModelProto') -> 'InferenceSession':
-    """Open a graph in onnxruntime, on the CPU, with PyTorch's number of threads."""
+    """Open a graph in onnxruntime on the CPU with PyTorch's number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -13,7 +13,7 @@ from torch import nn
 
 from mmkd.errors import UserError
 
-if TYPE_CHECKING:  # of an extra
+if TYPE_CHECKING:  # package of an optional extra
     from onnxruntime import InferenceSession
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -25,16 +25,16 @@ def measure_parity(
     images: Sequence[Path],
     size: tuple[int, int],
 ) -> tuple[float, float]:
-    """Compare an exported network, on two images at a time, with mmseg.
+    """Compare an exported network, in batches of two images, with mmseg.
 
     Args:
         session: Session with the outputs ``labels`` and ``logits``.
-        network: The segmentor as mmseg builds it.
+        network: The segmentor as built by mmseg.
         images: Image files.
-        size: Height and width to resize them to.
+        size: Height and width to which they are resized.
 
     Returns:
-        The share of pixels with the same label, and the largest difference of a logit.
+        The share of pixels with the same label, and the largest difference in a logit.
     """
     equal, difference = [], 0.0
     for start in range(0, len(images), 2):
@@ -50,7 +50,7 @@ def measure_parity(
 
 @torch.no_grad()
 def _segment(network: nn.Module, image: np.ndarray) -> SegDataSample:
-    """Run mmseg's own inference on a BGR image."""
+    """Run mmseg's inference on a BGR image."""
     size = image.shape[:2]
     meta = dict(img_shape=size, pad_shape=size, ori_shape=size)
     inputs = torch.from_numpy(image.transpose(2, 0, 1).copy())
@@ -63,59 +63,62 @@ def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Read a BGR image and resize it."""
     try:
         image = mmcv.imread(str(path))
-    except Exception:  # of any of its backends
+    except Exception:  # mmcv's backends raise various types
         image = None
     if image is None:
-        raise UserError(f"--images: '{path}' is not an image")
+        raise UserError(
+            f"--images: '{path}' is not a readable image; remove it, or give others"
+        )
     return mmcv.imresize(image, size[::-1])
 
 
 def find_images(given: Sequence[Path], limit: int) -> list[Path]:
-    """Find the images to compare on: files, and those in folders, evenly spaced.
+    """Return evenly spaced images among given files and files in given folders.
 
     Args:
         given: Files and folders.
-        limit: The largest number of images.
+        limit: Largest number of images.
 
     Raises:
-        UserError: if there are none.
+        UserError: if a path does not exist, or there are no images.
     """
     found = []
     for path in given:
         if not path.exists():
             raise UserError(
-                f"--images: '{path}' does not exist; name images or folders"
+                f"--images: '{path}' does not exist; give images or folders of images"
             )
         inside = sorted(path.rglob('*')) if path.is_dir() else [path]
         found += [file for file in inside if file.suffix.lower() in SUFFIXES]
     if not found:
         raise UserError(
-            f"--images: '{given[0]}' holds no image; name images or folders of them"
+            f"--images: '{given[0]}' contains no image; give images or folders of "
+            'images'
         )
     number = min(limit, len(found))
     return [found[index * len(found) // number] for index in range(number)]
 
 
 def images_folder(config: Config) -> Path:
-    """Return the folder of a config's test images; it may not exist."""
+    """Return the folder of a config's test images, which may not exist."""
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
     prefix = dataset.get('data_prefix') or {}
     return Path(dataset.get('data_root') or '', prefix.get('img_path') or '')
 
 
 def image_size(config: Config) -> tuple[int, int]:
-    """Return height and width that a config's test images are resized to.
+    """Return the height and width to which a config's test images are resized.
 
     Raises:
-        UserError: if its pipeline does not say.
+        UserError: if the test pipeline has no fixed size.
     """
     dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
     pipeline = config.get('test_pipeline') or dataset.get('pipeline') or []
     scales = [step.get('scale') for step in pipeline if step.get('type') == 'Resize']
     if not scales or not isinstance(scales[0], tuple | list):
         raise UserError(
-            'test_pipeline: it resizes to no fixed scale; give the height and width '
-            'with --size'
+            'test_pipeline: it does not resize to a fixed scale; give the height and '
+            'width with --size'
         )
     width, height = scales[0]
     return height, width

@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-# Keys about the training and its machine, not the network.
+# Keys that concern the training and its machine instead of the network.
 TRAINING_KEYS = (
     *('teacher', 'distill_losses', 'runner_type'),
     *('work_dir', 'load_from', 'resume', 'launcher'),
@@ -10,10 +10,11 @@ TRAINING_KEYS = (
 
 
 def plain_config(config: Config) -> Config:
-    """Return a config without the distillation and all that only mmkd can build.
+    """Return a config without the distillation and other parts that require mmkd.
 
-    A dataset of mmkd, for example, is left out with what depends on it; the model and
-    the test pipeline stay. Where the network itself is one of mmkd's, the rest stays.
+    For example, a dataset of mmkd is removed together with the keys that depend on it,
+    while the model and the test pipeline are kept. If the network itself requires mmkd,
+    only the keys of the training are removed.
     """
     config = Config(config.to_dict(), filename=config.filename)
     for key in TRAINING_KEYS:
@@ -37,7 +38,7 @@ def plain_config(config: Config) -> Config:
 
 
 def needs_mmkd(node: object) -> bool:
-    """Return True if any part of a config names something of mmkd."""
+    """Return True if any part of a config refers to mmkd."""
     if isinstance(node, dict):
         return any(map(needs_mmkd, node.values()))
     if isinstance(node, list | tuple):

@@ -1,18 +1,18 @@
-"""Adaptive average pooling that exports at any size."""
+"""Adaptive average pooling that can be exported for any size."""
 
 from torch import Tensor, arange, div, nn
 
 
 class MatrixAvgPool2d(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` as two averaging matrix products.
+    """``nn.AdaptiveAvgPool2d`` as two matrix products with averaging matrices.
 
-    Bin i of s over n positions goes from floor(i n / s) to ceil((i + 1) n / s), as in
-    PyTorch. The matrices are made from the size of the map, with operations that ONNX
-    has for sizes not known beforehand.
+    Bin i of s bins over n positions covers floor(i n / s) to ceil((i + 1) n / s), as in
+    PyTorch. The matrices are computed from the size of the map, with operations that
+    ONNX supports for dynamic sizes.
 
     Args:
-        output_size: Bins of height and width, one number for both; None in a pair
-            keeps the map's.
+        output_size: Number of bins along height and width, or one number for both. None
+            in a pair keeps the size of the map.
 
     Example:
         >>> MatrixAvgPool2d(2)(arange(9.0).view(1, 1, 3, 3))
@@ -44,7 +44,7 @@ def averages(positions: int, bins: int, like: Tensor) -> Tensor:
     """
     index = arange(bins, device=like.device)[:, None]
     position = arange(positions, device=like.device)
-    # Of numbers that are not negative: 'trunc' is 'floor', and shorter in ONNX.
+    # For non-negative numbers 'trunc' equals 'floor' and gives a smaller ONNX graph.
     start = div(index * positions, bins, rounding_mode='trunc')
     end = div((index + 1) * positions + bins - 1, bins, rounding_mode='trunc')
     inside = (start <= position) & (position < end)
@@ -52,7 +52,7 @@ def averages(positions: int, bins: int, like: Tensor) -> Tensor:
 
 
 def replace_pooling(network: nn.Module) -> None:
-    """Replace each adaptive average pooling by a :class:`MatrixAvgPool2d`."""
+    """Replace every ``nn.AdaptiveAvgPool2d`` by a :class:`MatrixAvgPool2d`."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child) is nn.AdaptiveAvgPool2d:

@@ -1,4 +1,4 @@
-"""Publishing a trained network."""
+"""Publishing of a trained network."""
 
 import hashlib
 import io
@@ -19,32 +19,32 @@ FORMATS = ('pth', 'safetensors')
 
 
 def publish(config: Config, checkpoint: str, out: Path, kind: str = 'pth') -> Path:
-    """Write a network, a distillation's student: weights, config and model card.
+    """Write weights, config and model card of a network, the student of a distillation.
 
-    The weights are those of the checkpoint's ``state_dict``, averaged ones where the
-    run averaged, and are named after the config and the first 8 hex digits of their
-    SHA-256, as OpenMMLab's are. The config is ``student.py``.
+    The weights are the checkpoint's ``state_dict``, i.e. the averaged weights if the
+    run averaged them. As in OpenMMLab, the file is named after the config and the first
+    8 hex digits of its SHA-256. The config is ``student.py``.
 
     Args:
-        config: Config of a distillation or of a network alone.
+        config: Config of a distillation or an ordinary training.
         checkpoint: Path or URL.
-        out: Folder; files of the same names are replaced.
-        kind: One of ``FORMATS``.
+        out: Folder; existing files of the same names are replaced.
+        kind: Format of the weights, one of ``FORMATS``. Default ``'pth'``.
 
     Returns:
         The path of the weights.
 
     Raises:
-        UserError: if the checkpoint cannot be read or does not match the config, or
-            nothing can be written.
+        UserError: if the checkpoint cannot be read, does not match the config, or the
+            files cannot be written.
     """
     network, meta = load_network(config, checkpoint)
-    # Contiguous copies: no tensor brings a larger storage along.
+    # Contiguous copies, since saving a view would save its whole storage.
     state = {
         name: value.detach().clone(memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
     }
-    # mmseg before 1.0 wrote CLASSES and PALETTE.
+    # Checkpoints of mmseg before 1.0 have CLASSES and PALETTE instead.
     kept = {k: meta[k] for k in ('dataset_meta', 'CLASSES', 'PALETTE') if k in meta}
     content = _ENCODERS[kind](state, kept)
     digits = hashlib.sha256(content).hexdigest()[:8]
@@ -69,7 +69,7 @@ def _as_safetensors(state: Mapping[str, torch.Tensor], meta: Mapping) -> bytes:
         from safetensors.torch import save
     except ImportError as error:
         raise UserError(
-            "--format safetensors: not installed; pip install 'mmkd[deploy]'"
+            "--format safetensors: not installed; run pip install 'mmkd[deploy]'"
         ) from error
     notes = {name: json.dumps(value) for name, value in meta.items()}
     return save(dict(state), {'format': 'pt', **notes})

@@ -235,7 +235,7 @@ def test_card_without_a_log(config, checkpoint, tmp_path):
 def test_weights_of_another_network(config, checkpoint, tmp_path):
     config.model.decode_head.num_classes = 5
     with pytest.raises(
-        UserError, match=r"^checkpoint: '.*' does not fit .* classes\?$"
+        UserError, match=r"^checkpoint: '.*' does not match .* classes\?$"
     ):
         publish(config, checkpoint, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()

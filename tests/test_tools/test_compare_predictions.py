@@ -139,7 +139,7 @@ def test_bad_input(bench, kd, distilled, arguments, parts):
 
 def test_a_config_without_a_teacher(bench, kd, distilled):
     result = bench.run(TOOL, 'student.py', CHECKPOINT, '--out', 'bad', code=None)
-    assert "teacher: 'student.py' has none" in error_of(result)
+    assert "teacher: missing in 'student.py'" in error_of(result)
 
 
 HOOK = """
