@@ -1,6 +1,6 @@
-"""Backbones of the distillation literature that MMPretrain does not have."""
+"""Backbones of the distillation literature that MMPretrain lacks."""
 
-from mmkd import registry  # noqa: F401  first: it says which extra is missing
+from mmkd import registry  # noqa: F401  first: it names a missing extra
 
 from .cifar_mobilenet_v2 import CIFARMobileNetV2
 from .cifar_resnet import CIFARResNet

@@ -1,21 +1,21 @@
-"""Base of the CIFAR networks."""
+"""Base class of the CIFAR networks."""
 
 from mmengine.model import BaseModule
 from torch import nn
 
 
 class CIFARBackbone(BaseModule):
-    """A network for images of 32 x 32 that gives its last feature map.
+    """Backbone for images of 32 x 32 pixels that returns its last feature map.
 
-    Its convolutions start as He et al. have it: normal, scaled by their fan-out. BN
-    starts as the identity.
+    Convolutions are initialized from a normal distribution scaled by their fan-out (He
+    et al.), batch normalization as the identity.
 
     Args:
-        init_cfg: Another initialisation, as MMEngine takes it, or pretrained weights.
+        init_cfg: MMEngine's config of another initialization or pretrained weights.
             Default None: as above.
 
     Attributes:
-        out_channels: Channels of the map, which the head has as its ``in_channels``.
+        out_channels: Channels of the feature map, the head's ``in_channels``.
     """
 
     out_channels: int
@@ -32,7 +32,7 @@ def conv_bn(
     groups: int = 1,
     relu: bool = True,
 ) -> nn.Sequential:
-    """A convolution that keeps the size (at stride 1), BN and, by default, a ReLU."""
+    """Return a padded convolution with batch normalization (BN) and optional ReLU."""
     layers = [
         nn.Conv2d(
             in_channels,

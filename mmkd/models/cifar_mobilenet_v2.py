@@ -6,8 +6,8 @@ from mmkd.registry import MODELS
 
 from .backbone import CIFARBackbone, conv_bn
 
-# Expansion, channels, blocks and stride of each stage. On ImageNet the second has
-# stride 2.
+# Expansion, channels, blocks and stride of each stage. The ImageNet version has stride
+# 2 in the second stage.
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 1),
@@ -21,18 +21,18 @@ STAGES = (
 
 @MODELS.register_module()
 class CIFARMobileNetV2(CIFARBackbone):
-    """MobileNetV2 for CIFAR, at half the usual stride, as the literature distils it.
+    """MobileNetV2 for CIFAR with half the usual stride, as in the distillation papers.
 
-    Unlike MMPretrain's it rounds no width to a multiple of 8, has ReLU for ReLU6, and
-    an expanding convolution in its first block too.
+    Unlike MMPretrain's version it does not round widths to multiples of 8, uses ReLU
+    instead of ReLU6, and has an expanding convolution in the first block, too.
 
     Args:
-        widen_factor: Factor of all widths, > 0; the last layer's 1280 channels do not
-            get fewer. Default 1; the literature has 0.5.
-        init_cfg: As of :class:`CIFARBackbone`.
+        widen_factor: Factor of all widths, > 0, except that the last layer has at least
+            1280 channels. Default 1; the distillation papers use 0.5.
+        init_cfg: See :class:`CIFARBackbone`.
 
     Raises:
-        ValueError: if a layer were left without channels.
+        ValueError: if a layer would have no channels.
 
     Reference:
         Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR
@@ -72,12 +72,12 @@ class CIFARMobileNetV2(CIFARBackbone):
         self.conv2 = conv_bn(width, self.out_channels, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, out_channels, H/16, W/16)."""
+        """Return one feature map (N, out_channels, H/16, W/16) of images."""
         return (self.conv2(self.blocks(self.conv1(x))),)
 
 
 class InvertedResidual(nn.Module):
-    """A narrow block that is wide within, where it convolves each channel alone."""
+    """Inverted residual: expansion, depthwise convolution and projection."""
 
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, expand_ratio: int
@@ -93,5 +93,5 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to (N, out_channels, H/stride, W/stride)."""
+        """Return (N, out_channels, H/stride, W/stride) for (N, C, H, W)."""
         return x + self.conv(x) if self.has_shortcut else self.conv(x)

@@ -10,23 +10,23 @@ from .backbone import CIFARBackbone
 
 @MODELS.register_module()
 class CIFARResNet(CIFARBackbone):
-    """ResNet of three stages for CIFAR, of 6n + 2 layers.
+    """ResNet for CIFAR with three stages and 6n + 2 layers.
 
-    A 3x3 stem without pooling, then n basic blocks in each stage, at strides 1, 2 and
-    2, each stage twice as wide as the one before. Where a block changes the shape, its
-    shortcut is a 1x1 convolution with BN.
+    A 3x3 stem without pooling and n basic blocks per stage, with strides 1, 2 and 2;
+    each stage is twice as wide as the previous one. Where a block changes the shape,
+    its shortcut is a 1x1 convolution with batch normalization.
 
-    The four times wider ones of the distillation literature (resnet8x4, resnet32x4)
-    have ``stem_channels=32, base_channels=64``.
+    The wider versions of the distillation papers, resnet8x4 and resnet32x4, have
+    ``stem_channels=32, base_channels=64``.
 
     Args:
-        depth: Number of layers, the classifier's included: 8, 14, 20, 26, ...
+        depth: Number of layers including the classifier: 8, 14, 20, 26, ...
         stem_channels: Channels of the stem. Default 16.
         base_channels: Channels of the first stage. Default 16.
-        init_cfg: As of :class:`CIFARBackbone`.
+        init_cfg: See :class:`CIFARBackbone`.
 
     Raises:
-        ValueError: for another ``depth``.
+        ValueError: for an invalid ``depth``.
 
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016,
@@ -61,6 +61,6 @@ class CIFARResNet(CIFARBackbone):
         self.out_channels = widths[-1]
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, out_channels, H/4, W/4)."""
+        """Return one feature map (N, out_channels, H/4, W/4) of images (N, 3, H, W)."""
         x = self.relu(self.bn1(self.conv1(x)))
         return (self.layer3(self.layer2(self.layer1(x))),)

@@ -8,7 +8,7 @@ from mmkd.registry import MODELS
 
 from .backbone import conv_bn
 
-CHANNELS = {  # of the three stages and of the last layer, by widen_factor
+CHANNELS = {  # of the three stages and the last layer, by widen_factor
     0.5: (48, 96, 192, 1024),
     1.0: (116, 232, 464, 1024),
     1.5: (176, 352, 704, 1024),
@@ -19,15 +19,15 @@ UNITS = (4, 8, 4)
 
 @MODELS.register_module()
 class CIFARShuffleNetV2(BaseModule):
-    """ShuffleNetV2 for CIFAR: its stem is a 1x1 convolution without pooling.
+    """ShuffleNetV2 for CIFAR, whose stem is a 1x1 convolution without pooling.
 
     Args:
-        widen_factor: 0.5, 1, 1.5 or 2, the paper's. Default 1.
-        init_cfg: Another initialisation, as MMEngine takes it, or pretrained weights.
-            Default None: PyTorch's, with which the literature trains it.
+        widen_factor: 0.5, 1, 1.5 or 2, as in the paper. Default 1.
+        init_cfg: MMEngine's config of another initialization or pretrained weights.
+            Default None: PyTorch's initialization, as in the distillation papers.
 
     Raises:
-        ValueError: for another ``widen_factor``.
+        ValueError: for an invalid ``widen_factor``.
 
     Reference:
         Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture
@@ -61,16 +61,17 @@ class CIFARShuffleNetV2(BaseModule):
         self.conv2 = conv_bn(widths[-1], self.out_channels, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, out_channels, H/8, W/8)."""
+        """Return one feature map (N, out_channels, H/8, W/8) of images (N, 3, H, W)."""
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
         return (self.conv2(x),)
 
 
 class ShuffleUnit(nn.Module):
-    """Two branches whose channels are interleaved.
+    """Unit of two branches whose output channels are interleaved.
 
-    At equal widths the first branch is half of the channels as they are; else both
-    see all of them and halve the size.
+    At equal widths the first branch passes half of the channels unchanged and the
+    second processes the other half. Otherwise both branches process all channels and
+    halve the resolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -90,7 +91,7 @@ class ShuffleUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, in_channels, H, W) to (N, out_channels, H/stride, W/stride)."""
+        """Return (N, out_channels, H/stride, W/stride) for (N, in_channels, H, W)."""
         if self.branch1 is None:
             one, two = x.chunk(2, 1)
         else:

@@ -7,29 +7,29 @@ from mmkd.registry import MODELS
 from .backbone import CIFARBackbone
 
 CHANNELS = (64, 128, 256, 512, 512)
-CONVOLUTIONS = {  # per block, by depth
+CONVOLUTIONS = {  # number per block, by depth
     8: (1, 1, 1, 1, 1),
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),
     16: (2, 2, 3, 3, 3),
     19: (2, 2, 4, 4, 4),
 }
-POOLED = 3  # blocks; 32 x 32 pixels are too few for more
+POOLED = 3  # number of blocks with pooling; 32 x 32 pixels are too few for more
 
 
 @MODELS.register_module()
 class CIFARVGG(CIFARBackbone):
-    """VGG with BN for CIFAR, to be followed by a single linear layer.
+    """VGG with batch normalization (BN) for CIFAR, followed by a single linear layer.
 
-    Five blocks of 3x3 convolutions, max pooling after the first three alone.
+    Five blocks of 3x3 convolutions, with max pooling after the first three.
 
     Args:
-        depth: 11, 13, 16 or 19 as in the paper, its three linear layers counted, or 8,
-            with one convolution a block.
-        init_cfg: As of :class:`CIFARBackbone`.
+        depth: 11, 13, 16 or 19 as in the paper, which includes its three linear layers,
+            or 8, with one convolution per block.
+        init_cfg: See :class:`CIFARBackbone`.
 
     Raises:
-        ValueError: for another ``depth``.
+        ValueError: for an invalid ``depth``.
 
     Reference:
         Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image
@@ -64,5 +64,5 @@ class CIFARVGG(CIFARBackbone):
             self.blocks.append(block)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, 512, H/8, W/8)."""
+        """Return one feature map (N, 512, H/8, W/8) of images (N, 3, H, W)."""
         return (self.blocks(x),)

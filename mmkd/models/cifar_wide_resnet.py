@@ -10,20 +10,20 @@ from .backbone import CIFARBackbone
 
 @MODELS.register_module()
 class CIFARWideResNet(CIFARBackbone):
-    """Wide ResNet (WRN) for CIFAR, of 6n + 4 layers, without dropout.
+    """Wide ResNet (WRN) for CIFAR with 6n + 4 layers, without dropout.
 
-    A 3x3 stem of 16 channels, then three stages of n pre-activation blocks, of 16, 32
-    and 64 channels times ``widen_factor``, at strides 1, 2 and 2; BN and ReLU follow.
-    Where a block changes the width, its shortcut is a 1x1 convolution of what the
-    first BN and ReLU give.
+    A 3x3 stem of 16 channels and three stages of n pre-activation blocks with 16, 32
+    and 64 channels times ``widen_factor`` and strides 1, 2 and 2, followed by batch
+    normalization (BN) and ReLU. Where a block changes the width, its shortcut is a 1x1
+    convolution applied after the block's first BN and ReLU.
 
     Args:
-        depth: Number of layers, shortcuts and classifier included: 10, 16, 22, ...
-        widen_factor: How many times wider than a plain ResNet, >= 1. Default 1.
-        init_cfg: As of :class:`CIFARBackbone`.
+        depth: Number of layers including shortcuts and classifier: 10, 16, 22, ...
+        widen_factor: Factor of the width of a plain ResNet, >= 1. Default 1.
+        init_cfg: See :class:`CIFARBackbone`.
 
     Raises:
-        ValueError: for another ``depth`` or ``widen_factor``.
+        ValueError: for an invalid ``depth`` or ``widen_factor``.
 
     Reference:
         Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016.
@@ -59,13 +59,13 @@ class CIFARWideResNet(CIFARBackbone):
         self.out_channels = widths[-1]
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, out_channels, H/4, W/4)."""
+        """Return one feature map (N, out_channels, H/4, W/4) of images (N, 3, H, W)."""
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
         return (self.relu(self.bn1(x)),)
 
 
 class PreActivationBlock(nn.Module):
-    """A residual block with BN and ReLU before each of its two 3x3 convolutions."""
+    """Residual block with BN and ReLU before each of its two 3x3 convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class PreActivationBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Adds to (N, C, H, W), or to its projection, what the convolutions make."""
+        """Return the sum of (N, C, H, W), or its projection, and the residual."""
         out = self.relu(self.bn1(x))
         shortcut = x if self.downsample is None else self.downsample(out)
         return shortcut + self.conv2(self.relu(self.bn2(self.conv1(out))))

@@ -18,12 +18,12 @@ LAYERS = (
 class MobileNetV1(BaseModule):
     """MobileNetV1 of full width, the student of ResNet-50 on ImageNet.
 
-    A 3x3 stem, then 13 times a 3x3 convolution of each channel alone and a 1x1
-    convolution of all; 4.2 M parameters with a head of 1000 classes.
+    A 3x3 stem and 13 depthwise separable convolutions; 4.2 M parameters with a head of
+    1000 classes.
 
     Args:
-        init_cfg: Initialisation, as MMEngine takes it, or pretrained weights. Default:
-            normal, scaled by each convolution's fan-out (He et al.).
+        init_cfg: MMEngine's config of initialization or pretrained weights. Default:
+            normal with each convolution's fan-out (He et al.).
 
     Reference:
         Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile
@@ -48,5 +48,5 @@ class MobileNetV1(BaseModule):
             width = channels
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Turns images (N, 3, H, W) into one map (N, 1024, H/32, W/32)."""
+        """Return one feature map (N, 1024, H/32, W/32) of images (N, 3, H, W)."""
         return (self.layers(x),)
