@@ -1,4 +1,4 @@
-"""The console command: ``mmkd <command> [arguments]``; one module a command."""
+"""Console command ``mmkd <command> [arguments]``, with one module per command."""
 
 import sys
 from importlib import import_module
@@ -8,7 +8,7 @@ COMMANDS = {
     'test': 'evaluate a network',
     'sweep': 'train several configs with several seeds',
     'report': 'write a page that compares runs',
-    'doctor': 'look for what makes trainings disappoint',
+    'doctor': 'report likely mistakes in trainings',
     'compare_predictions': 'draw what networks predict side by side',
     'export': 'write a network as ONNX',
     'publish': 'write a network without its training state',

@@ -1,4 +1,4 @@
-"""Run the console command: ``python -m mmkd.cli``."""
+"""Entry point of ``python -m mmkd.cli``."""
 
 from . import main
 

@@ -1,4 +1,4 @@
-"""Command-line arguments that several commands share, as in mmseg."""
+"""Command-line arguments shared by several commands, as in mmseg."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from mmengine.config import Config, DictAction
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config and the options that training and testing share."""
+    """Add the config and the options shared by training and testing."""
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     add_config_options(parser)
@@ -16,9 +16,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes (default: there is one process)',
+        help='launcher of the processes (default: none, a single process)',
     )
-    # Old launchers pass the local rank as an option; MMEngine reads the environment.
+    # Old launchers pass the local rank as an option; MMEngine reads it from the
+    # environment.
     parser.add_argument(
         '--local_rank', '--local-rank', action=_LocalRank, help=argparse.SUPPRESS
     )
@@ -30,12 +31,12 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         '--cfg-options',
         nargs='+',
         action=_Options,
-        help='override config keys, as key=value; a list is key="[a,b]" or key=a,b',
+        help='override config keys with key=value; lists are key="[a,b]" or key=a,b',
     )
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """Read the config of the arguments, with launcher, overrides and work_dir.
+    """Read the config, and set launcher, overrides and work_dir.
 
     The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``.
 
@@ -54,18 +55,18 @@ def run_config(args: argparse.Namespace) -> Config:
 
 
 class _Options(DictAction):
-    """Parse ``key=value``; what is none is an error of one line."""
+    """Parser of ``key=value`` with one-line errors."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for text in values:
             try:
                 super().__call__(parser, namespace, [text], option_string)
             except (ValueError, AssertionError) as error:
-                parser.error(f"--cfg-options: '{text}' is no key=value: {error}")
+                parser.error(f"--cfg-options: '{text}' is not key=value: {error}")
 
 
 class _LocalRank(argparse.Action):
-    """Put the local rank into the environment, unless it is there."""
+    """Set the local rank in the environment, unless it is set."""
 
     def __call__(self, parser, namespace, value, option_string=None) -> None:
         os.environ.setdefault('LOCAL_RANK', value)

@@ -1,9 +1,10 @@
-"""Draw where a distilled student differs from label, teacher and baseline.
+"""Compare the predictions of a distilled student with label, teacher and baseline.
 
-Writes, for some of the config's test images: DIR/panel.png, all of them in rows;
-DIR/images/, a picture of each; DIR/predictions.csv, a line for each. Columns of a
-panel: image, label, the networks' predictions, where student and teacher agree, which
-student is right, and KL(teacher || student) at temperature 1.
+For some of the config's test images, writes DIR/panel.png with one row per image,
+DIR/images/ with one picture per image, and DIR/predictions.csv with one line per image.
+The columns of a panel are image, label, predictions, agreement of student and teacher,
+errors of the student, and the Kullback-Leibler (KL) divergence KL(teacher || student)
+at temperature 1.
 """
 
 import argparse
@@ -38,27 +39,27 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--baseline',
         nargs=2,
         metavar=('CONFIG', 'CHECKPOINT'),
-        help='the student trained without a teacher, to compare with',
+        help='student trained without a teacher, to compare with',
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
         '--images',
         nargs='+',
         metavar='PATH',
-        help='which of the test images: paths or names of their files',
+        help='test images to use: paths or file names',
     )
     choice.add_argument(
         '--worst',
         type=int,
         metavar='N',
-        help='the N with the smallest share of pixels that the student gets right',
+        help='use the N images with the lowest pixel accuracy of the student',
     )
     choice.add_argument(
         '--number',
         type=int,
         default=4,
         metavar='N',
-        help='N at even distances through the test images (default: 4)',
+        help='use N evenly spaced test images (default: 4)',
     )
     add_config_options(parser)
     args = parser.parse_args(argv)
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def compare_predictions(args: argparse.Namespace) -> None:
-    """Choose the images, and write panels and numbers of them."""
+    """Choose the images, and write their panels and numbers."""
     from mmkd.datasets.build_dataset import build_dataset
     from mmkd.engine.config import read_config
     from mmkd.errors import output_errors
@@ -93,7 +94,7 @@ def compare_predictions(args: argparse.Namespace) -> None:
     if args.images:
         chosen = find_images(args.images, paths)
     networks = load_networks(args, config)
-    with output_errors():  # before the work
+    with output_errors():  # fail before the work starts
         args.out.mkdir(parents=True, exist_ok=True)
     if args.worst:
         chosen = find_worst(networks['distilled'], dataset, args.worst)
@@ -106,7 +107,7 @@ def compare_predictions(args: argparse.Namespace) -> None:
 
 
 def load_networks(args: argparse.Namespace, config: 'Config') -> dict[str, 'nn.Module']:
-    """Load the networks, in the order of their columns."""
+    """Load the networks in the order of their columns."""
     from mmengine.device import get_device
 
     from mmkd.deployment.network import load_network, load_teacher
@@ -121,7 +122,7 @@ def load_networks(args: argparse.Namespace, config: 'Config') -> dict[str, 'nn.M
 
 
 def find_images(images: Sequence[str], paths: Sequence[str]) -> list[int]:
-    """Return the indices of paths that are given as such, or by the file's name."""
+    """Return the indices of images given by path or file name."""
     from mmkd.errors import UserError
 
     places: dict[str, set[int]] = {}
@@ -135,13 +136,13 @@ def find_images(images: Sequence[str], paths: Sequence[str]) -> list[int]:
     if missing:
         raise UserError(
             f'--images: {", ".join(map(repr, missing))} not among the {len(paths)} of '
-            f'test_dataloader.dataset, such as {paths[0]!r}'
+            f'test_dataloader.dataset; give paths or file names such as {paths[0]!r}'
         )
     return sorted(set().union(*found.values()))
 
 
 def find_worst(student: 'nn.Module', dataset: 'Dataset', number: int) -> list[int]:
-    """Return the indices of the images of which a network gets the least right."""
+    """Return the indices of the images with the lowest pixel accuracy."""
     from rich.progress import track
 
     from mmkd.visualization import panel_rows
@@ -177,7 +178,7 @@ def write_panels(
     paths: Sequence[str],
     out: Path,
 ) -> None:
-    """Draw a panel of all images and one of each."""
+    """Draw a panel of all images, and one panel per image."""
     from mmkd.visualization import draw_panel, panel_columns
 
     baseline = 'baseline' if 'baseline' in rows[0].predictions else None

@@ -1,4 +1,4 @@
-"""Console behavior of the commands: one-line errors, no import warnings."""
+"""Console behavior of the commands: one-line errors and no import warnings."""
 
 import errno
 import io
@@ -15,25 +15,25 @@ CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 
 def silence_import_warnings() -> None:
-    """Silence what mmcv, mmseg and mmpretrain print when they are imported.
+    """Silence warnings that mmcv, mmseg and mmpretrain print when imported.
 
-    To be called before importing them. Messages of a run stay.
+    Call it before importing them. Messages of a run are not affected.
     """
     for module in ('mmcv', 'mmengine', 'mmseg', 'mmpretrain'):
         warnings.filterwarnings('ignore', module=rf'{module}(\.|$)')
     warnings.filterwarnings('ignore', category=DeprecationWarning)
     warnings.filterwarnings('ignore', category=FutureWarning)
     if find_spec('mmseg') is not None:
-        with redirect_stdout(io.StringIO()):  # it prints what it could not import
+        with redirect_stdout(io.StringIO()):  # it prints failed imports
             import_module('mmseg.datasets')
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print a UserError as one line, without a traceback, and exit with status 1.
+    """Print a UserError as one line without a traceback, and exit with status 1.
 
-    So is the loss of another process. At the end the process group is destroyed:
-    threads of a group that still run when the interpreter ends may abort it.
+    A lost connection to another process is also printed as one line. At the end the
+    process group is destroyed, since its threads may abort the interpreter at exit.
     """
     from mmkd.engine import lost_process
 
@@ -51,10 +51,10 @@ def one_line_errors() -> Iterator[None]:
             raise
         what = f"'{error.filename}'" if error.filename else 'the work_dir'
         sys.exit(
-            f'error: {what}: {error.strerror}; free some space, or choose another '
-            '--work-dir; checkpoints are intact: rerun with --resume'
+            f'error: {what}: {error.strerror}; free some space or choose another '
+            '--work-dir, and rerun with --resume (checkpoints are intact)'
         )
-    except SystemExit:  # on a signal, on all processes together
+    except SystemExit:  # raised after a signal in all processes
         _destroy_process_group()
         raise
     _destroy_process_group()

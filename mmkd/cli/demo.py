@@ -1,6 +1,6 @@
 """Distill a small network on generated street scenes and compare it with the baseline.
 
-``make demo`` in a checkout.
+In a checkout, ``make demo`` runs this command.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from .arguments import add_config_options
 
 DATA = Path('data/street_scenes')
 SCENES = ['--size', '128', '256', '--train', '400', '--val', '100']
-# The config under configs/demo of each network.
+# Config of each network under configs/demo.
 NETWORKS = dict(teacher='teacher', baseline='student', distilled='distilled')
-PICTURES = 4  # evenly spaced among the validation images, not picked
+PICTURES = 4  # number of evenly spaced validation images
 NEXT_STEPS = """
 Next steps
   a page of these results      mmkd report {work_dir}
@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def draw_scenes() -> None:
-    """Draw the street scenes, unless they are there."""
+    """Generate the street scenes, unless they exist."""
     from mmkd.runs.training import TRAIN
 
     tool = TRAIN.with_name('dataset_converters') / 'street_scenes.py'
@@ -45,7 +45,7 @@ def draw_scenes() -> None:
 
 
 def trainings_of(work_dir: Path, options: dict) -> dict:
-    """Return the trainings of the networks."""
+    """Return the training of each network."""
     from mmkd.engine.config import CONFIGS
     from mmkd.runs.training import Training
 
@@ -60,7 +60,7 @@ def trainings_of(work_dir: Path, options: dict) -> dict:
 
 
 def train(trainings: dict) -> dict:
-    """Train the networks, each once; resume where an earlier call was stopped."""
+    """Train the networks, resuming interrupted trainings; return their folders."""
     from mmkd.runs.run_queue import RunQueue
 
     if RunQueue(list(trainings.values())).execute():
@@ -69,7 +69,7 @@ def train(trainings: dict) -> dict:
 
 
 def load_networks(runs: dict) -> dict:
-    """Load the networks that the runs have trained."""
+    """Load the trained networks."""
     from mmengine.device import get_device
 
     from mmkd.deployment.network import load_network
@@ -81,7 +81,7 @@ def load_networks(runs: dict) -> dict:
 
 
 def write_panel(runs: dict, networks: dict, path: Path) -> None:
-    """Draw the networks' predictions for a few validation images."""
+    """Draw the predictions of the networks for a few validation images."""
     from mmkd.datasets.build_dataset import build_dataset
     from mmkd.visualization import (
         class_columns,
@@ -100,7 +100,7 @@ def write_panel(runs: dict, networks: dict, path: Path) -> None:
 
 
 def write_results(runs: dict, networks: dict, path: Path) -> None:
-    """Print the table of the three networks and write it as CSV."""
+    """Print the results of the three networks as a table and write them as CSV."""
     from rich.console import Console
     from rich.table import Table
 
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     start, args = time.monotonic(), parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -140,6 +140,6 @@ def main(argv: list[str] | None = None) -> None:
     print(f'Table: {args.work_dir / "results.csv"}')
     print(f'Panel: {args.work_dir / "panel.png"}')
     seconds = time.monotonic() - start
-    now = f', {seconds:.0f} s of it in this call' if earlier else ''
+    now = f', of which {seconds:.0f} s in this call' if earlier else ''
     print(f'Total time: {earlier + seconds:.0f} s{now}.')
     print(NEXT_STEPS.format(work_dir=args.work_dir), end='')

@@ -1,17 +1,17 @@
-"""Look for what makes trainings disappoint, and name the fix.
+"""Report likely mistakes in trainings, and how to fix them.
 
-WORK_DIR is a run, finished or interrupted, or a folder with runs anywhere below it. Of
-each run its logs and its recorded config are read, as data: no code in them is
-executed. Reported is what a training with mmkd also logs as a warning while it runs:
+WORK_DIR is a finished or interrupted run, or a folder that contains runs at any depth.
+The logs and the recorded config of each run are read as data; no code in them is
+executed. The same findings are logged as warnings during a training with mmkd:
 
-* processes x batch size differ from auto_scale_lr.base_batch_size, to which the
-  learning rate belongs;
+* the number of processes times the batch size differs from
+  auto_scale_lr.base_batch_size, for which the learning rate is meant;
 * the teacher is not better than the student's last validation;
 * a distillation loss stays below 1/20 or above 20 times the task loss for 50
-  iterations with its full weight;
-* a class never occurs in the labels, while the ignored value does (as logged by mmkd).
+  iterations after its warm-up;
+* a class never occurs in the labels while the ignored value does (as logged by mmkd).
 
-Exit status: 0 without a finding, 1 with findings, 2 if a run cannot be read.
+The exit status is 0 without findings, 1 with findings, and 2 if a run cannot be read.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import silence_import_warnings
 
     silence_import_warnings()
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     runs = find_runs(args.work_dir)
     if not runs:
         print_line(
-            f"error: '{args.work_dir}': no run here or below it that has logged an "
-            'iteration; give the work_dir of a training',
+            f"error: '{args.work_dir}': contains no run that has logged an iteration; "
+            'give the work_dir of a training',
             sys.stderr,
         )
         status = 2
@@ -65,6 +65,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def print_line(text: str, file: TextIO | None = None) -> None:
-    """Print a line without characters that a terminal would act upon."""
+    """Print a line without control characters."""
     text = os.fsencode(text).decode(errors='replace')
     print(''.join(c if c.isprintable() else '?' for c in text), file=file)

@@ -1,8 +1,9 @@
-"""Export a segmentor, a distilled one without its teacher, to ONNX.
+"""Export a segmentor, the student of a distillation, to ONNX.
 
-Input: images, uint8 (batch, height, width, 3), RGB; normalization is in the graph.
+Input: images, uint8 (batch, height, width, 3), RGB; the graph includes normalization.
 Output: labels, uint8 (batch, height, width); with --logits also float32 logits (batch,
-classes, height, width). The file is written if onnxruntime gives mmseg's labels.
+classes, height, width). The file is written only if onnxruntime and mmseg give the same
+labels.
 """
 
 import argparse
@@ -29,22 +30,22 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='height and width of the images (default: those of the test pipeline)',
     )
     parser.add_argument(
-        '--dynamic', action='store_true', help='accept images of any other size as well'
+        '--dynamic', action='store_true', help='accept images of any size'
     )
-    parser.add_argument('--logits', action='store_true', help='output logits as well')
+    parser.add_argument('--logits', action='store_true', help='also output the logits')
     parser.add_argument(
         '--images',
         type=Path,
         nargs='+',
         metavar='PATH',
-        help='images, or folders of them, to compare with mmseg on (default: the '
+        help='images or folders of images for the comparison with mmseg (default: the '
         "config's test images)",
     )
     parser.add_argument(
-        '--max-images', type=int, default=20, help='how many of them (default: 20)'
+        '--max-images', type=int, default=20, help='number of images (default: 20)'
     )
     parser.add_argument(
-        '--opset', type=int, help="version of ONNX's operators (default: PyTorch's)"
+        '--opset', type=int, help='version of the ONNX operators (default of PyTorch)'
     )
     add_config_options(parser)
     return parser.parse_args(argv)
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Export, compare with mmseg, write, and print sizes and latencies."""
+    """Export a network, compare it with mmseg, write it and print its latency."""
     from rich.console import Console
 
     from mmkd.deployment import network, onnx_export, onnx_parity
@@ -92,12 +93,12 @@ def export(args: argparse.Namespace) -> None:
         equal, gap = onnx_parity.measure_parity(session, student, images, each)
         print(
             f'{len(images)} images of {each[0]}x{each[1]}: {100 * equal:.4f} % of the '
-            f"labels are mmseg's; largest difference of a logit {gap:.2g}"
+            f"labels are mmseg's; largest difference in a logit {gap:.2g}"
         )
         if equal < REQUIRED:
             raise UserError(
-                f'--out: not written, since less than {REQUIRED:.1%} of the labels are '
-                "mmseg's; does another --opset, or --size without --dynamic, help?"
+                f'--out: not written, because less than {REQUIRED:.1%} of the labels '
+                "are mmseg's; try another --opset, or --size without --dynamic"
             )
 
     if not args.logits:

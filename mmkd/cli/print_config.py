@@ -1,4 +1,4 @@
-"""Print a config with its bases and overrides merged."""
+"""Print a config with merged bases and overrides."""
 
 import argparse
 

@@ -1,7 +1,7 @@
-"""Publish a trained network, a distilled one without its teacher.
+"""Publish a trained network, the student of a distillation.
 
-Writes DIR/<config>-<hash>.pth, DIR/student.py, a config for mmseg itself, and
-DIR/README.md, a model card.
+Writes the weights, DIR/<config>-<hash>.pth, a config for stock mmseg, DIR/student.py,
+and a model card, DIR/README.md.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -44,4 +44,4 @@ def main(argv: list[str] | None = None) -> None:
     with one_line_errors():
         config = read_config(args.config, args.cfg_options)
         path = publish(config, args.checkpoint, args.out, args.format)
-        print(f'{path}, with student.py and README.md beside it')
+        print(f'{path}, with student.py and README.md in the same folder')

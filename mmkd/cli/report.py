@@ -1,11 +1,11 @@
-"""Turn finished runs into a page of HTML with figures.
+"""Write an HTML page with figures that compares finished runs.
 
-Each WORK_DIR is a run, or a folder with runs anywhere below it, as train, sweep and
-demo write them. For seeds of one method, in METHOD/seed_<seed>, the page has mean and
-standard deviation, and a paired test against the baseline, the student trained without
-a teacher, which it finds among the runs. Logs and configs are read as data: no code in
-them is executed. Networks are built for their size and for pictures of predictions,
-which also need the checkpoints and the validation images, of registered classes alone.
+Each WORK_DIR is a run of train, sweep or demo, or a folder that contains runs at any
+depth. For the seeds of a method, in METHOD/seed_<seed>, the page has mean, standard
+deviation and a paired test against the baseline, the student trained without a teacher,
+which is found among the runs. Logs and configs are read as data; no code in them is
+executed. Networks are built from registered classes only, to measure their cost and to
+draw predictions, which also requires the checkpoints and the validation images.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add('work_dirs', nargs='+', type=Path, metavar='WORK_DIR')
     add('--out', type=Path, help='folder to write (default: report in WORK_DIR)')
     add('--title', help='title of the page')
-    add('--baseline', help='the method to compare with (default: found by its network)')
-    add('--metric', help='to compare by (default: mIoU or accuracy/top1)')
-    add('--images', type=int, default=3, help='in each picture; 0 for no pictures')
+    add('--baseline', help='method to compare with (default: found by its network)')
+    add('--metric', help='metric of the comparison (default: mIoU or accuracy/top1)')
+    add('--images', type=int, default=3, help='images per picture; 0 for no pictures')
     add(
         '--import',
         nargs='+',
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -68,11 +68,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def import_modules(names: list[str]) -> None:
-    """Import the modules of ``--import``."""
+    """Import the modules given with ``--import``."""
     from mmkd.errors import UserError
 
     for name in names:
         try:
             import_module(name)
         except ImportError as error:
-            raise UserError(f'--import {name}: {error}') from error
+            raise UserError(
+                f'--import {name}: {error}; is it installed, or on PYTHONPATH?'
+            ) from error

@@ -1,9 +1,9 @@
 """Train configs with several seeds and compare them with the first config.
 
-Each run has its own folder, WORK_DIR/<name of the config>/seed_<seed>. The same command
-continues a sweep that was stopped, by whatever means: finished runs stay, unfinished
-ones resume from their last checkpoint. Trainings outlive a sweep that is killed with
--9; the next one waits for them.
+Each run has its own folder, WORK_DIR/<name of the config>/seed_<seed>. Rerun the same
+command to continue an interrupted sweep: finished runs are kept, unfinished ones resume
+from their last checkpoint. Trainings continue if the sweep is killed with -9; the next
+sweep waits for them.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .arguments import add_config_options
 
-DISTILLATION = ('teacher.', 'distill_losses.')  # keys of distillations only
+DISTILLATION = ('teacher.', 'distill_losses.')  # prefixes of keys of distillations
 Row = dict[str, object]
 
 
@@ -26,14 +26,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add('configs', nargs='+', metavar='CONFIG', help='the first is the baseline')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    add('--jobs', type=int, default=1, help='runs at once; they share cores or GPUs')
+    add('--jobs', type=int, default=1, help='simultaneous runs; share cores or GPUs')
     add('--work-dir', type=Path, default=Path('work_dirs/sweep'))
-    add('--metric', help='of the last validation (default: mIoU or accuracy/top1)')
+    add('--metric', help='metric to compare (default: mIoU or accuracy/top1)')
     add_config_options(parser)
     parser.epilog = (
-        'In --cfg-options {seed} stands for the seed, so that a distillation can take '
-        'the teacher of its seed; keys teacher... and distill_losses... apply to '
-        'distillations only.'
+        'In --cfg-options, {seed} is replaced by the seed, so that a distillation can '
+        'use the teacher of the same seed; keys teacher... and distill_losses... apply '
+        'only to distillations.'
     )
     args = parser.parse_args(argv)
     if args.jobs < 1:
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     for name in ('configs', 'seeds'):
         counts = Counter(Path(str(each)).stem for each in getattr(args, name))
         if twice := [each for each, count in counts.items() if count > 1]:
-            parser.error(f'{name}: {", ".join(twice)} is there twice')
+            parser.error(f'{name}: {", ".join(twice)} is given twice')
     return args
 
 
@@ -49,7 +49,7 @@ def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
     """Return the training of each config and seed.
 
     Raises:
-        UserError: if a config cannot be read, or an option applies to none.
+        UserError: if a config cannot be read, or an option applies to no config.
     """
     from mmkd.engine.config import read_config
     from mmkd.errors import UserError
@@ -61,7 +61,10 @@ def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
     }
     unused = [key for key in options if key.startswith(DISTILLATION)]
     if unused and not any(distills.values()):
-        raise UserError(f'--cfg-options {unused[0]}: none of the configs has a teacher')
+        raise UserError(
+            f'--cfg-options {unused[0]}: none of the configs has a teacher; remove the '
+            'option, or add a distillation config'
+        )
     trainings = {}
     for config in args.configs:
         own = {
@@ -81,7 +84,7 @@ def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
 
 
 def with_seed(value: object, seed: int) -> object:
-    """Replace {seed} in the strings of a value of an option."""
+    """Replace {seed} in all strings of an option's value."""
     if isinstance(value, Mapping):
         return {key: with_seed(item, seed) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -93,7 +96,7 @@ def write_results(runs: Mapping, args: argparse.Namespace) -> None:
     """Write and print the results of the finished runs.
 
     Raises:
-        UserError: if they do not have the metric, or no common one.
+        UserError: if the runs lack the metric, or have no common one.
     """
     from mmkd.analysis.statistics import summarize
     from mmkd.runs.run_directory import common_metric
@@ -121,7 +124,7 @@ def write_results(runs: Mapping, args: argparse.Namespace) -> None:
 
 
 def write_csv(path: Path, rows: list[Row]) -> None:
-    """Write rows that have the same keys; None is an empty cell."""
+    """Write rows with equal keys as CSV; None becomes an empty cell."""
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -149,7 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()

@@ -1,4 +1,4 @@
-"""Evaluate a network, a distilled one without its teacher."""
+"""Evaluate a network, the student of a distillation."""
 
 import argparse
 
@@ -12,9 +12,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path or URL of the weights')
     parser.add_argument('--out', help='folder to write the predictions to')
     parser.add_argument('--show', action='store_true', help='show predictions')
-    parser.add_argument('--show-dir', help='folder to write painted images to')
+    parser.add_argument('--show-dir', help='folder to write drawn predictions to')
     parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds that --show shows an image'
+        '--wait-time', type=float, default=2, help='seconds per image with --show'
     )
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation (flips and scales)'
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
 
     with one_line_errors():
         config = run_config(args)
-        # Without its file name, as which the Runner would overwrite the training's.
+        # Remove the file name: the Runner would overwrite the config of the training.
         config = Config(config.to_dict())
         config.load_from, config.resume = args.checkpoint, False
         if args.show or args.show_dir:

@@ -1,4 +1,4 @@
-"""Train a network, or distill one."""
+"""Train a network, or distill a student."""
 
 import argparse
 from pathlib import Path
@@ -18,20 +18,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--teacher',
         nargs=2,
         metavar=('CONFIG', 'CHECKPOINT'),
-        help='distill from this teacher; needs --method, unless the config has losses',
+        help='distill from this teacher; needs --method unless the config has losses',
     )
     parser.add_argument(
         '--method',
-        help='distillation losses: a name under configs/methods, such as bdd_ls or '
-        'cifar100/kd, or the path of such a file',
+        help='distillation losses: name of a file in configs/methods, such as bdd_ls '
+        'or cifar100/kd, or path of such a file',
     )
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='continue from the last complete checkpoint in the work-dir, if any',
+        help='resume from the last complete checkpoint in the work-dir, if any',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='train in automatic mixed precision'
+        '--amp', action='store_true', help='train with automatic mixed precision'
     )
     return parser.parse_args(argv)
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from .console import one_line_errors, silence_import_warnings
 
     silence_import_warnings()
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             path, checkpoint = args.teacher
             path = str(Path(path).resolve())
             config.teacher = dict(config=path, checkpoint=checkpoint)
-        config.merge_from_dict(args.cfg_options or {})  # of teacher and losses, too
+        config.merge_from_dict(args.cfg_options or {})  # may change teacher and losses
         check_distillation(config)
         checkpoints = (config.get('default_hooks') or {}).get('checkpoint') or {}
         out_dir = checkpoints.get('out_dir')
@@ -77,7 +77,7 @@ def add_method(config: 'Config', method: str) -> None:
     """Merge a method file into a config.
 
     Raises:
-        UserError: for an unknown method; suggests similar names.
+        UserError: for an unknown method; the message suggests similar names.
     """
     from difflib import get_close_matches
 
@@ -95,14 +95,14 @@ def add_method(config: 'Config', method: str) -> None:
         names = [str(file.relative_to(folder).with_suffix('')) for file in files]
         near = get_close_matches(method, names, n=3, cutoff=0.4) or names
         raise UserError(
-            f"--method: there is no '{method}'; did you mean {' or '.join(near)}?"
+            f"--method: unknown method '{method}'; did you mean {' or '.join(near)}?"
         )
     for key, value in Config.fromfile(path).items():
         config[key] = value
 
 
 def check_distillation(config: 'Config') -> None:
-    """Raise a UserError if a config has some keys of a distillation, but not all."""
+    """Raise a UserError if a config has only some of the keys of a distillation."""
     from mmengine.registry import RUNNERS
 
     from mmkd.distillation import DistillRunner
@@ -119,7 +119,7 @@ def check_distillation(config: 'Config') -> None:
         return
     for key, fix in fixes.items():
         if not config.get(key):
-            raise UserError(f'{key}: a distillation needs it; {fix}')
+            raise UserError(f'{key}: missing, but a distillation needs it; {fix}')
     if not distills:
         raise UserError(
             "runner_type: it must be 'mmkd.DistillRunner' for teacher and "

@@ -102,7 +102,7 @@ OPTIONS = {
     ),
     'checkpoint_of_another_config': (
         ['teacher.config=student.py'],
-        ['teacher.checkpoint: ', 'does not fit', 'another config?'],
+        ['teacher.checkpoint: ', 'does not match', 'another config?'],
     ),
     'teacher_config': (
         ['teacher.config=gone.py'],
@@ -258,7 +258,7 @@ def other_order(bench):
 
 CHECKPOINTS = {
     truncate: ['truncated'],
-    rename_stem: ['ResNetV1c (R101) against ResNet (R101b)?', 'backbone.stem.0.weight'],
+    rename_stem: ['ResNetV1c (R101) and ResNet (R101b)?', 'backbone.stem.0.weight'],
     other_classes: ['decode_head.conv_seg.weight (7, 8, 1, 1)', 'other classes?'],
     other_order: ['in another order', "'building'", "'sky'", 'metainfo.classes'],
 }
@@ -291,7 +291,7 @@ def test_teacher_of_other_classes(bench, kd, monkeypatch):
     with pytest.raises(UserError) as raised:
         build(options)
     assert f'{LOSS}.teacher: ' in str(raised.value)
-    assert 'gives 7 classes' in str(raised.value)
+    assert 'outputs 7 classes' in str(raised.value)
 
 
 CONFIGS = {
@@ -302,19 +302,19 @@ CONFIGS = {
     'two_models': ("_base_ = ['teacher.py', 'student.py']", 'Duplicate key'),
     'no_losses': (
         "_base_ = 'kd.py'\ndistill_losses = dict(_delete_=True)",
-        'distill_losses: a distillation needs it; add distill_losses, or choose',
+        'distill_losses: missing, but a distillation needs it; add distill_losses, ',
     ),
     'no_teacher': (
         "_base_ = 'kd.py'\nteacher = None",
-        'teacher: a distillation needs it; add teacher=dict(config=..., ',
+        'teacher: missing, but a distillation needs it; add teacher=dict(config=..., ',
     ),
     'teacher_alone': (
         "_base_ = 'student.py'\nteacher = dict(config='teacher.py')",
-        'distill_losses: a distillation needs it; add distill_losses, or choose',
+        'distill_losses: missing, but a distillation needs it; add distill_losses, ',
     ),
     'losses_alone': (
         "_base_ = 'student.py'\ndistill_losses = dict(loss_kd=dict(type='KDLoss'))",
-        'teacher: a distillation needs it; add teacher=dict(config=..., ',
+        'teacher: missing, but a distillation needs it; add teacher=dict(config=..., ',
     ),
     'no_runner_type': (
         "_base_ = 'kd.py'\nrunner_type = 'Runner'",
@@ -348,14 +348,16 @@ def test_config(bench, kd, case):
 def test_unknown_method(bench, kd):
     arguments = ('student.py', '--teacher', 'teacher.py', 'gone.pth')
     error = error_of(bench.run('train.py', *arguments, '--method', 'bdd_l', code=None))
-    expected = "error: --method: there is no 'bdd_l'; did you mean bdd_ls"
+    expected = "error: --method: unknown method 'bdd_l'; did you mean bdd_ls"
     assert error.startswith(expected)
 
 
 def test_teacher_without_a_method(bench, kd):
     arguments = ('student.py', '--teacher', 'teacher.py', 'gone.pth')
     error = error_of(bench.run('train.py', *arguments, code=None))
-    assert error.startswith('error: distill_losses: a distillation needs it; ')
+    assert error.startswith(
+        'error: distill_losses: missing, but a distillation needs it; '
+    )
     assert '--method' in error
 
 
@@ -376,7 +378,7 @@ def test_resuming_with_another_loss(bench, kd, distilled):
     [
         ('gone.pth', "checkpoint: 'gone.pth' does not exist"),
         ('kd.py', "checkpoint: 'kd.py' is not a checkpoint"),
-        ('work_dirs/teacher/iter_4.pth', 'does not fit the network'),
+        ('work_dirs/teacher/iter_4.pth', 'does not match the network'),
     ],
 )
 def test_tested_checkpoint(bench, kd, checkpoint, expected):
@@ -467,7 +469,7 @@ def label_out_of_range(root):
     replace(root / 'trainannot/1.png', np.full((64, 96), 42))
 
 
-FIX = ['fetch it again', 'skip_corrupt=True']
+FIX = ['download it again', 'skip_corrupt=True']
 DATA = {
     truncated_png: ["train/1.png' cannot be read: truncated", *FIX],
     truncated_jpeg: ["train/1.jpg' cannot be read: truncated", *FIX],
@@ -482,7 +484,7 @@ DATA = {
     label_out_of_range: [
         "trainannot/1.png': label value 42, but num_classes is 11",
         'reduce_zero_label',
-        'rewrite it to 255',
+        'replace it by 255',
     ],
 }
 
@@ -608,7 +610,7 @@ def test_port_in_use(bench, kd):
         done = bench.shell('bash', script, kd, 1, PORT=port)
     *_, last = done.output.strip().splitlines()
     assert done.code == 1
-    assert last.startswith(f'error: PORT: {port} of this machine is in use')
+    assert last.startswith(f'error: PORT: {port} is in use on this machine')
     assert 'Traceback' not in done.output
 
 

@@ -30,4 +30,4 @@ def test_nothing_found(bench, distilled):
 
 def test_no_run(bench):
     done = bench.run(DOCTOR, 'none\x1b[2Jwhere', code=2)
-    assert done.output.startswith("error: 'none?[2Jwhere': no run here or below it")
+    assert done.output.startswith("error: 'none?[2Jwhere': contains no run")

@@ -186,8 +186,8 @@ def test_one_failure(bench, kd):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (('student.py', './student.py'), 'configs: student is there twice'),
-        (('student.py', '--seeds', 1, 1), 'seeds: 1 is there twice'),
+        (('student.py', './student.py'), 'configs: student is given twice'),
+        (('student.py', '--seeds', 1, 1), 'seeds: 1 is given twice'),
         (('student.py', '--jobs', 0), '--jobs must be at least 1'),
         (('gone.py',), "config: 'gone.py' does not exist"),
         (
