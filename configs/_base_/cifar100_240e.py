@@ -1,4 +1,5 @@
-# The recipe of CIFAR-100 for any network: it adds the backbone and the head's width.
+# CIFAR-100 recipe for any network. Derived configs add the backbone and the head's
+# in_channels.
 _base_ = [
     'models/cifar100_classifier.py',
     'datasets/cifar100.py',

@@ -13,8 +13,8 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-# Test-time augmentation (`tools/test.py --tta`) is the same for every data set:
-# six scales, each also mirrored.
+# Test-time augmentation (`tools/test.py --tta`) is the same for every dataset: six
+# scales, each with and without flip.
 tta_model = dict(type='SegTTAModel')
 tta_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -1,4 +1,5 @@
-# The recipe of ImageNet for any network: it adds the backbone and the head's width.
+# ImageNet recipe for any network. Derived configs add the backbone and the head's
+# in_channels.
 _base_ = [
     'models/imagenet_classifier.py',
     'datasets/imagenet_224x224.py',

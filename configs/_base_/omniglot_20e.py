@@ -1,4 +1,5 @@
-# The recipe of Omniglot for any network: it adds the backbone and the head's width.
+# Omniglot recipe for any network. Derived configs add the backbone and the head's
+# in_channels.
 _base_ = [
     'models/cifar100_classifier.py',
     'datasets/omniglot_32x32.py',

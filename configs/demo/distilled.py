@@ -1,4 +1,5 @@
-# BDD + LS with the temperature, weight and warm-up of the results in README.md.
+# Balance divergence of standardized logits (BDD + LS) with the temperature, weight and
+# warm-up of the results in README.md.
 _base_ = [
     './student.py',
     '../methods/bdd_ls.py',

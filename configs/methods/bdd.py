@@ -1,6 +1,7 @@
-# Balance divergence at each pixel: forward plus reverse KL. The paper's settings were
-# not available; untested at this scale. Tau and weight are kd.py's, the weight shared
-# by the two halves, whose gradients are equal where student and teacher nearly agree.
+# Balance divergence distillation (BDD) at each pixel: the sum of forward and reverse
+# Kullback-Leibler (KL) divergence. The paper's settings were not available; untested at
+# this scale. Tau and weight are from kd.py; the weight is split between both terms,
+# whose gradients are equal where student and teacher nearly agree.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

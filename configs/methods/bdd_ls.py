@@ -1,6 +1,7 @@
-# Balance divergence of standardized logits at each pixel, as the two papers describe.
-# Nothing is published for the two together; untested at this scale. Tau and warm-up are
-# lskd.py's, which states the arithmetic; its weight of 9 is shared by the two halves.
+# Balance divergence (BDD) of standardized logits (LSKD) at each pixel, as described in
+# the two papers. No settings are published for the combination; untested at this scale.
+# Tau and warm-up are derived in lskd.py, whose weight of 9 is split between forward and
+# reverse divergence.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,7 +1,10 @@
-# BDD + LS, scale-compensated and class-balanced; neither is in the papers, and both are
-# untested at this scale. Tau is lskd.py's. With the factor (tau * std)^2 of the student
-# instead of tau^2 the gradient is tau * std * (q - p). Tau * std is about 1 at the
-# teacher's std of 3 and small for a fresh head: weight 1, as in kd.py, and no warm-up.
+# Balance divergence (BDD) of standardized logits (LS), scale-compensated and
+# class-balanced. Neither extension is in the papers, and both are untested at this
+# scale. Tau is from lskd.py. With the factor (tau * std)^2, std being the standard
+# deviation of the student's logits, instead of tau^2, the gradient is
+# tau * std * (q - p) with the softmaxes p of the teacher and q of the student. tau * std
+# is about 1 at the teacher's std of 3 and small for an untrained head; hence weight 1,
+# as in kd.py, and no warm-up.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,6 +1,6 @@
-# The loss of bdd_ls_sc_cb.py, and that of cwd.py with its published tau 1 and weight 5:
-# one compares the classes of a pixel, the other the pixels of a class. The combination
-# is untested at this scale.
+# The losses of bdd_ls_sc_cb.py and cwd.py, the latter with its published tau 1 and
+# weight 5. The first compares the classes of a pixel, the second the pixels of a class.
+# The combination is untested at this scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,6 +1,7 @@
-# KD at a temperature that is learned against the student. The paper does not treat
-# segmentation. The range, 1 to 21, and the curriculum over 10 of 240 epochs are its
-# settings for CIFAR-100; the weight is that of kd.py. Untested at this scale.
+# Curriculum temperature (CTKD): KD at an adversarially learned temperature. The paper
+# does not cover segmentation. The range, 1 to 21, and the curriculum over 10 of 240
+# epochs are its settings for CIFAR-100; the weight is from kd.py. Untested at this
+# scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(

@@ -1,6 +1,7 @@
-# CTKD of standardized logits. The papers do not treat segmentation. Range and
-# curriculum are those of ctkd.py; the weight of 9 is LSKD's for classification. The
-# warm-up of the weight is mmkd's, see lskd.py. Untested at this scale.
+# Curriculum temperature (CTKD) with standardized logits (LSKD). The papers do not cover
+# segmentation. Range and curriculum are from ctkd.py; the weight of 9 is LSKD's for
+# classification. The warm-up of the weight is an addition of mmkd, see lskd.py.
+# Untested at this scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(

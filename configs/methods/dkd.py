@@ -1,7 +1,7 @@
-# Decoupled KD at each pixel: the labelled class against the rest, and the rest among
-# themselves. The paper does not treat segmentation. These are its settings for
-# ImageNet, ResNet-34 to ResNet-18: tau 1, alpha 1, beta 0.5, and a warm-up over 1 of
-# 100 epochs. Untested at this scale.
+# Decoupled knowledge distillation (DKD) at each pixel: separate terms for the labeled
+# class and the other classes. The paper does not cover segmentation. These are its
+# settings for ImageNet, ResNet-34 to ResNet-18: tau 1, alpha 1, beta 0.5, and a warm-up
+# over 1 of 100 epochs. Untested at this scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_dkd=dict(

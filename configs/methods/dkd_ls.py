@@ -1,6 +1,7 @@
-# DKD of standardized logits at each pixel. The papers do not treat segmentation. Tau 2
-# and 9 times DKD's weights are LSKD's settings for classification, alpha and beta those
-# of dkd.py. The warm-up is mmkd's, see lskd.py. Untested at this scale.
+# Decoupled knowledge distillation (DKD) of standardized logits (LSKD) at each pixel.
+# The papers do not cover segmentation. Tau 2 and 9 times the weights of DKD are LSKD's
+# settings for classification; alpha and beta are from dkd.py. The warm-up is an
+# addition of mmkd, see lskd.py. Untested at this scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_dkd=dict(

@@ -1,6 +1,8 @@
-# MLKD whose pixels are compared standardized. The papers do not treat segmentation. Tau
-# 2 (then 3, 5, 2 and 6) and weight 9 are LSKD's for classification; one view of each
-# image instead of two. The warm-up is mmkd's, see lskd.py. Untested at this scale.
+# Multi-level logit distillation (MLKD) with standardized logits (LSKD) in the
+# comparison of pixels. The papers do not cover segmentation. Tau 2 (then 3, 5, 2 and 6)
+# and weight 9 are LSKD's settings for classification, but with one view of each image
+# instead of two. The warm-up is an addition of mmkd, see lskd.py. Untested at this
+# scale.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_mlkd=dict(

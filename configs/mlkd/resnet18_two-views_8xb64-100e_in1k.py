@@ -1,4 +1,4 @@
-# The baseline by MLKD's recipe: two views, half the learning rate.
+# Baseline with MLKD's recipe: two views, half the learning rate.
 _base_ = [
     '../imagenet/resnet18_8xb64-100e_in1k.py',
     '../_base_/datasets/imagenet_two_views.py',

@@ -1,4 +1,4 @@
-# The baseline by MLKD's recipe: two views, twice the epochs, half the learning rate.
+# Baseline with MLKD's recipe: two views, twice the epochs, half the learning rate.
 _base_ = [
     '../cifar100/resnet8x4_1xb64-240e_cifar100.py',
     '../_base_/datasets/cifar100_two_views.py',

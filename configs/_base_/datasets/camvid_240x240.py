@@ -1,4 +1,4 @@
-# For the small networks, on a CPU: a smaller crop and batch, fewer workers.
+# For small networks on a CPU: smaller crop and batch, fewer workers.
 _base_ = './camvid_360x360.py'
 
 crop_size = (240, 240)

@@ -1,7 +1,7 @@
-# CIFAR-100 as in the papers on distillation: crop with 4 pixels of padding, mirror.
+# CIFAR-100 as in the distillation papers: random crop with 4 pixels of padding, flip.
 data_preprocessor = dict(
     num_classes=100,
-    mean=[129.3105, 124.1085, 112.404],  # RGB, as CIFAR's files are
+    mean=[129.3105, 124.1085, 112.404],  # RGB, like the CIFAR files
     std=[68.2125, 65.4075, 70.4055],
     to_rgb=False,
 )

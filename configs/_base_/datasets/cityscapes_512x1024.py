@@ -18,7 +18,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    # After Resize: predictions are scored at the label's own size.
+    # After Resize, so that predictions are evaluated at the original size of the label.
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

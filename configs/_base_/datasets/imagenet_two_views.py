@@ -1,4 +1,4 @@
-# For MLKD: what `train_dataloader` needs for a weak and a strong view of each image.
+# Keys of `train_dataloader` for a weak and a strong view of each image, for MLKD.
 _base_ = './strong_view.py'
 
 weak = [

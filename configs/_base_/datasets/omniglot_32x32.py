@@ -1,4 +1,4 @@
-# Black ink on white: the border that a shift uncovers is white too.
+# The images are black ink on white, so shifts fill the border with white.
 data_preprocessor = dict(
     num_classes=156, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False
 )

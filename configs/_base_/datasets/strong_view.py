@@ -1,4 +1,4 @@
-# MLKD's strong view of an image: distorted, and a part of it erased.
+# Strong view of an image for MLKD, with distortions and random erasing.
 strong = [
     dict(
         type='RandAugment',

@@ -1,4 +1,4 @@
-# A quarter as wide as R18 throughout; no published weights, so from scratch.
+# One quarter of the width of R18 in all layers; without pretrained weights.
 _base_ = './pspnet_r18-d8.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# Under a minute on a CPU, for the demo.
+# For the demo: takes less than a minute on a CPU.
 _base_ = './schedule_40k.py'
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=0.01, weight_decay=0.01)

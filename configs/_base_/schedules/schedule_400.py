@@ -1,4 +1,4 @@
-# Minutes on a CPU: for trying things out, not for results.
+# For experiments, not for results: takes minutes on a CPU.
 _base_ = './schedule_40k.py'
 _base_.param_scheduler[0].end = 400
 optim_wrapper = dict(optimizer=dict(lr=0.02))

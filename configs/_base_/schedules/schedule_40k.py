@@ -20,5 +20,5 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
 )
 
-# lr is meant for 8 images an iteration; `enable=True` scales it to what is run.
+# lr is meant for 8 images per iteration; `enable=True` scales it to the batch size.
 auto_scale_lr = dict(enable=False, base_batch_size=8)

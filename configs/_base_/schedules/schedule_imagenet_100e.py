@@ -8,5 +8,5 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 
-# lr is meant for 512 images an iteration; `enable=True` scales it to what is run.
+# lr is meant for 512 images per iteration; `enable=True` scales it to the batch size.
 auto_scale_lr = dict(enable=False, base_batch_size=512)

@@ -6,5 +6,5 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 
-# lr is meant for 16 images an iteration; `enable=True` scales it to what is run.
+# lr is meant for 16 images per iteration; `enable=True` scales it to the batch size.
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,4 +1,4 @@
-# OpenMMLab's own checkpoint, 79.76 mIoU on the validation set (single scale).
+# OpenMMLab's published checkpoint, 79.76 mIoU on the validation set (single scale).
 teacher = dict(
     config='{{ fileDirname }}/../../pspnet/'
     'pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py',

@@ -1,4 +1,4 @@
-# Train it first: nobody publishes this one.
+# Train this teacher first; there is no published checkpoint.
 teacher = dict(
     config='{{ fileDirname }}/../../demo/teacher.py',
     checkpoint='work_dirs/teacher/iter_400.pth',

@@ -1,5 +1,5 @@
-# The paper's settings were not available: kd.py's tau, and its weight shared by the two
-# halves. Cross entropy weighs 0.1 beside it. Untested.
+# The paper's settings were not available. Tau is from kd.py, whose weight is split
+# between forward and reverse divergence. The cross entropy has weight 0.1. Untested.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,5 +1,6 @@
-# Nothing is published for the two together: lskd.py's tau and warm-up, and its weight
-# shared by the two halves. Cross entropy weighs 0.1 beside it. Untested.
+# No settings are published for the combination. Tau and warm-up are from lskd.py, whose
+# weight is split between forward and reverse divergence. The cross entropy has weight
+# 0.1. Untested.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

@@ -1,5 +1,5 @@
-# The paper's range, 1 to 21, and curriculum, over 10 of 240 epochs; weight and cross
-# entropy (0.1) as in kd.py.
+# The paper's temperature range, 1 to 21, and curriculum over 10 of 240 epochs. The
+# weight and that of the cross entropy (0.1) are from kd.py.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(

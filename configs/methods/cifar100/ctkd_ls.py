@@ -1,5 +1,6 @@
-# CTKD's published range and curriculum, LSKD's weight of 9; cross entropy weighs 0.1
-# beside it. The warm-up of the weight is mmkd's, see lskd.py.
+# The published temperature range and curriculum of CTKD, and LSKD's weight of 9. The
+# cross entropy has weight 0.1. The warm-up of the weight is an addition of mmkd, see
+# lskd.py.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(

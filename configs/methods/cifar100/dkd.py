@@ -1,5 +1,6 @@
-# DKD's published settings for resnet32x4 to resnet8x4, with a warm-up over 20 of 240
-# epochs. Beta depends on the pair: configs/dkd/README.md. Cross entropy keeps weight 1.
+# The published settings of DKD for resnet32x4 to resnet8x4, with a warm-up over 20 of
+# 240 epochs. Beta depends on the pair, see configs/dkd/README.md. The cross entropy has
+# weight 1.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_dkd=dict(

@@ -1,5 +1,5 @@
-# The paper's range, 1 to 21, and curriculum, over 5 of 100 epochs; weight and cross
-# entropy (0.5) as in kd.py.
+# The paper's temperature range, 1 to 21, and curriculum over 5 of 100 epochs. The
+# weight and that of the cross entropy (0.5) are from kd.py.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_ctkd=dict(

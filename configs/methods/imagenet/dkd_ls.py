@@ -1,5 +1,5 @@
-# As dkd.py with LSKD's tau 2 and 9 times the weights. LSKD's authors tuned beta for
-# each pair anew, so this is not their setting to the digit.
+# The settings of dkd.py with LSKD's tau 2 and 9 times the weights. LSKD's authors tuned
+# beta again for each pair, so their exact settings differ.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_dkd=dict(

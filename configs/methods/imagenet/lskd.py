@@ -1,6 +1,7 @@
-# LSKD's settings for ImageNet, tau 2 and weight 9; cross entropy weighs 0.5 beside it.
-# The warm-up is mmkd's, not the paper's: the logits of a fresh head here have a
-# standard deviation of about 0.1, and the gradient is divided by it.
+# Logit standardization (LSKD) with the paper's settings for ImageNet, tau 2 and weight
+# 9. The cross entropy has weight 0.5. The warm-up is an addition of mmkd: the logits of
+# an untrained head have a standard deviation of about 0.1, by which the gradient is
+# divided.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_kd=dict(

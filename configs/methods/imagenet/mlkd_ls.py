@@ -1,4 +1,5 @@
-# As mlkd.py with LSKD's published tau 2 and weight 9. The warm-up is mmkd's, see lskd.py.
+# The settings of mlkd.py with LSKD's published tau 2 and weight 9. The warm-up is an
+# addition of mmkd, see lskd.py.
 runner_type = 'mmkd.DistillRunner'
 distill_losses = dict(
     loss_mlkd=dict(
