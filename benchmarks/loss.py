@@ -1,11 +1,12 @@
-"""Time and memory of distillation losses, forward and backward, from raw logits
+"""Time and memory of the forward and backward pass of distillation losses.
 
 python benchmarks/loss.py                               # 2x19x512x1024
 python benchmarks/loss.py --classes 150 --size 512 512
 python benchmarks/loss.py --device cuda
 
-For comparison: common implementations, as in the code of papers, and the task's cross
-entropy.
+Common implementations, as in the code of papers, and the cross entropy of the task are
+included for comparison. KL is the Kullback-Leibler divergence, LS logit
+standardization.
 """
 
 import torch

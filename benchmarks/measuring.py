@@ -42,16 +42,17 @@ def silence() -> None:
 
 
 def has_bf16(device: str) -> bool:
-    """Return True if a device has bf16 instructions; without, a CPU is far slower."""
+    """Return True if a device has bf16 instructions, without which bf16 is slow."""
     if device != 'cpu':
         return torch.cuda.is_bf16_supported()
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def times(variants: Variants, device: str, repeats: int) -> dict[str, float]:
-    """Return the median milliseconds of each variant, after one run to warm up.
+    """Return the median time of each variant in milliseconds, after a warm-up.
 
-    The variants take turns, so that other load on the machine affects all alike.
+    The variants are run alternately, so that other load of the machine affects all of
+    them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(repeats + 1):
@@ -66,7 +67,7 @@ def times(variants: Variants, device: str, repeats: int) -> dict[str, float]:
 
 
 def peak(run: Callable[[], object], device: str) -> int:
-    """Return the peak memory of a run in bytes, without what was allocated before."""
+    """Return the peak memory of a run in bytes, beyond memory allocated before."""
     if device != 'cpu':
         wait(device)
         before = torch.cuda.memory_allocated()
@@ -92,9 +93,9 @@ def wait(device: str) -> None:
 
 
 def report(name: str, title: str, rows: list[dict], args: argparse.Namespace) -> None:
-    """Print rows as a table; write them as JSON, with the machine, and as a plot.
+    """Print rows as a table; write them with machine details as JSON, and as a plot.
 
-    The first column is a row's name; the plot has a bar for each value of the second.
+    The first column is the name of a row; the plot shows the second column as bars.
     """
     table = Table(title=title)
     for index, column in enumerate(rows[0]):

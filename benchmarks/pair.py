@@ -20,9 +20,10 @@ TEACHER = CONFIGS / 'pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
 
 
 def network_of(path: Path) -> nn.Module:
-    """Return a network of random weights whose BN have statistics of images.
+    """Return a network with random weights and batch statistics of random images.
 
-    Without, its activations would vanish, and a CPU is slow with subnormal numbers.
+    Without these statistics its activations would vanish, and a CPU is slow with
+    subnormal numbers.
     """
     config = Config.fromfile(path).model
     config.pretrained = None
@@ -41,8 +42,8 @@ def distiller_of(device: str, loss: dict, **teacher: object) -> Distiller:
     """Return a Distiller of the pair.
 
     Args:
-        device: Where it is.
-        loss: Options of KDLoss.
+        device: Device of the Distiller.
+        loss: Arguments of KDLoss.
         teacher: Further keys of ``teacher``.
     """
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Time and memory of the fused loss by pixels, classes and processes
+"""Scaling of the fused loss with pixels, classes and processes.
 
 python benchmarks/scaling.py
 python benchmarks/scaling.py --device cuda

@@ -1,12 +1,12 @@
-"""Growth of memory, open files and time over 3,000 iterations
+"""Growth of memory, open files and time over 3,000 iterations.
 
 python benchmarks/soak.py
 
-Distills a tiny pair on a few drawn street scenes with all that a real run does, that is
-workers, augmentation, logs, checkpoints, validations. Memory and open files of the
-process and its workers are read every 50 iterations; the first third is warm-up. Exits
-with 1 if memory or open files have grown by more than 2 %; CPU and elapsed times also
-depend on other load on the machine. Linux only.
+Distills a tiny pair on a few generated street scenes with all parts of a real run:
+workers, augmentation, logs, checkpoints and validations. Memory and open files of the
+process and its workers are read every 50 iterations; the first third is a warm-up. The
+exit status is 1 if memory or open files have grown by more than 2 %. CPU and elapsed
+times also depend on other load of the machine. Linux only.
 """
 
 import os

@@ -1,11 +1,11 @@
-"""Time of a whole training step, PSPNet-R101 to PSPNet-R18 on two images
+"""Time of a training step, PSPNet-R101 to PSPNet-R18 on two images.
 
 python benchmarks/step.py
 python benchmarks/step.py --device cuda
 
-The usual implementation: a teacher without a fast path, which also computes its own
-losses, and full-resolution KD by autograd. The floor: the baseline's step and the
-teacher's fastest forward pass.
+The usual implementation has a teacher without a fast path, which also computes its own
+losses, and full-resolution KD with autograd. The lower bound is the sum of the
+baseline's step and the teacher's fastest forward pass.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Time of the teacher's forward pass, PSPNet-R101 on two images, by its fast path
+"""Time of the teacher's forward pass, PSPNet-R101 on two images, by fast path.
 
 python benchmarks/teacher.py
 python benchmarks/teacher.py --device cuda --compile

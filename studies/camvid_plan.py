@@ -1,4 +1,4 @@
-"""Methods, settings and tables that both CamVid studies have."""
+"""Methods, settings and tables shared by both CamVid studies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .plan import Plan
 from .trials import Trial, Trials
 
 METRIC = 'mIoU'
-# The last sixth of each of the three films of the training set: for tuning.
+# Held-out images for tuning: the last sixth of each of the three training sequences.
 HELD_OUT = [*range(52, 62), *range(146, 163), *range(333, 367)]
 TUNING = {
     'train_dataloader.dataset.indices': [i for i in range(367) if i not in HELD_OUT],
@@ -53,10 +53,10 @@ def length_options(length: int) -> dict:
 
 @dataclass(frozen=True)
 class CamVidPlan(Plan):
-    """Plan for networks of some size.
+    """Plan of a CamVid study.
 
     Args:
-        length: Iterations of a student.
+        length: Number of iterations of a student.
     """
 
     length: int
@@ -64,7 +64,7 @@ class CamVidPlan(Plan):
     def losses(self, loss: Mapping, options: Mapping) -> dict[str, dict]:
         """Return one or two losses.
 
-        A standardized one without scale compensation has a warm-up over the first
+        A standardized loss without scale compensation has a warm-up over the first
         quarter of the iterations.
         """
         loss = dict(loss)
@@ -90,11 +90,11 @@ def camvid_plan(
     """Return the plan for the networks of a study's folder.
 
     Args:
-        name: Of the folder.
+        name: Name of the folder.
         teacher: Name of the teacher.
-        length: Iterations of a student.
-        tuning_length: Iterations of a student in tuning.
-        seeds: Of the comparison.
+        length: Number of iterations of a student.
+        tuning_length: Number of iterations of a student in tuning.
+        seeds: Seeds of the comparison.
     """
     folder = Path('studies', name)
     return CamVidPlan(
@@ -111,14 +111,14 @@ def camvid_plan(
 
 
 def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Fill in the settings, the comparison, its classes and fidelity."""
+    """Insert settings, comparison, classes and fidelity into the page."""
     axis = 'mIoU on the 101 validation images'
     draw_comparison(page, trials, plan, COMBINED, METRIC, axis)
     page.fill('classes', *class_table(trials, ['baseline', *GRIDS]))
 
 
 def class_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
-    """Return columns and rows: the mean IoU of each class."""
+    """Return columns and rows of the table of mean IoUs of each class."""
     runs = trials.of('methods')
     classes = list(next(iter(runs['baseline'].values()))['classes'])
     rows = []

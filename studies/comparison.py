@@ -34,13 +34,13 @@ Values = Mapping[str, Mapping[int, float]]
 def draw_comparison(
     page: Page, trials: Trials, plan: Plan, reference: str, label: str, axis: str
 ) -> None:
-    """Fill in the settings, the comparison and the fidelity of the students.
+    """Insert settings, comparison and fidelity of the students into the page.
 
     Args:
         page: The page.
         trials: Finished trials.
-        plan: The study's.
-        reference: Method that the others are compared with, besides the baseline.
+        plan: Plan of the study.
+        reference: Method with which the others are compared, besides the baseline.
         label: Name of the metric in a table.
         axis: Name of the metric in a figure.
     """
@@ -61,15 +61,15 @@ def draw_comparison(
 def comparison_table(
     values: Values, reference: str, metric: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows: each method, and its difference to one of them."""
+    """Return columns and rows of the table of methods and differences to one method."""
     columns = ['method', 'runs', metric, f'difference to {reference}']
     rows = [[r['config'], *summary_cells(r)] for r in summarize(values, reference)]
     return [*columns, *SUMMARY_COLUMNS[3:]], rows
 
 
 def draw_methods(values: Values, metric: str) -> Figure:
-    """Draw each run as a dot and each method's mean; the first one's goes through."""
-    # After the warnings of what it imports are silenced.
+    """Draw runs as dots and means as lines; that of the first method spans the axes."""
+    # Imported here, after import warnings are silenced.
     from mmkd.analysis.figures import draw_runs
 
     figure = Figure((WIDTH, 0.9 + 0.36 * len(values)), layout='constrained')
@@ -86,13 +86,13 @@ def draw_methods(values: Values, metric: str) -> Figure:
 
 
 def fidelity_of(trials: Trials, method: str, kind: str) -> list[float]:
-    """Return a fidelity metric of each seed."""
+    """Return a fidelity metric for each seed."""
     runs = trials.of('methods')[method]
     return [run['metrics'][f'fidelity/{kind}'] for run in runs.values()]
 
 
 def fidelity_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
-    """Return columns and rows: mean and standard deviation of each fidelity metric."""
+    """Return columns and rows of the table of fidelity metrics, mean and deviation."""
     rows = [
         [m]
         + [
@@ -105,7 +105,7 @@ def fidelity_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
 
 
 def draw_fidelity(trials: Trials, methods: Sequence[str]) -> Figure:
-    """Draw what the papers claim: order, small probabilities, range."""
+    """Draw the metrics of the papers' claims: ranks, small probabilities, range."""
     kinds = 'rank_correlation', 'small_probability_error', 'std_ratio'
     figure = Figure((WIDTH, 2.7), layout='constrained')
     for axes, kind in zip(figure.subplots(1, 3, sharey=True), kinds, strict=True):

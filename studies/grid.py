@@ -1,4 +1,4 @@
-"""Settings that a study tries of each method, and the best of them."""
+"""Grid search over the settings of each method of a study."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -8,12 +8,12 @@ from .trials import Trials
 
 
 class Grid(NamedTuple):
-    """A loss, with each temperature and each weight to try.
+    """Loss with the temperatures and weights to try.
 
     Args:
-        loss: Config without them.
-        taus: Arguments that set a temperature, by its name.
-        weights: Of the loss.
+        loss: Config of the loss without temperature and weight.
+        taus: Arguments that set a temperature, by name.
+        weights: Weights of the loss.
     """
 
     loss: Mapping
@@ -21,7 +21,7 @@ class Grid(NamedTuple):
     weights: tuple[float, ...]
 
     def cells(self, method: str) -> dict[str, dict]:
-        """Return the loss of each cell, by the name of its trial."""
+        """Return the loss of each grid cell, by name of its trial."""
         return {
             f'{method}, tau {tau}, weight {weight:g}': dict(
                 self.loss, **setting, loss_weight=weight
@@ -31,17 +31,17 @@ class Grid(NamedTuple):
 
 
 def taus(*values: float) -> dict[str, dict]:
-    """Return temperatures as arguments of a loss that has one."""
+    """Return temperatures as arguments of a loss with a single temperature."""
     return {f'{tau:g}': {'tau': tau} for tau in values}
 
 
 class Tuning:
-    """Trials of the group ``tuning``: one run for each cell.
+    """Trials of the group ``tuning``, with one run per grid cell.
 
     Args:
         trials: Finished trials.
-        grids: Of each method.
-        metric: By which runs are compared.
+        grids: Grid of each method.
+        metric: Metric of the comparison.
     """
 
     def __init__(self, trials: Trials, grids: Mapping[str, Grid], metric: str) -> None:
@@ -57,7 +57,7 @@ class Tuning:
         return self.grids[method].cells(method)[self.chosen(method)]
 
     def table(self, label: str) -> tuple[list[str], list[list[str]]]:
-        """Return columns and rows: a row for each method, its best cell bold.
+        """Return columns and rows of a table with one row per method, best cell bold.
 
         Args:
             label: Name of the metric.
@@ -77,6 +77,6 @@ class Tuning:
 
 
 def single_runs(trials: Trials, group: str, metric: str) -> dict[str, float]:
-    """Return the metric of each trial of a group that has one run of each."""
+    """Return the metric of each method of a group with one run per method."""
     found = trials.values(group, metric)
     return {name: value for name, runs in found.items() for (value,) in [runs.values()]}

@@ -1,4 +1,4 @@
-"""Page of a study, and the axes of its figures."""
+"""Page of a study, and the style of its figures."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,13 @@ WIDTH = 8.6  # inches
 
 
 class Page:
-    """Page of Markdown whose tables and figures are drawn from a study's trials.
+    """Markdown page with tables and figures generated from the trials of a study.
 
-    The content called ``name`` is between ``<!-- name -->`` and ``<!-- end -->``.
-    Figures are PNG files beside the page.
+    The content ``name`` is inserted between ``<!-- name -->`` and ``<!-- end -->``.
+    Figures are PNG files in the folder of the page.
 
     Args:
-        path: Of the page.
+        path: Path of the page.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,12 +36,12 @@ class Page:
         self.put(name, '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines))
 
     def save(self, name: str, figure: Figure, text: str) -> None:
-        """Write a figure and insert it; the same data give the same bytes.
+        """Write a figure deterministically and insert it.
 
         Args:
-            name: Of its place and its file.
+            name: Name of its place and its file.
             figure: The figure.
-            text: Description for readers who do not see it.
+            text: Alternative text.
 
         Raises:
             UserError: if the page has no place for it.
@@ -51,7 +51,7 @@ class Page:
         self.put(path.name, f'![{text}]({path.name})')
 
     def put(self, name: str, content: str) -> None:
-        """Insert lines in the place of a name.
+        """Insert lines at the place of a name.
 
         Raises:
             UserError: if the page has no such place.
@@ -61,13 +61,16 @@ class Page:
         )
         text = self.path.read_text()
         if len(place.findall(text)) != 1:
-            raise UserError(f"{self.path}: not one place '<!-- {name} -->' to fill")
+            raise UserError(
+                f"{self.path}: must contain '<!-- {name} -->' exactly once; add it, or "
+                'remove the duplicates'
+            )
         filled = place.sub(lambda found: f'{found[1]}{content}\n{found[3]}', text)
         self.path.write_text(filled)
 
 
 def draw_line(axes: Axes, points: Mapping[float, float], label: str) -> None:
-    """Draw one run each against a setting."""
+    """Draw the metric of single runs against a setting."""
     settings = sorted(points)
     values = [points[setting] for setting in settings]
     axes.plot(settings, values, 'o-', ms=4, label=label)

@@ -1,4 +1,4 @@
-"""Trainings of a study: teachers, settings of each method, comparison."""
+"""Plan of a study: training of teachers, tuning of each method, comparison."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +19,16 @@ class Plan:
     """Trainings that every study has.
 
     Args:
-        folder: Folder of the study; distilled.py there is the config of a distillation,
-            but for the teacher's checkpoint and the losses.
+        folder: Folder of the study. Its distilled.py is the config of a distillation
+            without the teacher's checkpoint and the losses.
         student: Config of the baseline.
-        teacher: Training of the comparison's teacher.
+        teacher: Training of the teacher of the comparison.
         tuning_teacher: Training of a teacher without the held-out data.
-        grids: Of each method.
-        metric: By which runs are compared.
-        held_out: Options of a training in tuning: a part of the training set is held
-            out and validated on.
-        seeds: Of the comparison.
+        grids: Grid of each method.
+        metric: Metric of the comparison.
+        held_out: Options of trainings in tuning, which validate on a held-out part of
+            the training set.
+        seeds: Seeds of the comparison.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Plan:
         return Trials(self.folder / 'trials.jsonl', self.work_dir)
 
     def losses(self, loss: Mapping, options: Mapping) -> dict[str, dict]:
-        """Return the distill_losses of a grid's loss."""
+        """Return the ``distill_losses`` with the loss of a grid."""
         return {'loss': dict(loss)}
 
     def baseline(
@@ -69,7 +69,7 @@ class Plan:
         options: Mapping,
         teacher: Trial | None = None,
     ) -> Trial:
-        """Return a distillation, by default from the tuning's teacher in tuning."""
+        """Return a distillation, in tuning by default from the tuning teacher."""
         usual = self.teacher if group == 'methods' else self.tuning_teacher
         teacher = teacher or usual
         checkpoint = teacher.training(self.work_dir).directory.checkpoint
@@ -91,7 +91,7 @@ class Plan:
         ]
 
     def methods(self, trials: Trials) -> list[Trial]:
-        """Return the comparison: each method with its best setting."""
+        """Return the trainings of the comparison, each method with its best setting."""
         tuned = self.tuned(trials)
         losses = {method: tuned.best(method) for method in self.grids}
         return [
@@ -112,7 +112,7 @@ class Plan:
 
 
 def flatten(config: Mapping, place: str) -> dict:
-    """Return a nested config as overrides of a key."""
+    """Convert a nested config to overrides of keys."""
     found = {}
     for key, value in config.items():
         here = f'{place}.{key}'
@@ -126,17 +126,18 @@ def run_study(
     stages: Sequence[Callable[[Trials], Sequence[Trial]]],
     draw: Callable[[Trials], None],
 ) -> None:
-    """Train what is missing, stage by stage, then draw the page.
+    """Run the missing trainings stage by stage, then draw the page.
 
     Args:
         doc: Description for ``--help``.
         trials: Finished trials.
-        stages: Each returns its trials, whose settings may depend on earlier stages.
-        draw: Fills the page.
+        stages: Functions that return the trials of a stage, whose settings may depend
+            on earlier stages.
+        draw: Function that draws the page.
     """
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=doc, formatter_class=kind)
-    parser.add_argument('--jobs', type=int, default=1, help='trainings at once')
+    parser.add_argument('--jobs', type=int, default=1, help='simultaneous trainings')
     parser.add_argument('--draw', action='store_true', help='train nothing')
     args = parser.parse_args()
     silence_import_warnings()

@@ -1,4 +1,4 @@
-"""Trainings of a study, and the scalars of the finished ones, in one file."""
+"""Trials of a study, and a file with the results of the finished ones."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ class Trial:
     """Training of a study.
 
     Args:
-        group: Part of the study; with ``method`` and ``seed`` the trial's name.
-        method: What is trained.
-        seed: Of all random numbers.
+        group: Part of the study; the trial's name is group, ``method`` and ``seed``.
+        method: Name of the method.
+        seed: Seed of all random numbers.
         config: Path of the config.
-        options: Overrides of config keys, as for ``--cfg-options``.
-        teacher: Trial whose checkpoint is the teacher's, if there is one.
+        options: Overrides of config keys, as in ``--cfg-options``.
+        teacher: Trial that trains the teacher; None without a teacher.
     """
 
     group: str
@@ -40,24 +40,24 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Name on a screen."""
+        """Displayed name."""
         return ' '.join(map(str, self.key))
 
     def training(self, folder: Path) -> Training:
-        """Return the training in its place below a folder."""
+        """Return the training, whose work_dir is a subfolder of ``folder``."""
         place = folder / self.group / self.method / f'seed_{self.seed}'
         options = {'randomness.seed': self.seed, **self.options}
         return Training(self.config, place, options, self.name)
 
 
 class Trials:
-    """Finished trials of a study: a file under version control, a line for each.
+    """Finished trials of a study, in a versioned file with one line per trial.
 
-    A trial in the file is not trained again, even if its checkpoints are gone; to train
-    it again, delete its line and its folder.
+    A trial in the file is not trained again, even if its checkpoints are missing; to
+    train it again, delete its line and its folder.
 
     Args:
-        path: Of the file; it need not exist.
+        path: Path of the file, which may not exist yet.
         folder: Folder of the trainings.
     """
 
@@ -70,7 +70,7 @@ class Trials:
         return iter(self.records.values())
 
     def of(self, group: str) -> dict[str, dict[int, dict]]:
-        """Return the records of a group, by method and seed."""
+        """Return the records of a group by method and seed."""
         found: dict[str, dict[int, dict]] = {}
         for record in self:
             if record['group'] == group:
@@ -78,14 +78,14 @@ class Trials:
         return found
 
     def values(self, group: str, metric: str) -> dict[str, dict[int, float]]:
-        """Return the last value of a metric, by method and seed, for a group."""
+        """Return the last value of a metric in a group, by method and seed."""
         return {
             method: {seed: record['metrics'][metric] for seed, record in seeds.items()}
             for method, seeds in self.of(group).items()
         }
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the trials without a line.
+        """Return the trials that are not in the file.
 
         Raises:
             UserError: if a trial's line has other options.
@@ -101,13 +101,13 @@ class Trials:
         return [trial for trial in trials if trial.key not in self.records]
 
     def complete(self, trials: Sequence[Trial], jobs: int = 1) -> None:
-        """Train what is missing, and record what has finished even if others fail.
+        """Run missing trials, and record those that finish even if others fail.
 
-        A teacher with a line, but without a checkpoint, is trained again if a missing
+        A teacher in the file whose checkpoint is missing is trained again if a missing
         trial needs it.
 
         Raises:
-            UserError: as of :meth:`missing`, or if a training fails.
+            UserError: in the cases of :meth:`missing`, or if a training fails.
         """
         missing = self.missing(trials)
         wanted = {t.key: t for trial in missing for t in (trial.teacher, trial) if t}
@@ -121,12 +121,14 @@ class Trials:
             raise UserError(f'{len(failed)} of {len(trainings)} trials failed: {names}')
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Record those of some trials that have finished."""
+        """Record the finished ones among some trials."""
         for trial in trials:
             run = trial.training(self.folder).directory
             if trial.key not in self.records and run.finished:
                 self.records[trial.key] = record_of(trial, run)
-        self.records = dict(sorted(self.records.items()))  # as they will be read
+        self.records = dict(
+            sorted(self.records.items())
+        )  # as they are read from the file
         lines = map(json.dumps, self.records.values())
         with write_atomically(self.path) as new:
             new.write_text(''.join(f'{line}\n' for line in lines))
@@ -157,10 +159,10 @@ def _key(record: Mapping) -> tuple[str, str, int]:
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float]:
-    """Leave out NaN, which JSON does not have."""
+    """Remove NaN, which JSON does not support."""
     return {key: value for key, value in values.items() if value == value}
 
 
 def _plain(options: Mapping) -> dict:
-    """Return options in JSON's types, as they are read from the file."""
+    """Convert options to the types of JSON, as they are read from the file."""
     return json.loads(json.dumps(dict(options)))

@@ -15,10 +15,10 @@ class Weights:
         self.state = {}
         self.random = torch.Generator().manual_seed(0)
 
-    def get(self, name, *shape, centre=0.0, width=1.0):
+    def get(self, name, *shape, center=0.0, width=1.0):
         if name not in self.state:
             noise = torch.rand(shape, generator=self.random) - 0.5
-            self.state[name] = centre + 2 * width * noise
+            self.state[name] = center + 2 * width * noise
         assert self.state[name].shape == shape
         return self.state[name]
 
@@ -31,10 +31,10 @@ class Weights:
 
     def bn(self, x, name):
         channels = x.shape[1]
-        weight = self.get(f'{name}.weight', channels, centre=1, width=0.5)
+        weight = self.get(f'{name}.weight', channels, center=1, width=0.5)
         bias = self.get(f'{name}.bias', channels, width=0.1)
         mean = self.get(f'{name}.running_mean', channels, width=0.1)
-        var = self.get(f'{name}.running_var', channels, centre=1, width=0.5)
+        var = self.get(f'{name}.running_var', channels, center=1, width=0.5)
         self.state[f'{name}.num_batches_tracked'] = torch.tensor(7)
         return F.batch_norm(x, mean, var, weight, bias)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Evaluate with one process a GPU (or, without GPUs, on the CPU):
-#   bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [test.py's arguments]
-# On each of several machines, with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# Evaluate with one process per GPU (or, without GPUs, on the CPU):
+#   bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of test.py]
+# For several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
 set -euo pipefail
 CONFIG=${1:?usage: dist_test.sh CONFIG CHECKPOINT PROCESSES [ARGUMENTS]}
 CHECKPOINT=${2:?usage: dist_test.sh CONFIG CHECKPOINT PROCESSES [ARGUMENTS]}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Train with one process a GPU (or, without GPUs, on the CPU):
-#   bash tools/dist_train.sh CONFIG PROCESSES [train.py's arguments]
-# On each of several machines, with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# Train with one process per GPU (or, without GPUs, on the CPU):
+#   bash tools/dist_train.sh CONFIG PROCESSES [arguments of train.py]
+# For several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
 set -euo pipefail
 CONFIG=${1:?usage: dist_train.sh CONFIG PROCESSES [ARGUMENTS]}
 PROCESSES=${2:?usage: dist_train.sh CONFIG PROCESSES [ARGUMENTS]}

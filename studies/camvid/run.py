@@ -1,11 +1,11 @@
-"""Run the CamVid study: every training and every number of its README.md
+"""Run the CamVid study: all trainings and all numbers of its README.md.
 
 python -m studies.camvid.run --jobs 2
 
-Trains what trials.jsonl does not have yet, and records it there; if it is stopped,
-rerunning it resumes. The methods' settings come from the trials of the group `tuning`,
-which do not use the validation set. Then the page's tables and figures are redrawn;
-with --draw nothing is trained.
+Runs the trainings that are missing in trials.jsonl and records them there; rerun it to
+resume after an interruption. The settings of the methods are selected with the trials
+of the group `tuning`, which do not use the validation set. Finally the tables and
+figures of the page are redrawn; with --draw nothing is trained.
 """
 
 import os
@@ -47,14 +47,14 @@ def draw(trials: Trials) -> None:
 
 
 def recipe_table(found: dict, ablation: dict) -> tuple[list, list]:
-    """Return columns and rows: the baseline by its optimizer."""
+    """Return columns and rows of the table of baselines by optimizer."""
     scores = found | {'AdamW at 0.005': ablation['baseline, 400']}
     rows = [[name, f'{score:.2f}'] for name, score in scores.items()]
     return ['optimizer', f'{METRIC}, baseline'], rows
 
 
 def variant_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: BDD+LS as in the papers, and each variant."""
+    """Return columns and rows of the table of BDD+LS and its variants."""
     score = tuned.scores['BDD+LS, tau 0.5, weight 8']
     rows = [['as published: std of the pixel, warm-up, weight 8', f'{score:.2f}']]
     rows += [[name, f'{found[name]:.2f}'] for name in VARIANTS]
@@ -62,7 +62,7 @@ def variant_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def weight_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: the metric at each weight."""
+    """Return columns and rows of the table of the metric at each weight."""
     points = scores_by_weight(tuned, found)
     weights = sorted({weight for each in points.values() for weight in each})
     rows = [
@@ -73,7 +73,7 @@ def weight_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def scores_by_weight(tuned: Tuning, found: dict) -> dict[str, dict[float, float]]:
-    """Return the metric at each weight, at each method's best temperature."""
+    """Return the metric at each weight, at the best temperature of each method."""
     points = {}
     for method, heavy in HEAVY.items():
         tau = tuned.best(method)['tau']
@@ -97,7 +97,7 @@ def scores_by_reverse(tuned: Tuning, found: dict) -> tuple[dict, dict]:
 
 
 def reverse_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: the effect of reverse weight and temperature."""
+    """Return columns and rows of the table of reverse weights and temperatures."""
     weights, taus = scores_by_reverse(tuned, found)
     rows = [
         [f'{what} {setting:g}', f'{value:.2f}']
@@ -108,7 +108,7 @@ def reverse_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def other_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: resolution, teacher, length and optimizer."""
+    """Return columns and rows of the table of resolutions, teachers and lengths."""
     rows = []
     methods = ('baseline', 'KD', 'BDD+LS', COMBINED)
     names = ['baseline', *(tuned.chosen(method) for method in methods[1:])]
@@ -127,7 +127,7 @@ def other_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def draw_ablation(tuned: Tuning, found: dict) -> Figure:
-    """Draw temperature, weight, reverse KL and length."""
+    """Draw the effects of temperature, weight, reverse KL and length."""
     figure = Figure((WIDTH, 5.4), layout='constrained')
     (tau, weight), (reverse, length) = figure.subplots(2, 2)
     for method in ('KD', 'BDD', 'KD+LS', 'BDD+LS'):
@@ -162,7 +162,7 @@ def label(axes: Axes, title: str, xlabel: str) -> None:
 
 
 if __name__ == '__main__':
-    # The trainings import variants.py from here.
+    # The trainings import variants.py from this folder.
     paths = os.getcwd(), os.environ.get('PYTHONPATH')
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     stages = [teachers, recipe, PLAN.tuning, variants, PLAN.methods, ablation]

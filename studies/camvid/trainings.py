@@ -1,4 +1,4 @@
-"""Trainings of the CamVid study besides the comparison."""
+"""Trainings of the CamVid study in addition to the comparison."""
 
 from collections.abc import Mapping
 
@@ -17,20 +17,20 @@ PLAN = camvid_plan('camvid', 'half', 400, TUNING_LENGTH, seeds=range(5))
 SMALL_TEACHER = teacher_training(
     PLAN.folder, 'quarter_tuning', TUNING | length_options(1200), config='student'
 )
-# Weights beyond the grid, to see where each method breaks.
+# Weights beyond the grid, to find where each method fails.
 HEAVY = {'KD': (16.0,), 'KD+LS': (64.0,)}
 WITH_SGD = ('KD', 'BDD+LS', COMBINED)
-SGD = {  # as mmseg trains PSPNet, except for the learning rate
+SGD = {  # mmseg's settings for PSPNet, except for the learning rate
     'optim_wrapper.optimizer.type': 'SGD',
     'optim_wrapper.optimizer.lr': 0.02,
     'optim_wrapper.optimizer.momentum': 0.9,
     'optim_wrapper.optimizer.weight_decay': 0.0005,
 }
-RATES = 0.02, 0.1, 0.2  # of SGD, with which AdamW is compared
+RATES = 0.02, 0.1, 0.2  # learning rates of SGD, which is compared with AdamW
 
 
 def two_losses(**schedule: int) -> dict:
-    """Return forward and reverse KL as two losses, the second with its schedule."""
+    """Return forward and reverse KL as two losses; the second has a schedule."""
     forward = dict(type='KDLoss', standardize=True, tau=0.5, loss_weight=8.0)
     reverse = dict(forward, divergence='ReverseKL', schedule=schedule)
     return dict(forward, divergence='ForwardKL', added=reverse)
@@ -57,12 +57,12 @@ VARIANTS = {
 
 
 def teachers(trials: Trials) -> list[Trial]:
-    """Return the comparison's teachers, and one as small as the student."""
+    """Return the teachers of the comparison, and one of the student's size."""
     return [*PLAN.teachers(trials), SMALL_TEACHER]
 
 
 def recipe(trials: Trials) -> list[Trial]:
-    """Return the baseline with SGD, as long as in the comparison."""
+    """Return the baseline with SGD, with the length of the comparison."""
     options = TUNING | length_options(PLAN.length) | SGD
     return [
         PLAN.baseline(
@@ -76,7 +76,7 @@ def recipe(trials: Trials) -> list[Trial]:
 
 
 def variants(trials: Trials) -> list[Trial]:
-    """Return variants of standardizing at each pixel, trained as in tuning."""
+    """Return variants of standardization per pixel, trained as in tuning."""
     return [
         PLAN.distill('variants', name, TUNING_SEED, VARIANT | changes, PLAN.held_out)
         for name, changes in VARIANTS.items()
@@ -84,7 +84,7 @@ def variants(trials: Trials) -> list[Trial]:
 
 
 def balanced(**arguments: float) -> dict:
-    """Return a BalancedKL as argument of a loss."""
+    """Return a BalancedKL as an argument of a loss."""
     return {'divergence': dict(type='BalancedKL', **arguments)}
 
 

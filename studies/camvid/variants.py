@@ -1,4 +1,4 @@
-"""Variants of standardized KD that the CamVid study tries."""
+"""Variants of standardized knowledge distillation (KD) for the CamVid study."""
 
 from typing import Literal
 
@@ -12,19 +12,21 @@ from mmkd.losses import KDLoss
 class KDVariant(KDLoss):
     r"""KDLoss with ``standardize=True`` and another standard deviation or factor.
 
-    With :math:`z = (x - mean) / \sigma` at each pixel, the loss is the mean over the
-    valid pixels of :math:`f \tau^2 D(p, q)`.
+    With :math:`z = (x - mean) / \sigma` of the logits x at each pixel, the loss is the
+    mean of :math:`f \tau^2 D(p, q)` over the valid pixels, where D is the divergence of
+    p = softmax(z / tau) of the teacher and q of the student.
 
     Args:
-        over: Logits of which sigma is the standard deviation: those of the ``'pixel'``
-            or, after subtracting each pixel's mean, of the ``'image'``, which keeps the
-            teacher's differences in confidence between pixels.
+        over: Logits whose standard deviation is sigma: those of the ``'pixel'`` or,
+            after subtracting the mean of each pixel, those of the ``'image'``, which
+            preserves the teacher's differences in confidence between pixels.
         factor: f, without a gradient: ``'one'``; ``'student'``, :math:`\sigma_s^2`, and
-            ``'both'``, :math:`\sigma_s \sigma_t`, which compensate the gradient's
-            factor 1 / sigma_s; ``'confidence'``, the teacher's largest probability;
-            ``'class'``, :func:`class_balance` by the teacher's most probable class;
-            ``'mass'``, :func:`class_balance` by its probabilities.
-        kwargs: As of :class:`KDLoss`.
+            ``'both'``, :math:`\sigma_s \sigma_t`, which compensate the factor
+            1 / sigma_s of the gradient (s: student, t: teacher); ``'confidence'``, the
+            teacher's largest probability; ``'class'``, :func:`class_balance` by the
+            teacher's most probable class; ``'mass'``, :func:`class_balance` by its
+            probabilities.
+        kwargs: Arguments of :class:`KDLoss`.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class KDVariant(KDLoss):
         )
 
     def standardized(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return z, and sigma of each pixel (N, H, W)."""
+        """Return z, and sigma of each pixel, (N, H, W)."""
         centered = logits - logits.mean(1, keepdim=True)
         variance = centered.square().sum(1) / (logits.shape[1] - 1)
         if self.over == 'image':
@@ -74,5 +76,5 @@ class KDVariant(KDLoss):
 
 
 def one_hot_logits(logits: Tensor) -> Tensor:
-    """Return logits whose softmax is 1 at the largest logit."""
+    """Return logits whose softmax is 1 at the largest input logit."""
     return torch.zeros_like(logits).scatter_(1, logits.argmax(1, True), 1e4)

@@ -1,8 +1,8 @@
-"""Run the CamVid study at full size, on a GPU: see its README.md
+"""Run the CamVid study at full size on a GPU; see its README.md.
 
 python -m studies.camvid_r101.run
 
-As studies.camvid.run, with its own trials.jsonl.
+Works like studies.camvid.run, with a separate trials.jsonl.
 """
 
 from mmkd.errors import UserError
@@ -24,7 +24,7 @@ LIMIT = 1.5  # mIoU
 
 
 def lengths(trials: Trials) -> list[Trial]:
-    """Return the baseline at the study's length and at twice that, on held-out data."""
+    """Return baselines of the study's length and twice the length, on held-out data."""
     return [
         PLAN.baseline('lengths', TUNING_SEED, TUNING | length_options(each), str(each))
         for each in LENGTHS
@@ -32,10 +32,10 @@ def lengths(trials: Trials) -> list[Trial]:
 
 
 def teachers(trials: Trials) -> list[Trial]:
-    """Return the teachers, once the length is found sufficient.
+    """Return the teachers, after checking that the length is sufficient.
 
     Raises:
-        UserError: if twice the length changes the baseline too much.
+        UserError: if the baseline improves too much with twice the length.
     """
     found = single_runs(trials, 'lengths', METRIC)
     short, long = (found[str(length)] for length in LENGTHS)

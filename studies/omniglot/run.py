@@ -1,11 +1,11 @@
-"""Run the Omniglot study: every training and every number of its README.md
+"""Run the Omniglot study: all trainings and all numbers of its README.md.
 
 python -m studies.omniglot.run --jobs 2
 
-Trains what trials.jsonl does not have yet, and records it there; if it is stopped,
-rerunning it resumes. The methods' settings come from the trials of the group `tuning`,
-which do not use the test set. Then the page's tables and figures are redrawn; with
---draw nothing is trained.
+Runs the trainings that are missing in trials.jsonl and records them there; rerun it to
+resume after an interruption. The settings of the methods are selected with the trials
+of the group `tuning`, which do not use the test set. Finally the tables and figures of
+the page are redrawn; with --draw nothing is trained.
 """
 
 from matplotlib.figure import Figure
@@ -31,14 +31,14 @@ def draw(trials: Trials) -> None:
 
 
 def recipe_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: the baseline by its batch size."""
+    """Return columns and rows of the table of baselines by batch size."""
     scores = found | {'16, as in the config': tuned.scores['baseline']}
     rows = [[size, f'{score:.2f}'] for size, score in scores.items()]
     return ['batch size', 'baseline, top-1, %'], rows
 
 
 def draw_weights(tuned: Tuning) -> Figure:
-    """Draw a panel of the plain and one of the standardized losses."""
+    """Draw one panel of the plain losses and one of the standardized losses."""
     figure = Figure((WIDTH, 2.8), layout='constrained')
     plain, standardized = figure.subplots(1, 2, sharey=True)
     for axes, shown in (
@@ -59,7 +59,7 @@ def draw_weights(tuned: Tuning) -> Figure:
 
 
 def warmup_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: the metric without and with a warm-up."""
+    """Return columns and rows of the table of the metric without and with warm-up."""
     rows = [
         [name, f'{tuned.scores[name]:.2f}', f'{score:.2f}']
         for name, score in found.items()
@@ -68,7 +68,7 @@ def warmup_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
-    """Return columns and rows: the metric after 20 and after 40 epochs."""
+    """Return columns and rows of the table of the metric after 20 and 40 epochs."""
     names = {'baseline': 'baseline'} | {m: tuned.chosen(m) for m in LONGER}
     rows = [
         [method, f'{tuned.scores[name]:.2f}', f'{found[method]:.2f}']

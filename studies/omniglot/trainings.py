@@ -9,7 +9,7 @@ from studies.trials import Trial, Trials
 
 METRIC = 'accuracy/top1'
 
-# The last three of the fourteen drawers of the training set: for tuning.
+# Held-out data for tuning: the last three of the fourteen drawers of the training set.
 TUNING = {
     'train_dataloader.dataset.drawers': [*range(1, 12)],
     'val_dataloader.dataset.drawers': [*range(12, 15)],
@@ -34,7 +34,7 @@ GRIDS = {
     'MLKD+LS': Grid(
         dict(MLKD, **LS),
         {
-            # In the ratio of the paper's 3, 5, 2 and 6 to LSKD's 2.
+            # In the ratios of the paper's 3, 5, 2 and 6 to the 2 of LSKD.
             f'{tau:g}': dict(tau=tau, taus=[tau * t for t in (1.5, 2.5, 1.0, 3.0)])
             for tau in (1.0, 2.0)
         },
@@ -51,8 +51,8 @@ LONG = {
     'param_scheduler.T_max': 40,
 }
 BATCH_SIZES = 64, 32
-WITH_WARMUP = 'KD', 'BDD'  # whose largest weight is tried with a warm-up, too
-LONGER = ('KD', 'KD+LS', 'BDD+LS')  # also trained for twice as long
+WITH_WARMUP = 'KD', 'BDD'  # also trained with the largest weight and a warm-up
+LONGER = ('KD', 'KD+LS', 'BDD+LS')  # also trained for twice the length
 
 
 def teacher(name: str, options: Mapping) -> Trial:
@@ -74,7 +74,7 @@ PLAN = Plan(
 
 
 def recipe(trials: Trials) -> list[Trial]:
-    """Return the baseline with other batch sizes than its config's."""
+    """Return the baseline with batch sizes other than that of its config."""
     return [
         PLAN.baseline(
             'recipe',
@@ -87,7 +87,7 @@ def recipe(trials: Trials) -> list[Trial]:
 
 
 def with_warmup(trials: Trials) -> list[Trial]:
-    """Return the plain losses at their largest weight, with LS's warm-up."""
+    """Return plain losses at their largest weight with the warm-up of LS."""
     return [
         PLAN.distill('warmup', name, TUNING_SEED, loss | WARMUP, TUNING)
         for method in WITH_WARMUP
@@ -97,7 +97,7 @@ def with_warmup(trials: Trials) -> list[Trial]:
 
 
 def longer(trials: Trials) -> list[Trial]:
-    """Return trainings of twice the length, otherwise as in tuning."""
+    """Return trainings of twice the length with the settings of tuning."""
     tuned, options = PLAN.tuned(trials), TUNING | LONG
     return [PLAN.baseline('longer', TUNING_SEED, options)] + [
         PLAN.distill('longer', method, TUNING_SEED, tuned.best(method), options)

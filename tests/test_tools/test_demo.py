@@ -81,7 +81,7 @@ def test_second_run_trains_nothing(bench, demo):
     again = bench.run('demo.py', '--cfg-options', *TINY)
     assert attempts == sorted(folder.glob('*/*/vis_data'))
     assert before == rows(bench)
-    assert 'already there' in again.output
+    assert 'already exists' in again.output
     # The time of calls before counts, too.
     first, second = (
         [

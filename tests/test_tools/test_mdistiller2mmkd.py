@@ -128,7 +128,7 @@ class TestTool:
     def test_converts(self, bench, images):
         path = save(bench.folder / 'resnet20.pth', run('resnet20', images)[1])
         arguments = (path, 'new/resnet20.pth', '--network', 'resnet20')
-        assert 'holds a resnet20' in bench.run(TOOL, *arguments).output
+        assert 'contains a resnet20' in bench.run(TOOL, *arguments).output
         assert (bench.folder / 'new/resnet20.pth').is_file()
 
     def test_refuses_code(self, bench, images):

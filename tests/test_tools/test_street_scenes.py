@@ -78,10 +78,10 @@ def test_image_and_label_belong_together():
 
 def test_second_call_keeps_what_is_there(bench, scenes):
     before = {path: path.stat().st_mtime_ns for path in scenes.rglob('*.png')}
-    assert 'already there' in bench.run(TOOL, '--out', 'scenes', *SMALL).output
+    assert 'already exists' in bench.run(TOOL, '--out', 'scenes', *SMALL).output
     assert before == {path: path.stat().st_mtime_ns for path in scenes.rglob('*.png')}
 
 
 def test_other_scenes_in_the_folder(bench, scenes):
     result = bench.run(TOOL, '--out', 'scenes', *SMALL, '--seed', 1, code=2)
-    assert 'scenes holds other scenes; delete it' in result.output
+    assert 'scenes contains other scenes; delete it' in result.output

@@ -1,9 +1,10 @@
-"""Show on toy cases what standardized logits and a balanced divergence change.
+"""Show the effects of logit standardization and balance divergence on toy cases.
 
-First figure 2 of the LSKD paper: a student that is wrong and one that is right, which
-plain KD ranks the wrong way round. Then what BDD is about: the gradients of forward,
-reverse and balanced KL for a class of small teacher probability. For the mathematics
-see docs/background.md.
+The first case is figure 2 of the logit standardization (LSKD) paper: plain knowledge
+distillation (KD) prefers a student with a wrong prediction to one with a correct
+prediction. The second case concerns balance divergence distillation (BDD): gradients of
+the forward, reverse and balanced Kullback-Leibler (KL) divergence for a class with a
+small teacher probability. See docs/background.md for the mathematics.
 """
 
 import argparse
@@ -20,15 +21,15 @@ from mmkd.functional import balanced_kl_divergence, kl_divergence, standardize
 
 CLASSES = ['cat', 'dog', 'bird', 'frog']
 LOGITS = dict(teacher=[1, 4, 3, 2], S1=[1, 2.8, 3, 2], S2=[0.1, 0.4, 0.3, 0.2])
-NUMBER = 19  # classes in BDD's case, as many as Cityscapes has
+NUMBER = 19  # number of classes in the BDD case, as in Cityscapes
 WEIGHTS = dict(forward=(1, 0), reverse=(0, 1), balanced=(1, 1))
-# Okabe and Ito's colors, which color-blind readers can tell apart.
+# Colors of Okabe and Ito, which are suitable for color-blind readers.
 COLORS = dict(teacher='#555555', S1='#D55E00', S2='#56B4E9')
 COLORS |= dict(forward='#E69F00', reverse='#0072B2', balanced='#CC79A7')
 
 
 def toy_case() -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]]]:
-    """Return the networks' outputs in three forms, and the students' losses of two."""
+    """Return the networks' outputs in three forms, and both losses of the students."""
     logits = {
         name: torch.tensor([row], dtype=torch.float64) for name, row in LOGITS.items()
     }
@@ -46,12 +47,12 @@ def toy_case() -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]
 def gradient_of_class(
     teacher: Tensor, student: Tensor, forward: float, reverse: float
 ) -> Tensor:
-    """Return the gradient of a divergence for the student's logit of one class.
+    """Return the gradient of a divergence with respect to one logit of the student.
 
     Args:
-        teacher: Teacher's probability of the class, (N,). The other classes share the
-            rest evenly, in the student too.
-        student: Student's probability of it, (N,).
+        teacher: Teacher's probability of the class, (N,). The other classes have equal
+            probabilities in both networks.
+        student: Student's probability of the class, (N,).
         forward: Weight of forward KL.
         reverse: Weight of reverse KL.
     """
@@ -66,7 +67,7 @@ def gradient_of_class(
 
 
 def print_toy_case(console: Console) -> None:
-    """Print what each network predicts, and which student each loss prefers."""
+    """Print the predictions of the networks, and the student that each loss prefers."""
     outputs, losses = toy_case()
     says = {name: CLASSES[row.argmax()] for name, row in outputs['logits'].items()}
     table = Table('', '', title='LSKD: a toy case, tau = 1', box=box.SIMPLE)
@@ -136,7 +137,7 @@ def draw_toy_case(figure: SubFigure) -> None:
 
 
 def draw_gradients(figure: SubFigure) -> None:
-    """Draw the claim of BDD and, beside it, a case where it does not help."""
+    """Draw the claim of BDD and a case in which it does not help."""
     title = f'BDD: the gradient for one of {NUMBER} classes; teacher p, student q'
     title += ', both share the rest evenly (tau = 1)'
     figure.suptitle(title, fontweight='bold')

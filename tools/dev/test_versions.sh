@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The tests at the ends of what pyproject.toml admits, in an environment made for it:
+# Run the tests with the oldest or newest versions that pyproject.toml allows, in a new
+# environment:
 #
 #   bash tools/dev/test_versions.sh oldest python3.10     oldest torch, OneDL's stack
 #   bash tools/dev/test_versions.sh newest python3.13     newest torch, OneDL's stack
 #   bash tools/dev/test_versions.sh openmmlab python3.10  oldest torch, OpenMMLab's own
 #
-# Further arguments go to pytest. CPU builds of torch are enough: pip takes them from
-# the index that PIP_EXTRA_INDEX_URL names. OpenMMLab's mmcv is compiled, for which it
-# takes a C++ compiler and, on two cores, half an hour. The environments stay in
-# build/versions, several GB each, until you delete them.
+# Further arguments are passed to pytest. CPU builds of torch suffice: pip takes them
+# from the index in PIP_EXTRA_INDEX_URL. OpenMMLab's mmcv is compiled, which needs a C++
+# compiler and, on two cores, half an hour. The environments of several GB each are kept
+# in build/versions.
 set -euo pipefail
 
 if [[ $# -lt 2 || ! $1 =~ ^(oldest|newest|openmmlab)$ ]]; then
@@ -23,13 +24,13 @@ mkdir -p "${folder%/*}"
 shift 2
 cd "$root"
 
-export CUDA_VISIBLE_DEVICES=  # also has mmcv compiled without CUDA
+export CUDA_VISIBLE_DEVICES=  # also compiles mmcv without CUDA
 python=$folder/bin/python
 bounds=$folder/oldest.txt
 install() { "$python" -m pip install --quiet --disable-pip-version-check "$@"; }
 oldest() { install --constraint "$bounds" "$@"; }
 
-# The oldest version of all that pyproject.toml gives one for.
+# The oldest version of each package for which pyproject.toml states one.
 grep -oE '[a-z-]+>=[0-9.]+' pyproject.toml | sed 's/>=/==/' >"$bounds"
 install --upgrade pip setuptools
 case $name in
@@ -43,8 +44,8 @@ case $name in
         ;;
     openmmlab)
         oldest torch torchvision
-        # mmcv's setup.py imports torch, and pkg_resources, which Setuptools 82 is
-        # without. Not from pip's cache: what was compiled fits one torch only.
+        # mmcv's setup.py imports torch and pkg_resources, which Setuptools 82 lacks.
+        # pip's cache is not used, as compiled code works with a single torch version.
         install 'setuptools<82' ninja
         oldest --no-build-isolation --no-cache-dir mmcv
         oldest --editable '.[openmmlab,deploy,dev]' mmpretrain==1.2.0

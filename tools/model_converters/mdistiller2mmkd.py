@@ -1,5 +1,7 @@
-"""Convert a CIFAR-100 network of mdistiller's, such as its published teachers:
-python tools/model_converters/mdistiller2mmkd.py SRC DST --network resnet32x4"""
+"""Convert a CIFAR-100 checkpoint of mdistiller, such as its published teachers.
+
+python tools/model_converters/mdistiller2mmkd.py SRC DST --network resnet32x4
+"""
 
 import argparse
 import re
@@ -8,11 +10,11 @@ from pathlib import Path
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'cifar100'
 RECIPE = '_1xb64-240e_cifar100.py'
 
-# mdistiller numbers the convolutions of a downsampling ShuffleNetV2 unit through both
-# branches; its other units have the second branch alone.
+# mdistiller numbers the convolutions of a downsampling ShuffleNetV2 unit consecutively
+# through both branches; its other units have only the second branch.
 BRANCHES = ('branch1.0', 'branch1.1', 'branch2.0', 'branch2.1', 'branch2.2')
 CLASSIFIER = (r'^(fc|linear|classifier(\.0)?)\.(?=weight|bias)', 'head.fc.')
-# By family, what is called otherwise in a backbone.
+# Renamed parts of a backbone, by family.
 RENAMED = {
     'resnet': [(r'\.shortcut\.', '.downsample.')],
     'wrn': [(r'^block(\d)\.layer\.', r'layer\1.'), ('convShortcut', 'downsample')],
@@ -32,7 +34,7 @@ RENAMED = {
 
 
 def rename(key: str, network: str) -> str:
-    """Return mmkd's name of a weight of mdistiller."""
+    """Return the name in mmkd of a weight of mdistiller."""
     new = re.sub(*CLASSIFIER, key)
     if new != key:
         return new
@@ -43,7 +45,7 @@ def rename(key: str, network: str) -> str:
 
 
 def convert(src: str, dst: Path, network: str) -> None:
-    """Save mdistiller's weights as those of a network of configs/cifar100."""
+    """Save weights of mdistiller as a checkpoint of a network in configs/cifar100."""
     import torch
     from mmengine.config import Config
     from mmpretrain.datasets import CIFAR100
@@ -56,9 +58,9 @@ def convert(src: str, dst: Path, network: str) -> None:
     config = Config.fromfile(CONFIGS / f'{network}{RECIPE}').model
     model = MODELS.build({**config, '_scope_': 'mmpretrain'})
     check_fit(model, state, f"--network {network}: '{src}'")
-    # Counts of batches, which old files lack, are then the network's own.
+    # Old files lack num_batches_tracked; the network's own values are kept.
     model.load_state_dict(state, strict=False)
-    # torchvision, which mdistiller reads, has the classes in the same order.
+    # mdistiller uses torchvision's dataset, which has the same class order.
     meta = dict(dataset_meta=CIFAR100.METAINFO)
     dst.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=model.state_dict(), meta=meta), dst)
@@ -73,7 +75,7 @@ def parse_args() -> argparse.Namespace:
         required=True,
         choices=sorted(path.name.removesuffix(RECIPE) for path in CONFIGS.glob('*.py')),
         metavar='NAME',
-        help='which of configs/cifar100 it is: %(choices)s',
+        help='name of the network in configs/cifar100: %(choices)s',
     )
     return parser.parse_args()
 
@@ -81,7 +83,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
-    # After the arguments, so that --help is instant.
+    # Imported after parsing the arguments, so that --help is fast.
     from mmkd.cli.console import silence_import_warnings
 
     silence_import_warnings()
@@ -89,7 +91,7 @@ def main() -> None:
 
     with one_line_errors():
         convert(args.src, args.dst, args.network)
-    print(f'{args.dst} holds a {args.network}')
+    print(f'{args.dst} contains a {args.network}')
 
 
 if __name__ == '__main__':
