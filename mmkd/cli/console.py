@@ -51,8 +51,8 @@ def one_line_errors() -> Iterator[None]:
             raise
         what = f"'{error.filename}'" if error.filename else 'the work_dir'
         sys.exit(
-            f'error: {what}: {error.strerror}; free some space or choose another '
-            '--work-dir, and rerun with --resume (checkpoints are intact)'
+            f'error: {what}: {error.strerror}; checkpoints are intact: free some space '
+            'or choose another --work-dir, and rerun with --resume'
         )
     except SystemExit:  # raised after a signal in all processes
         _destroy_process_group()

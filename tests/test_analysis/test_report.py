@@ -169,7 +169,7 @@ def test_without_the_iou_of_each_class(tmp_path, comparison):
     comparison = load_comparison([tmp_path / 'runs'])
     page, read = render(comparison, tmp_path)
     (section,) = (s for s in page.sections if s.title == 'Classes')
-    assert 'no IoU of each class' in section.texts[0]
+    assert 'no IoU per class' in section.texts[0]
     assert not any('class' in image['alt'] for image in read.images)
 
 

@@ -108,7 +108,7 @@ def test_less_than_a_batch():
     dataset = Noise(2)
     sampler = DefaultSampler(dataset)
     loader = loader_of(dataset=dataset, sampler=sampler, drop_last=True)
-    with pytest.raises(UserError, match='lower batch_size'):
+    with pytest.raises(UserError, match='decrease batch_size'):
         next(iter(loader))
 
 

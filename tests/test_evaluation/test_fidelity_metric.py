@@ -203,7 +203,7 @@ def test_logits_that_cannot_be_compared(classes):
     samples = make('maps', classes=classes)
     if classes > 1:
         samples[0]['teacher_logits'] = torch.zeros(6, 5, 3)
-    with pytest.raises(UserError, match=r'the teacher \('):
+    with pytest.raises(UserError, match=r"the teacher's \("):
         measure(samples)
 
 

@@ -624,4 +624,4 @@ def test_error_of_several_processes(bench, kd):
 def test_process_of_its_own_prints_nothing_else(bench, kd):
     done = bench.shell(sys.executable, TRAIN, 'gone.py')
     assert done.code == 1
-    assert done.output == "error: config: 'gone.py' does not exist\n"
+    assert done.output == "error: config: 'gone.py' does not exist; check the path\n"

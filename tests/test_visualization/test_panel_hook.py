@@ -166,5 +166,5 @@ def test_classifiers_are_refused(run):
 
 @pytest.mark.parametrize('name', ['images', 'interval'])
 def test_numbers_below_one(name):
-    with pytest.raises(UserError, match=f'PanelHook.{name}: 0 is less'):
+    with pytest.raises(UserError, match=f'PanelHook.{name}: must be at least 1'):
         PanelHook(**{name: 0})

@@ -128,7 +128,7 @@ def test_a_label_that_is_resized(folder, networks):
 
 def test_other_classes(folder, networks):
     pair = dict(networks, student=segmentor(num_classes=7))
-    with pytest.raises(UserError, match=r'teacher has 11, student 7'):
+    with pytest.raises(UserError, match=r'teacher has 11 and student 7'):
         next(panel_rows(pair, dataset(folder), [0]))
 
 
