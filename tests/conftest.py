@@ -20,7 +20,7 @@ CLASSES = 5
 
 @pytest.fixture(autouse=True)
 def _mmseg_scope():
-    """What a Runner does with ``default_scope = 'mmseg'``."""
+    """Set the default scope like a Runner with ``default_scope = 'mmseg'``."""
     with DefaultScope.overwrite_default_scope('mmseg'):
         yield
 
@@ -81,7 +81,7 @@ def build(config):
 
 
 def random_batch(images=2, size=(32, 32), classes=CLASSES):
-    """What a data loader gives a segmentor's data preprocessor."""
+    """Batch as a data loader returns it for a segmentor's data preprocessor."""
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 

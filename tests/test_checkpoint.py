@@ -118,7 +118,7 @@ class TestLoading:
         assert state_and_meta(checkpoint, 'a.pth', KEY) == (WEIGHTS, {'iter': 2})
 
     def test_saved_on_a_gpu(self, tmp_path):
-        """Which this machine need not have."""
+        """Weights may be saved on a device that this machine lacks."""
         path = tmp_path / 'a.pth'
         save(path, WEIGHTS)
         rewrite(path, lambda steps: steps.replace(text('cpu'), text('cuda:0')))
@@ -345,7 +345,7 @@ class TestRemote:
 
     @pytest.fixture
     def serve(self, tmp_path, monkeypatch):
-        """Has any path lead to some bytes, or to an error."""
+        """Make any path return given bytes or raise an error."""
         local = tmp_path / 'published.pth'
 
         def serve(content):
@@ -473,7 +473,7 @@ class TestCode:
         assert 'it contains torch.nn.modules' in error_of(tmp_path / 'a.pth')
 
     def test_mmengines_loader_does_not_fall_back(self, tmp_path):
-        """Which load_from and resume go through."""
+        """MMEngine's own function, which load_from and resume call."""
         path, touched = tmp_path / 'a.pth', tmp_path / 'touched'
         save(path, {'state_dict': WEIGHTS, 'code': Code(touched)})
         with weights_only_by_default(), pytest.raises(pickle.UnpicklingError):
@@ -572,7 +572,7 @@ class TestFit:
         assert 'another config?' in error
 
     def test_transposed(self, model):
-        """As many elements do not make a shape."""
+        """Equal numbers of elements do not suffice."""
         state = model.state_dict()
         state['conv_seg.weight'] = state['conv_seg.weight'].transpose(0, 1)
         error = self.error(model, state)

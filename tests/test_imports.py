@@ -19,7 +19,7 @@ def run(setup=''):
 
 
 def test_importing_mmkd_has_no_effect_on_other_packages():
-    """Their classes, modules and registries are as before, but for mmkd's own names."""
+    """Classes, modules and registries are unchanged, except for names of mmkd."""
     *changes, last = run()
     assert changes == []
     assert int(re.fullmatch(r'imported (\d+) modules', last)[1]) > 80

@@ -36,7 +36,7 @@ def teacher_at(checkpoint):
 
 
 def step(iteration, loss=2.0, **more):
-    """What a training logs."""
+    """Scalars that a training logs."""
     return dict(loss=loss, time=0.5, iter=iteration, step=iteration, **more)
 
 

@@ -197,7 +197,7 @@ def test_settings_and_origin(comparison, tmp_path):
 def test_a_distant_teacher_does_not_compress_the_axes(
     comparison, monkeypatch, teacher, low, high
 ):
-    """It is named at the edge."""
+    """A teacher far above the runs is named at the edge of the axes."""
     for run in comparison.runs['teacher'].values():
         run.last_metrics['mIoU'] = teacher
         run.validations[4]['mIoU'] = teacher
@@ -235,7 +235,7 @@ class TestUntrusted:
         [r'$\frac{$', r'$x^$', '<b>', '_hidden', 'a\nb', b'\xff\xfe', '\x01', '%s{}'],
     )
     def test_names(self, tmp_path, name):
-        """Of folders and of classes."""
+        """Markup in the names of folders and classes is escaped."""
         name = name if isinstance(name, str) else os.fsdecode(name)
         for method, teacher in ((name, teacher_at('t.pth')), ('alone', '')):
             classes = {name: 20.0, '$a$': 3.0, '\ud800': 1.0}

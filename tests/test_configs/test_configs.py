@@ -72,7 +72,7 @@ def test_network_fits_its_data_and_schedule(path):
 
 @pytest.mark.parametrize('path', DISTILLED, ids=name_of)
 def test_distillation_is_the_students_config_and_little_more(path):
-    """But for the cross entropy's weight, which some methods for classification set."""
+    """Equal except for the weight of the cross entropy, which some methods set."""
     _, *rest = ast.parse(path.read_text()).body
     assert sum(node.end_lineno - node.lineno + 1 for node in rest) <= 3
 

@@ -37,7 +37,7 @@ def build(root, wrap=lambda inner: inner, **kwargs):
 
 @pytest.fixture
 def warnings(monkeypatch):
-    """What is logged as a warning."""
+    """Messages that are logged as warnings."""
     lines = []
 
     def log(level, text):

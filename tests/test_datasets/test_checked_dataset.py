@@ -20,7 +20,7 @@ from mmkd.errors import UserError
 
 
 class Fails(Dataset):
-    """Its second sample cannot be made."""
+    """Dataset whose second sample raises an error."""
 
     metainfo = dict(classes=('one',))
 
@@ -62,7 +62,7 @@ def test_truncated_files(tmp_path, suffix, share):
 
 @pytest.mark.parametrize('content', [b'', b'text', b'\xff\xd8'])
 def test_what_pillow_cannot_open(tmp_path, content):
-    """Is left to the loader, and named once it has failed."""
+    """A file unknown to Pillow is left to the loader, and named if that fails."""
     file = tmp_path / 'a.jpg'
     file.write_bytes(content)
     check_complete(str(file))
@@ -73,7 +73,7 @@ def test_what_pillow_cannot_open(tmp_path, content):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
 def test_what_cameras_append(tmp_path, suffix):
-    """Is after the end of the image."""
+    """Bytes after the end of an image are accepted."""
     path = photo(tmp_path / f'a{suffix}')
     with open(path, 'ab') as file:
         file.write(bytes(100))

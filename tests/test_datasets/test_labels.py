@@ -201,7 +201,7 @@ def transposed(size):
 @pytest.mark.parametrize('evaluated', [False, True])
 @pytest.mark.parametrize('turn', [False, True])
 def test_transposed_label(tmp_path, evaluated, turn):
-    """Of a photo that OpenCV turns as EXIF says, the label must be turned, too."""
+    """The label of a photo that OpenCV rotates (EXIF) must be rotated, too."""
     exif = Image.Exif()
     exif[0x0112] = 6 if turn else 1
     right, wrong = indices(0, 1), transposed(SIZE)
@@ -268,7 +268,7 @@ class TestTwoClasses:
 
     @pytest.mark.parametrize('evaluated', [False, True])
     def test_ignored_pixels(self, tmp_path, evaluated):
-        """Of an image that has nothing of class 1; another one has."""
+        """An image without class 1 is accepted if another one has it."""
         write(tmp_path, indices(0, 255), indices(0, 1, 255))
         data = checked(tmp_path, evaluated, classes=2)
         assert data[0]
@@ -276,7 +276,7 @@ class TestTwoClasses:
         assert data[1]
 
     def test_bitmap(self, tmp_path):
-        """Its white is 1, as mmseg reads it."""
+        """White in a bitmap is 1, as mmseg reads it."""
         write(tmp_path, indices(0, 1), save=gray_png(1))
         assert checked(tmp_path, False, classes=2)[0]
 

@@ -30,7 +30,7 @@ def test_splits(archive, split, drawers):
 
 
 def test_images(archive):
-    """As drawn, in three like channels: black on white."""
+    """Images are black on white, in three equal channels."""
     dataset = Omniglot(str(archive.parent), split='test')
     image = dataset[0]['img']
     assert image.shape == (105, 105, 3)

@@ -33,7 +33,7 @@ def network():
 
 @pytest.fixture(scope='module')
 def graph(network):
-    """For any size; mmseg's resize with aligned corners would fix the size."""
+    """Export for any size; mmseg's resize with aligned corners would fix it."""
     return onnx_export.export_onnx(Deployable(network), (64, 96), dynamic=True)
 
 

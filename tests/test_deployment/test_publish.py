@@ -130,7 +130,7 @@ def test_card_has_recipe_and_metrics(config, checkpoint, tmp_path):
 
 
 def test_card_has_the_settings_of_the_run(config, checkpoint, tmp_path):
-    """With the overrides of its command line, as the checkpoint records them."""
+    """The card includes overrides of the command line, from the checkpoint."""
     used = Config(config.to_dict())
     used.merge_from_dict(
         {

@@ -130,7 +130,7 @@ def settings(groups):
 
 @pytest.mark.parametrize('name', STUDENTS)
 def test_parameter_groups_are_the_baselines(name, teacher_config, tmp_path):
-    """And one of what the losses learn."""
+    """One more group contains the parameters of the losses."""
     student, wrapper = copy.deepcopy(STUDENTS[name])
     config = dict(
         model=student,
@@ -242,7 +242,7 @@ def test_fits_in_memory_once(distiller_config, tmp_path):
 
 
 def test_a_test_needs_no_teacher(distiller_config, tmp_path):
-    """Its files may be missing: they are looked for when training starts."""
+    """The teacher's files may be missing until training starts."""
     config = Config(dict(distiller_config, work_dir=str(tmp_path)))
     config.teacher = dict(config='gone.py', checkpoint='gone.pth')
     config.default_scope, config.experiment_name = 'mmseg', f'{tmp_path.name}_test'

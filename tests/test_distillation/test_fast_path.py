@@ -175,7 +175,7 @@ def test_auto_leaves_out_what_does_not_run(images):
 
 
 def test_all_processes_take_the_same(monkeypatch):
-    """What is infinite on another process is out; rank 0 says what is fastest."""
+    """Candidates infinite on another process are excluded; rank 0 decides."""
     found = dict(fp32=(None, [torch.ones(2)], 3.0), bf16=(None, [torch.ones(2)], 2.0))
     monkeypatch.setattr(fast_path, 'all_reduce', lambda fine, op: fine[1:].fill_(0))
     assert fast_path._fastest(['fp32', 'bf16'], found, 'cpu') == 'fp32'

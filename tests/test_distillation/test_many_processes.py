@@ -48,7 +48,7 @@ def batch_of(ignored):
 
 
 def gradient(model, batch, images):
-    """That of the distillation, from some images of a batch, in float64."""
+    """Gradient of the distillation for some images of a batch, in float64."""
     inputs, samples = batch
     losses = model(inputs[images].double(), samples[images], mode='loss')
     # DDP wants every parameter to have one.
@@ -135,7 +135,7 @@ UNEQUAL = (4, 4, 24, 24)
 
 @pytest.fixture(scope='module')
 def in_two(config, tmp_path_factory):
-    """What each of two processes found, and had received."""
+    """Results of two processes, and the tensors they received."""
     folder = tmp_path_factory.mktemp('two')
     jobs = [*((loss, EQUAL) for loss in OVER_POSITIONS), ('kd', UNEQUAL)]
     processes = [

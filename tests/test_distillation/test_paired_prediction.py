@@ -1,4 +1,4 @@
-"""With ``compares``, the student's predictions carry both networks' logits."""
+"""Predictions with ``compares`` contain the logits of both networks."""
 
 import copy
 

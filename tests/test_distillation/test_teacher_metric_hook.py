@@ -65,7 +65,7 @@ def logged(runner, name):
 
 
 def teachers_miou(distiller_config):
-    """Of the teacher alone, on all images."""
+    """Metric of the teacher alone, on all images."""
     config = distiller_config['teacher']
     model = MODELS.build(Config(dict(model=config['model'])).model).eval()
     model.load_state_dict(torch.load(config['checkpoint'])['state_dict'])
@@ -116,7 +116,7 @@ class Scores(BaseMetric):
 
 @pytest.mark.parametrize(('images', 'part'), [(-1, ''), (2, ' on 2 of 4 images')])
 def test_a_teacher_that_is_no_better(run, tmp_path, images, part):
-    """Is told once, with the first validation that is as good."""
+    """The warning is logged once, at the first validation that is as good."""
     hooks = [dict(type='mmkd.TeacherMetricHook', images=images)]
     scores = Scores(40.0, 39.0, 'none', torch.tensor([41.0]), 42.0)
     run(4, [scores], custom_hooks=hooks)
@@ -152,7 +152,7 @@ def test_measuring_draws_no_random_numbers(run, monkeypatch):
 
 
 def random_states():
-    """Of Python, NumPy and PyTorch."""
+    """Random numbers of Python, NumPy and PyTorch are kept."""
     numpy = np.random.get_state()
     return (
         random.getstate(),

@@ -27,7 +27,7 @@ class Block:
 
     @property
     def script(self) -> str:
-        """What to type for it in a shell."""
+        """Shell commands that run the block."""
         if self.language == 'shell':
             return self.text
         file = FILE.match(self.text)

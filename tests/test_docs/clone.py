@@ -1,4 +1,4 @@
-"""What the pages take as given: a clone, with data and networks in it."""
+"""Clone with data and networks, as the pages require it."""
 
 import shutil
 from doctest import DocTestParser

@@ -1,4 +1,4 @@
-"""Trainings of two iterations, on small networks and images, whatever configs say."""
+"""Trainings of two iterations, on small networks and images, for any config."""
 
 from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -19,7 +19,7 @@ ARGUMENTS = {
 
 
 def make_small() -> None:
-    """Has this process and its forks work so."""
+    """Shorten trainings in this process and its forks."""
     read = Config.fromfile
 
     def fromfile(*args: object, **kwargs: object) -> Config:
@@ -63,7 +63,7 @@ def shrink(node: object) -> None:
 
 
 def leap(loop: type, step: str, counter: str, end: str) -> None:
-    """Has a loop go on with its last step once it has done its first."""
+    """Make a loop continue with its last step after its first."""
     run = getattr(loop, step)
 
     def run_and_leap(self: object, *args: object) -> None:

@@ -1,8 +1,8 @@
-"""What README and docs show is run: their commands, their files, their Python.
+"""Commands, files and Python code of README and docs run as written.
 
-As written and in order, each page in a folder that looks like a clone with the data and
-files the page talks of. Trainings take two iterations, see ``small.py``; make and pip
-say what they would do, for installing is not for a test.
+Each page runs in order, in a folder that looks like a clone with the data and files
+that the page requires. Trainings take two iterations, see ``small.py``; make and pip
+only print their actions, as tests install nothing.
 """
 
 import os
@@ -105,7 +105,7 @@ def test_few_blocks_are_left_out():
 
 @pytest.mark.parametrize('block', LEFT_OUT, ids=lambda block: block.place)
 def test_blocks_that_are_left_out(block):
-    """They are bash, and name what is there."""
+    """Other blocks are valid bash and name existing files."""
     subprocess.run(['bash', '-n', '-c', block.text], check=True)
     for word in block.text.split():
         if word.startswith(('tools/', 'configs/')):

@@ -45,9 +45,9 @@ ALLOWED = {
 }
 
 
-def searched_files() -> list[Path]:
-    """Return the versioned files in which the words must not occur."""
-    command = ['git', '-C', str(ROOT), 'ls-files', *SEARCHED]
+def searched_files(*places: str) -> list[Path]:
+    """Return the versioned files below some places."""
+    command = ['git', '-C', str(ROOT), 'ls-files', *places]
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in names.split('\n') if name.endswith(SUFFIXES)]
 
@@ -70,7 +70,7 @@ def occurrences(pattern: str, files: list[Path], root: Path = ROOT) -> list[str]
 
 @pytest.mark.parametrize('term', TERMS)
 def test_nonstandard_terms(term):
-    found = occurrences(TERMS[term], searched_files())
+    found = occurrences(TERMS[term], searched_files(*SEARCHED))
     assert not found, f'use "{term}" instead: ' + '; '.join(found)
 
 
@@ -121,9 +121,10 @@ def test_allowed_occurrences_exist():
 
 
 def test_docstrings_start_with_a_noun_phrase_or_a_verb():
-    """Not with a clause such as "What it returns" or "Whether it is valid"."""
+    """Reject clauses such as "What it returns" or "Whether it is valid"."""
     wrong = []
-    for path in (each for each in searched_files() if each.suffix == '.py'):
+    files = searched_files(*SEARCHED, 'benchmarks', 'studies', 'tests')
+    for path in (each for each in files if each.suffix == '.py'):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
             text = ast.get_docstring(node) if isinstance(node, kinds) else None

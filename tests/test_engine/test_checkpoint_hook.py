@@ -45,7 +45,7 @@ def test_written_whole(tmp_path):
 
 
 def test_killed_while_writing(tmp_path):
-    """At every moment of the write there is a whole file, the old one or the new."""
+    """Either the old or the new file is complete at every moment."""
     path = tmp_path / 'iter_2.pth'
     code = f"""
         import os, signal
@@ -86,7 +86,7 @@ def runner(tmp_path):
 
 @pytest.fixture
 def full_disk():
-    """As when a limit on the size of files is reached."""
+    """Fail like a write beyond the limit on file sizes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10000, hard))
     yield
@@ -151,7 +151,7 @@ def test_no_partial_file_of_an_error(tmp_path, error):
     ],
 )
 def test_what_a_resume_would_refuse(tmp_path, runner, value, entry):
-    """Is named when the first checkpoint is saved."""
+    """An entry that would be refused is named at the first checkpoint."""
     runner.message_hub.update_info('mine', value)
     with pytest.raises(UserError, match=f'^{re.escape(entry)}: a .* refused on resume'):
         save_by(runner, tmp_path / 'saved')
@@ -199,7 +199,7 @@ def hook_of(run, **options):
 
 
 def test_note_is_a_name(tmp_path):
-    """Where its folder is does not stand in it; a link is replaced."""
+    """``last_checkpoint`` contains no folder; a link is replaced."""
     folder, outside = tmp_path / 'run', tmp_path / 'outside'
     folder.mkdir()
     outside.write_text('mine')
@@ -260,7 +260,7 @@ def test_the_named_one(tmp_path):
 
 @pytest.mark.parametrize('whole', [True, False])
 def test_a_copy_resumes_from_its_own(tmp_path, whole):
-    """Not from the original's, even if it has none."""
+    """A copy never resumes from the original, even without checkpoints."""
     folders = [tmp_path / name for name in ('original', 'copy')]
     for folder in folders[: 1 + whole]:
         folder.mkdir()
@@ -272,7 +272,7 @@ def test_a_copy_resumes_from_its_own(tmp_path, whole):
 
 
 def test_in_another_folder(tmp_path):
-    """As the CheckpointHook's out_dir says; the name is the work_dir's."""
+    """Checkpoints are in out_dir, in a folder with the work_dir's name."""
     last = tmp_path / 'out/run/iter_4.pth'
     last.parent.mkdir(parents=True)
     save(last)

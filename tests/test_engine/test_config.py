@@ -158,7 +158,7 @@ class TestData:
             check_folders(wrap(inner), KEY)
 
     def test_cifar(self, tmp_path):
-        """Its folder holds the published files, or may be downloaded into."""
+        """PyTorch's cache contains published files, or allows downloads."""
         dataset = dict(type='CIFAR100', data_root=str(tmp_path), download=False)
         (tmp_path / 'cifar-100-python').mkdir()
         (tmp_path / 'cifar-100-python/train').touch()

@@ -58,7 +58,7 @@ def test_mistake_that_is_not_in_the_config():
 
 
 def test_mistake_during_the_run():
-    """Is a bug, even if the config has a key of that name."""
+    """An error during a run is a bug, even if a key has that name."""
     with pytest.raises(TypeError, match='hight'), naming_keys(Config(dict(hight=1))):
         Part(hight=1)
 

@@ -75,7 +75,7 @@ def test_every_dataloader(build, split, wrong):
 
 @pytest.mark.parametrize('split', ['val', 'test'])
 def test_first_sample(build, split):
-    """Is loaded before the training; random numbers stay as they are."""
+    """The first sample is loaded before training without random numbers."""
     key = f'{split}_dataloader.dataset'
     flip = dict(type='RandomFlip', prob=0.5)
     runner = build(split, **{f'{key}.pipeline': [*VAL[:-1], flip, VAL[-1]]})

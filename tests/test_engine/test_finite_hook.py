@@ -109,7 +109,7 @@ def test_names_weights_that_are_not_finite(train, monkeypatch):
 
 
 def test_leaves_the_step_out(train):
-    """As if the batch had not been there: weights, momentum, BN's statistics."""
+    """A skipped batch leaves weights, momentum and BN statistics unchanged."""
     expected = train('good1', 'good3').model.state_dict()
     found = train('good1', 'bad2', 'good3', **SKIP).model.state_dict()
     for name, value in expected.items():

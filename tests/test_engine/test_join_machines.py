@@ -1,4 +1,4 @@
-"""Of several machines those that are missing are named, and soon."""
+"""Missing machines are named within the time limit."""
 
 import multiprocessing
 import socket
@@ -32,7 +32,7 @@ def join(answers, *arguments):
 
 
 def several(port, ranks, number):
-    """What each machine finds."""
+    """Results of all machines."""
     context = multiprocessing.get_context('fork')
     answers = context.Queue()
     arguments = [(answers, port, rank, number) for rank in ranks]
@@ -60,7 +60,7 @@ def test_every_machine_names_the_missing_ones(port, monkeypatch):
 
 @pytest.mark.parametrize('rank', [0, 1])
 def test_within_two_minutes(port, monkeypatch, rank):
-    """By a clock that takes a second for each look at it."""
+    """Use a clock that advances one second per call."""
     clock = iter(range(1000))
     fake = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
     monkeypatch.setattr(module, 'time', fake)

@@ -1,4 +1,4 @@
-"""Whose end it was that another process noticed."""
+"""Explanation of lost connections to other processes."""
 
 import multiprocessing
 import time

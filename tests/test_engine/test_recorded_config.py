@@ -19,7 +19,7 @@ from tests.test_tools.conftest import CONFIGS
     ids=lambda path: path.stem,
 )
 def test_dumped_configs(path, tmp_path):
-    """What MMEngine dumps is read as what it has dumped."""
+    """Dumped configs are read back equal."""
     config = read_config(path)
     config.dump(tmp_path / 'config.py')
     found = read_recorded(tmp_path / 'config.py')

@@ -99,7 +99,7 @@ def test_the_checkpoint_of_a_run_that_stops_early(tmp_path):
 @LOOPS
 @pytest.mark.parametrize('generator', [None, torch.Generator()])
 def test_a_loader_of_pytorch_that_shuffles(tmp_path, loop, generator):
-    """Its sampler has no seed of its own."""
+    """PyTorch's sampler has no seed."""
 
     def loader():
         data = [dict(x=x) for x in DATA]
@@ -139,7 +139,7 @@ def test_another_optimizer(tmp_path, kinds):
 
 
 def test_an_error_of_a_hook_on_resume(tmp_path):
-    """It is the hook's, not one of the optimizer."""
+    """An error of a hook is not reported as one of the optimizer."""
 
     class Reader(Hook):
         def after_load_checkpoint(self, runner, checkpoint):

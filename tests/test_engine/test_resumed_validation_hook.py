@@ -93,7 +93,7 @@ def test_a_run_that_is_over_is_validated(attempt, loop):
 
 
 def test_an_epoch_that_starts_again_is_not_over(attempt):
-    """Its iterations are counted twice, and are more than the run should have."""
+    """Repeated iterations may exceed the length of the run."""
     loop = dict(by_epoch=True, max_epochs=2)
     assert attempt(loop, 0, 0, 5) == [1]
     # Epochs have two batches now: iteration 6 of 4, within epoch 2.

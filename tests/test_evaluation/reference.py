@@ -1,4 +1,4 @@
-"""What FidelityMetric says, with SciPy, scikit-learn and NumPy alone."""
+"""Reference of FidelityMetric with SciPy, scikit-learn and NumPy."""
 
 import numpy as np
 from scipy.special import log_softmax, rel_entr, softmax
@@ -18,7 +18,7 @@ def calibration_error(logits, label, bins=15):
 
 
 def fidelity(student, teacher, label, threshold=1e-3, bins=15):
-    """Of all positions' logits (P, C) and labels (P,), in float64."""
+    """Metrics of the logits (P, C) and labels (P,) of all positions."""
     q, p = softmax(student, -1), softmax(teacher, -1)
     error = np.abs(log_softmax(student, -1) - log_softmax(teacher, -1))
     pairs = list(zip(student, teacher, strict=True))

@@ -219,7 +219,7 @@ def test_scale_compensation_needs_standardization():
 
 
 def test_dist_of_two_valid_positions():
-    """Of which each class has correlation 1 or -1."""
+    """Logits for which each class has correlation 1 or -1."""
     student, teacher = pair(6, 5)
     mask = torch.tensor([True, False, False, True, False, False])
     found = functional.dist_loss(student, teacher, mask=mask)

@@ -73,7 +73,7 @@ def test_a_step_makes_it_harder_for_the_student():
 
 
 def test_a_frozen_temperature_teaches():
-    """At epoch 0 only the student moves, towards the teacher."""
+    """Only the student learns at epoch 0."""
     student, teacher = pair(8, 10)
     student.requires_grad_()
     loss = CTKDLoss().double()

@@ -101,7 +101,7 @@ def test_the_kernel(options, sizes, monkeypatch):
 @pytest.mark.parametrize('impl', ['eager', 'fused'])
 @pytest.mark.parametrize('of', [0, 1])
 def test_nan_with_a_part_in_a_valid_pixel_shows(impl, of):
-    """At the corner of the ignored quarter the bilinear neighbors are valid."""
+    """Bilinear neighbors at the corner of the ignored quarter are valid."""
     loss = KDLoss(impl=impl, resolution='label')
     *logits, target = batch('upsampled, odd', torch.float32)
     logits[of][:, :, 1, 2] = torch.nan

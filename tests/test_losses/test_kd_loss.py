@@ -93,7 +93,7 @@ def test_scale_compensated(shape):
 
 @pytest.mark.parametrize('impl', ['fused', 'eager'])
 def test_scale_compensation_equalizes_the_gradient(impl):
-    """For nearly equal logits of a fresh head it is no larger than for others."""
+    """Nearly equal logits of an untrained head give no larger gradient."""
     student, teacher = pair(2, 5, 3, 4)
     options = dict(standardize=True, impl=impl)
     sizes = {
@@ -148,7 +148,7 @@ def test_class_balanced_at_the_teachers_resolution(impl, align_corners):
 
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
 def test_ignored_pixels_do_not_affect_the_balance(resolution):
-    """Not in value and gradient, whatever the teacher predicts there."""
+    """Ignored pixels affect neither value nor gradient."""
     student, teacher = pair(2, 5, 3, 4)
     target = torch.zeros(2, 3, 4).long()
     target[0, :2] = 255
@@ -283,7 +283,7 @@ def test_logits_of_10000(classes, divergence):
 @pytest.mark.parametrize('constant', [0.1, 1e4])
 @pytest.mark.parametrize('of', ['student', 'teacher', 'both'])
 def test_constant_pixel(divergence, constant, of):
-    """Its z is 0: a uniform distribution, and no gradient where the student's is."""
+    """Constant logits give a uniform distribution and a zero gradient."""
     student, teacher = pair(1, 19, 2, 2, dtype=torch.float32)
     if of != 'teacher':
         student[0, :, 0, 0] = constant

@@ -102,7 +102,7 @@ class Seen(LogitLoss):
 @LOSSES
 @STANDARDIZE
 def test_ignored_pixels(kind, standardize):
-    """They get no gradient and do not affect the value."""
+    """Ignored pixels get no gradient and do not affect the value."""
     loss = build(kind, standardize=standardize, **OPTIONS)
     student, teacher = pair(2, 5, 4, 6)
     target = labels(2, 4, 6)

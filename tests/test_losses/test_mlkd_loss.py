@@ -29,7 +29,7 @@ def test_only_the_instance_level_is_standardized():
 
 @pytest.mark.parametrize('size', [(8, 8), (24, 40)])
 def test_samples_of_a_map_are_cells(size):
-    """What a cell holds matters to the relations by its mean alone."""
+    """Relations depend only on the mean of each cell."""
     student, teacher = pair(2, 5, *size, dtype=torch.float32)
     height, width = (side // 8 for side in size)
     moved = student.view(2, 5, 8, height, 8, width).flip(3, 5).reshape(student.shape)
@@ -97,7 +97,7 @@ def test_peaked_logits(standardize, views, scale):
 
 
 def test_matrices_stay_small():
-    """At most 64 samples an image: nothing of the size of pixels squared."""
+    """Memory is bounded by at most 64 samples per image."""
     student, teacher = pair(2, 5, 200, 200, dtype=torch.float32)
     value, gradient = value_and_gradient(MLKDLoss(), student, teacher)
     assert value.isfinite()

@@ -111,7 +111,7 @@ class TestBackbone:
                 assert weight.var() == pytest.approx(variance, rel=0.1)
 
     def test_pretrained(self, backbone, tmp_path):
-        """As other backbones: ``init_cfg`` names the weights."""
+        """Pretrained weights are given with ``init_cfg``."""
         arguments, *_ = OURS[backbone]
         trained = backbone(**arguments)
         torch.save(trained.state_dict(), tmp_path / 'a.pth')

@@ -30,7 +30,7 @@ def test_equals_the_eager_loss_in_float64(case):
 @quick
 @given(case=cases(scales=(3.0, 30.0)))
 def test_is_as_accurate_as_the_eager_loss_in_float32(case):
-    """For nearly constant pixels 1/std amplifies the rounding errors of either.
+    """Rounding errors of nearly constant pixels are amplified by 1/std.
 
     So does cancellation in a divergence that is nearly 0: no tiny logits here, and
     where two confident networks agree both errors are of the same order.

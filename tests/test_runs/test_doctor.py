@@ -70,7 +70,7 @@ def test_schedule(diagnosed, weights, lines):
 
 
 def test_missing_classes(diagnosed):
-    """As both attempts have logged, once."""
+    """A finding logged by both attempts is reported once."""
     line = missing_classes_finding(["2 'c'"], 255)
     log = f'2026/01/01 00:00:00 - mmengine - WARNING - {line}'
     assert diagnosed(step(1), log=log) == [line]

@@ -175,7 +175,7 @@ def test_a_torn_line_costs_no_other(run, log, tmp_path):
 
 
 def test_long_logs_are_streamed(run, log, tmp_path):
-    """Of 20,000 lines, 5 MB of text, little more than their numbers is kept."""
+    """Memory for 20,000 lines, 5 MB of text, is little more than the numbers."""
     more = {f'decode.loss_{i}': 1 / 3 for i in range(8)}
     log(*(step(i, **more) for i in range(1, 20_001)))
     tracemalloc.start()

@@ -133,7 +133,7 @@ def test_a_finished_run_is_not_started(make):
 
 
 def test_reasons_are_printed_as_they_are(make):
-    """In one line, whatever the width, with what looks like rich's markup."""
+    """A reason with markup is printed in one line at any width."""
     script = "print('RuntimeError: no [/conv1] in [blue]'); raise SystemExit(1)"
     run = make('a_name_that_is_longer_than_the_screen_is_wide', script)
     _, screen = execute(run)

@@ -62,7 +62,7 @@ def test_page_with_a_missing_trial(tmp_path):
 
 
 def test_study_without_trials(tmp_path):
-    """Its script names the first trial, and its page says that there is none."""
+    """A study without trials names the first one, and its page says so."""
     checkout(tmp_path)
     done = run('camvid_r101', tmp_path, '--draw')
     assert 'trials are missing, such as lengths 10000 10; leave' in done.stderr
@@ -105,7 +105,7 @@ def test_method_files_have_the_tuned_settings(method, name, monkeypatch):
     ids=['camvid', 'omniglot'],
 )
 def test_trials_can_be_trained(plan, stages, monkeypatch):
-    """Their losses can be built, and their schedules fit the length of the run."""
+    """All losses can be built, and schedules are within the run."""
     monkeypatch.chdir(REPO)
     trials = plan.trials
     stages = [plan.tuning, plan.methods, *stages]

@@ -176,7 +176,7 @@ class Workbench:
 
 
 def environment() -> dict[str, str]:
-    """For subprocesses: this interpreter is python, and uses one thread."""
+    """Environment of subprocesses: this interpreter with one thread."""
     # PyTorch 2.6 and newer keep OpenMMLab's MMEngine from its own checkpoints.
     old = digit_version(mmengine.__version__) < digit_version('0.10.8')
     trust = {'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1'} if old else {}
@@ -186,7 +186,7 @@ def environment() -> dict[str, str]:
 
 
 def python_path(folder: Path) -> str:
-    """For modules in a folder, in subprocesses."""
+    """Environment of subprocesses that import modules from a folder."""
     return os.pathsep.join([str(folder), os.environ.get('PYTHONPATH', '')])
 
 

@@ -549,7 +549,7 @@ def test_corrupt_files_are_skipped_and_counted(
 
 
 def test_wrong_labels_are_not_skipped(bench, damaged, monkeypatch):
-    """They are a mistake in the config, and may be all of the data."""
+    """Labels out of range are a mistake in the config, not corrupt files."""
     monkeypatch.chdir(bench.folder)
     with pytest.raises(UserError, match='label value 42'):
         samples_of(damaged(label_out_of_range), skip=True)
@@ -587,7 +587,7 @@ def test_training_without_the_corrupt_file(bench, damaged):
 
 
 def test_corrupt_file_of_the_validation(bench, kd, tmp_path):
-    """Is an error in any case: a metric is one of all images."""
+    """Validation never skips files: a metric covers all images."""
     write_camvid(tmp_path / 'data')
     damage(tmp_path / 'data/val/3.png')
     options = [

@@ -72,13 +72,13 @@ def test_log_has_the_sum_of_the_losses_and_each(bench, distilled):
 
 
 def test_testing_gives_the_last_validation(bench, distilled):
-    """With the config that the training has written."""
+    """Evaluate with the config written by the training."""
     tested = bench.run('test.py', 'ctkd/student.py', 'ctkd/epoch_2.pth')
     assert accuracies(tested)[-1] == accuracies(distilled)[-1]
 
 
 def test_the_checkpoint_is_a_plain_classifiers(bench, distilled):
-    """For MMPretrain's own tools; theta is beside the weights."""
+    """MMPretrain's tools load it; theta is stored next to the weights."""
     path = bench.folder / 'ctkd/epoch_2.pth'
     checkpoint = torch.load(path, weights_only=False)
     assert list(checkpoint['distill_losses']) == ['loss_ctkd.theta']

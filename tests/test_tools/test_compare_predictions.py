@@ -103,7 +103,7 @@ def test_the_worst_are_the_worst(bench, kd, truth):
 
 
 def test_chosen_images(bench, kd, distilled):
-    """By a path and by a name, whichever comes first."""
+    """Images are given by path or by name, in any order."""
     path = bench.folder / 'data/val/3.png'
     bench.run(TOOL, kd, CHECKPOINT, '--out', 'chosen', '--images', path, '1.png')
     assert list(table(bench, 'chosen')) == ['1.png', '3.png']

@@ -1,4 +1,4 @@
-"""From a distilled student to files that others run, by the tools."""
+"""Export and publishing of a distilled student by the tools."""
 
 import re
 import sys
@@ -88,7 +88,7 @@ def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, k
 
 @exports
 def test_weights_that_do_not_fit(bench, kd, teacher):
-    """Of the teacher, for the student: one line, and no file."""
+    """Weights of the teacher are refused in one line, without a file."""
     wrong = 'work_dirs/teacher/iter_4.pth'
     result = bench.run(EXPORT, kd, wrong, '--out', 'misfit.onnx', code=None)
     assert f"checkpoint: '{wrong}' does not match" in error_of(result)

@@ -112,7 +112,7 @@ def saved(work_dir):
 
 
 def state(bench, kind, work_dir):
-    """What the last checkpoint holds, the validations, and the best checkpoint."""
+    """Contents of the last checkpoint, validations and best checkpoint."""
     folder = bench.folder / work_dir
     checkpoint = torch.load(folder / LAST[kind], map_location='cpu', weights_only=False)
     checkpoint.pop('message_hub')
@@ -123,7 +123,7 @@ def state(bench, kind, work_dir):
 
 
 def differences(one, other, name=''):
-    """Where two nested states are not the same to the last bit."""
+    """Paths at which two nested states are not bit-identical."""
     if isinstance(one, torch.Tensor):
         return [] if torch.equal(one, other) else [name]
     if isinstance(one, dict):
@@ -194,7 +194,7 @@ def test_by_mmsegs_own_train_py(whole):
 @pytest.mark.parametrize('after', range(5, 35, 5))
 @pytest.mark.parametrize('repeat', range(4))
 def test_two_processes_killed(bench, whole, after, repeat):
-    """At a random moment after each checkpoint but the last."""
+    """Kill at a random moment after each checkpoint except the last."""
     expected = whole('iterations', 2)
     moment = random.SystemRandom().uniform(0, 0.5)
     arguments = ['iterations.py', '--work-dir', f'two_{after}_{repeat}']

@@ -66,7 +66,7 @@ def test_converted(network, images, tmp_path):
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_old_and_parallel_checkpoints(prefix, images, tmp_path):
-    """Of PyTorch before 0.4.1, as far as names go, or of several GPUs."""
+    """Names as in PyTorch before 0.4.1, or with several GPUs."""
     expected, state = run('wrn_16_2', images)
     state = {
         prefix + key: value

@@ -19,7 +19,7 @@ def read(path):
 
 
 def iterations(folder):
-    """What a run has trained over all its attempts, as logged."""
+    """Logged iterations of a run over all its attempts."""
     found = []
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         records = [json.loads(line) for line in path.read_text().splitlines()]

@@ -25,7 +25,7 @@ def closed_forms(p, q):
 
 @pytest.fixture(scope='module')
 def printed(tmp_path_factory):
-    """What the command prints, and the picture it writes."""
+    """Output of the command and its picture."""
     picture = tmp_path_factory.mktemp('toy') / 'new' / 'toy_case.png'
     command = [sys.executable, str(TOOL), '--out', str(picture)]
     env = {**environment(), 'COLUMNS': '80'}

@@ -138,7 +138,7 @@ param_scheduler = [dict(type='PolyLR', power=0.9, begin=0, end=2, by_epoch=True)
 
 @pytest.mark.parametrize(('config', 'last'), [('student', 4), ('epochs', 2)])
 def test_resume_makes_up_for_the_last_validation(bench, config, last):
-    """As after a kill between the last checkpoint and the validation's end."""
+    """Resume after a kill between the last checkpoint and its validation."""
     bench.write('epochs.py', EPOCHS)
     arguments = ('train.py', f'{config}.py', '--work-dir', f'cut_{config}')
     whole = bench.run(*arguments)

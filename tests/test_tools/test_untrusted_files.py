@@ -100,7 +100,7 @@ def with_torchscript(path, code):
 
 
 def with_tar(path, code):
-    """As PyTorch wrote before 0.4."""
+    """Checkpoint in the format of PyTorch before 0.4."""
     with tarfile.open(path, 'w') as archive:
         for name in ('sys_info', 'storages', 'tensors', 'pickle'):
             content = pickle.dumps(code, protocol=2)
@@ -150,7 +150,7 @@ KINDS = {
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('kind', KINDS)
 def test_is_dangerous(tmp_path, kind):
-    """Without mmkd the code runs: that it does not, below, means something."""
+    """Code in these files runs without mmkd, so the tests below are meaningful."""
     make, load, _ = KINDS[kind]
     path, marker = tmp_path / 'a.pth', tmp_path / 'marker'
     make(path, MakeFolder(marker))

@@ -44,7 +44,7 @@ def count(image):
 
 
 def tile(image, rows, place, column):
-    """Of the row at ``place`` the tile in a column, found where the image shows it."""
+    """Tile of a column in the row at ``place``."""
     width = round((TILE + GAP) * DPI)
     x = round(GAP * DPI)
     ys = np.flatnonzero((image[:, x + 20] == 77).all(1))  # the images are of 77 alone
