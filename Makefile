@@ -1,4 +1,4 @@
-# Everything runs in .venv, made on first use; PYTHON chooses the interpreter.
+# Everything is installed in .venv on first use; PYTHON selects the interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 install: $(VENV)/.installed
 
-# torch and torchvision together: a torchvision wheel fits one torch only. Setuptools
-# warns of any editable install.
+# Install torch and torchvision together, as a torchvision wheel works with one torch
+# version only. Setuptools warns about editable installs.
 $(VENV)/.installed: pyproject.toml
 	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 6 GB, some minutes.'
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
@@ -21,18 +21,18 @@ $(VENV)/.installed: pyproject.toml
 demo: install
 	@$(BIN)/python tools/demo.py
 
-# Two at a time, of one thread each; a file by one: what its tests share is made once.
+# Two processes with one thread each. Tests of a file share a process, and thus fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test: install
 	$(PYTEST)
 
-# Also what takes longer, or needs root: two machines are network namespaces.
+# Also run slow tests and tests that need root, which simulate two machines.
 test-all: install
 	$(PYTEST) -m ''
 	$(BIN)/python benchmarks/soak.py
 
-# Mutation testing, of MUTATE='mmkd/losses mmkd/checkpoint.py', say, instead of all.
+# Mutation testing of all code, or of a part: MUTATE="mmkd/losses mmkd/checkpoint.py".
 mutants: install
 	$(PIP) mutmut==3.8.1
 	$(BIN)/python tools/dev/mutants.py $(MUTATE)
