@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from mmkd.losses import CWDLoss, KDLoss
 from mmkd.ops import fused
@@ -117,9 +118,14 @@ def test_a_neighbor_of_weight_0_has_no_part(loss, of):
     loss.resolution = 'label'
     *logits, target = batch('upsampled, odd', torch.float32)
     target[:, 8:] = 255
-    expected = loss(*logits, target)
-    logits[of][:, :, 3] = torch.nan
-    assert loss(*logits, target) == expected
+    found = []
+    for value in (0.0, torch.nan):
+        logits[of][:, :, 3] = value
+        leaf = logits[0].clone().requires_grad_()
+        value = loss(leaf, logits[1], target)
+        gradient = torch.autograd.grad(value, leaf, create_graph=True)
+        found.append([value, *gradient])
+    assert_close(*found)
 
 
 @pytest.mark.parametrize('options', KD_OPTIONS)

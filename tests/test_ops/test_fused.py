@@ -8,7 +8,9 @@ from torch.testing import assert_close
 
 from mmkd.losses import KDLoss, ReverseKL
 from mmkd.ops import DivergenceOptions, chunked, fused_kd_loss
+from mmkd.ops.closed_form import divergence_and_gradient_
 from mmkd.ops.fused import eager_kd_loss
+from mmkd.ops.upsampling import BLOCK
 from tests.reference import pair, value_and_gradient
 
 from .cases import cases, errors
@@ -50,6 +52,41 @@ def test_chunks_do_not_matter(monkeypatch, limit, size):
     args = student, teacher, size, BALANCED, False, mask
     expected = value_and_gradient(eager_kd_loss, *args)
     monkeypatch.setattr(chunked, 'CPU_BYTES', limit)
+    assert_close(value_and_gradient(fused_kd_loss, *args), expected)
+
+
+@pytest.mark.parametrize('columns', [2 * BLOCK, 2 * BLOCK + 1])
+def test_wide_maps(columns):
+    """Whose columns are resized in several blocks."""
+    student, teacher = pair(1, 3, 2, 5)
+    args = student, teacher, (3, columns), BALANCED
+    expected = value_and_gradient(eager_kd_loss, *args)
+    assert_close(value_and_gradient(fused_kd_loss, *args), expected)
+
+
+@pytest.mark.parametrize('function', [fused_kd_loss, eager_kd_loss])
+def test_corners_are_not_aligned_by_default(function):
+    args = *pair(1, 3, 2, 5), (7, 9), BALANCED
+    assert function(*args) == function(*args, False) != function(*args, True)
+
+
+@pytest.mark.parametrize('standardize', [False, True])
+@pytest.mark.parametrize('scale', [1e3, 1e30])
+def test_logits_of_any_size_by_default(standardize, scale):
+    student, teacher = (
+        scale * chunked.centered(x).flatten(2)
+        for x in pair(1, 5, 3, 4, dtype=torch.float32)
+    )
+    options = DivergenceOptions(standardize=standardize)
+    for result in divergence_and_gradient_(student, teacher, options):
+        assert result.isfinite().all()
+
+
+def test_constant_pixels_have_no_scale_to_compensate():
+    student, teacher = pair(1, 5, 3, 4)
+    student[0, :, 0] = 7.0
+    args = student, teacher, (3, 4), replace(BALANCED, scale_compensated=True)
+    expected = value_and_gradient(eager_kd_loss, *args)
     assert_close(value_and_gradient(fused_kd_loss, *args), expected)
 
 
