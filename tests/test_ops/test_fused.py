@@ -64,10 +64,23 @@ def test_wide_maps(columns):
     assert_close(value_and_gradient(fused_kd_loss, *args), expected)
 
 
-@pytest.mark.parametrize('function', [fused_kd_loss, eager_kd_loss])
+@pytest.mark.parametrize(
+    'function', [fused_kd_loss, eager_kd_loss, chunked.mean_and_gradient]
+)
 def test_corners_are_not_aligned_by_default(function):
     args = *pair(1, 3, 2, 5), (7, 9), BALANCED
-    assert function(*args) == function(*args, False) != function(*args, True)
+    found = [function(*args, *aligned) for aligned in ((), (False,), (True,))]
+    values = [result[0] if isinstance(result, tuple) else result for result in found]
+    assert values[0] == values[1] != values[2]
+
+
+def test_mask_and_weight_are_factors():
+    logits = pair(1, 3, 2, 5)
+    mask = torch.rand(1, 7, 9, generator=torch.Generator().manual_seed(0)) > 0.5
+    weight = torch.arange(63.0, dtype=torch.float64).view(1, 7, 9)
+    args = *logits, (7, 9), BALANCED, False
+    found = chunked.mean_and_gradient(*args, mask, weight)
+    assert_close(found, chunked.mean_and_gradient(*args, None, mask * weight))
 
 
 @pytest.mark.parametrize('standardize', [False, True])
