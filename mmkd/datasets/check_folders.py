@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 
+from mmkd.datasets.camvid import CamVidDataset
 from mmkd.datasets.label_files import parts_of
 from mmkd.errors import UserError
 from mmkd.registry import type_name
@@ -22,6 +23,8 @@ CIFAR_FILES = dict(
     CIFAR10=['cifar-10-batches-py/data_batch_1', 'cifar-10-batches-py/test_batch'],
     CIFAR100=['cifar-100-python/train', 'cifar-100-python/test'],
 )
+# They list the files with a suffix; others may leave out files on purpose.
+BY_SUFFIX = (BaseSegDataset.load_data_list, CamVidDataset.load_data_list)
 
 
 @contextmanager
@@ -130,11 +133,12 @@ def check_listing(dataset: object, key: str) -> None:
     if not len(dataset):
         raise UserError(f'{key}: the dataset has no sample; {HELP}')
     for part in parts_of(dataset):
-        stock = getattr(type(part), 'load_data_list', None)
-        if stock is not BaseSegDataset.load_data_list or part.backend_args:
+        lister = getattr(type(part), 'load_data_list', None)
+        if lister not in BY_SUFFIX or part.backend_args:
             continue
         if part.ann_file and Path(part.ann_file).is_file():
-            _check_lines(part.ann_file, f'{key}.ann_file')
+            if lister is BaseSegDataset.load_data_list:  # the other skips blank lines
+                _check_lines(part.ann_file, f'{key}.ann_file')
         elif '://' not in part.data_prefix.get('img_path', ''):
             _log_left_out(part, key)
 
@@ -152,11 +156,13 @@ def _check_lines(path: str, key: str) -> None:
 def _log_left_out(dataset: BaseSegDataset, key: str) -> None:
     """Log one line about files among the images that have another suffix."""
     folder = dataset.data_prefix['img_path']
+    suffix = dataset.img_suffix
+    suffixes = (suffix,) if isinstance(suffix, str) else tuple(suffix)
     labels = dataset.data_prefix.get('seg_map_path')
     others = [
         file
         for file in list_dir_or_file(folder, list_dir=False, recursive=True)
-        if not file.endswith(dataset.img_suffix)
+        if not file.endswith(suffixes)
         and not (
             labels
             and Path(labels) in Path(folder, file).parents
@@ -164,9 +170,10 @@ def _log_left_out(dataset: BaseSegDataset, key: str) -> None:
         )
     ]
     if others:
+        names = ' or '.join(f"'{suffix}'" for suffix in suffixes)
         print_log(
             f"{key}: {len(others)} files in '{folder}' are not used, as they do not "
-            f"end with img_suffix '{dataset.img_suffix}': {_counted(others)}, such as "
+            f'end with img_suffix {names}: {_counted(others)}, such as '
             f"'{min(others)}'",
             'current',
             logging.WARNING,

@@ -40,7 +40,10 @@ def changed_settings(before: str, now: str) -> list[str]:
             continue
         values = [repr(tree[key]) if key in tree else 'nothing' for tree in (old, new)]
         if values[0] != values[1]:
-            restored = RESTORED.match(key) and not key.endswith('.type')
+            owner = '.'.join(key.split('.')[:2])  # one scheduler: of both or of one
+            both = all(f'{owner}.type' in tree for tree in (old, new))
+            restored = bool(RESTORED.match(key)) and not key.endswith('.type')
+            restored &= both or not key.startswith('param_scheduler.')
             used = 'checkpoint' if restored else 'config'
             lines.append(
                 f'{key}: {values[0]} in the checkpoint, {values[1]} in the config; the '

@@ -62,6 +62,16 @@ from mmkd.evaluation import ClassIoUMetric
 from mmkd.origin import command, version
 from mmkd.registry import RUNNERS, is_type
 
+# What MMEngine and PyTorch raise for a state of another form than they have saved.
+MISFITS = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+
 
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
@@ -328,13 +338,13 @@ class Runner(MMEngineRunner):
                 check_optimizer(wrapper.optimizer)
         except UserError:
             raise
-        except (ValueError, KeyError) as error:
+        except MISFITS as error:
             if not self._has_loaded:  # of the checkpoint itself, or of a hook
                 raise
             raise UserError(
-                f"optim_wrapper: the optimizer's state in '{filename}' does not match "
-                f'({error}); resume with the optimizer of that run, or start a new run '
-                'from the checkpoint with load_from'
+                f"optim_wrapper: the training state in '{filename}' does not match "
+                f'({type(error).__name__}: {error}); resume with the optimizer of that '
+                'run, or start a new run from the checkpoint with load_from'
             ) from error
 
     def load_checkpoint(
@@ -355,7 +365,9 @@ class Runner(MMEngineRunner):
         checkpoint = read_checkpoint(filename, key)
         state, meta = state_and_meta(checkpoint, filename, key)
         meta.pop('config', None)  # MMEngine would execute it
-        position = {'epoch', 'iter'} <= set(meta) and 'message_hub' in checkpoint
+        position = isinstance(checkpoint.get('message_hub'), dict) and all(
+            meta.get(name, -1) >= 0 for name in ('epoch', 'iter')
+        )
         if training and self._resume and not position:
             raise UserError(
                 f"load_from: '{filename}' has weights, but no training state to "

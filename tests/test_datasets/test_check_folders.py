@@ -87,6 +87,27 @@ def test_files_left_out(tmp_path, warnings):
     ]
 
 
+def test_files_that_camvid_leaves_out(tmp_path, warnings):
+    """Its images have one of two suffixes."""
+    write(tmp_path, *(f'image/{x}' for x in ('a.png', 'b.jpg', 'c.PNG')))
+    assert names(build(tmp_path, camvid)) == ['a.png', 'b.jpg']
+    assert warnings == [
+        f"{KEY}: 1 files in '{tmp_path}/image' are not used, as they do not end with "
+        "img_suffix '.png' or '.jpg': 1 *.PNG, such as 'c.PNG'"
+    ]
+
+
+def camvid(inner):
+    return dict(inner, type='mmkd.CamVidDataset', metainfo=None)
+
+
+def test_blank_lines_that_camvid_skips(tmp_path, warnings):
+    write(tmp_path, 'image/a.png', 'image/b.txt')
+    (tmp_path / 'split.txt').write_text('a\n\n')
+    assert names(build(tmp_path, camvid, ann_file='split.txt')) == ['a.png']
+    assert not warnings
+
+
 def test_labels_beside_the_images(tmp_path, warnings):
     write(tmp_path, 'image/a.jpg', 'image/a_label.png')
     suffixes = dict(seg_map_suffix='_label.png')

@@ -160,3 +160,25 @@ def test_checkpoints_without_checksums(tmp_path):
     finally:
         set_crc32_options(True)
     assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'expected'),
+    [
+        (dict(message_hub=3), 'no training state'),
+        (dict(message_hub=dict(runtime_info=3)), 'does not match'),
+        (dict(optimizer=[1]), 'does not match'),
+        (dict(param_schedulers=[3]), 'does not match'),
+        (dict(meta=dict(epoch=0, iter=-5)), 'no training state'),
+        (dict(meta=dict(epoch=0)), 'no training state'),
+    ],
+)
+def test_a_state_of_another_form(tmp_path, changes, expected):
+    linear = dict(type='LinearLR', by_epoch=False, end=9)
+    options = dict(checkpoint=dict(interval=5), param_scheduler=[linear])
+    run(tmp_path, ITERATIONS, Interrupt(kill_after=7), **options)
+    path = tmp_path / 'iter_5.pth'
+    torch.save(torch.load(path, weights_only=False) | changes, path)
+    with pytest.raises(UserError, match=expected) as raised:
+        run(tmp_path, ITERATIONS, **options)
+    assert str(path) in str(raised.value)

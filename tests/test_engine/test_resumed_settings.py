@@ -46,6 +46,17 @@ def test_a_setting_of_one_of_several_optimizers():
     assert line.endswith("the checkpoint's is used")
 
 
+@pytest.mark.parametrize('swap', [False, True])
+def test_a_scheduler_that_one_of_both_has(swap):
+    """A checkpoint's scheduler continues in the config's, if there is one."""
+    more = CONFIG.replace('end=4)', "end=4), dict(type='StepLR', begin=4)")
+    configs = (more, CONFIG) if swap else (CONFIG, more)
+    lines = changed_settings(*configs)
+    keys = ['param_scheduler.1.type', 'param_scheduler.1.begin']
+    assert [line.split(':')[0] for line in lines] == keys
+    assert all(line.endswith("the config's is used") for line in lines)
+
+
 def test_the_same_settings():
     moved = CONFIG.replace("'here'", "'there'") + "resume = True\nlauncher = 'pytorch'"
     assert changed_settings(CONFIG, moved) == []
