@@ -3,11 +3,13 @@
 import copy
 import os
 
-# Before anything imports Triton: its kernels then run here without a GPU.
-os.environ['TRITON_INTERPRET'] = '1'
-
 import pytest
 import torch
+
+# Before anything imports Triton, whose interpreter runs kernels without a GPU.
+if not torch.cuda.is_available():
+    os.environ['TRITON_INTERPRET'] = '1'
+
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -16,6 +18,20 @@ from mmkd.cli.console import silence_import_warnings
 silence_import_warnings()
 
 CLASSES = 5
+DEVICES = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """The CPU and, where there is one, a GPU."""
+    return request.param
+
+
+@pytest.fixture(params=DTYPES, ids=lambda dtype: str(dtype).removeprefix('torch.'))
+def dtype(request):
+    """Every precision in which networks give logits."""
+    return request.param
 
 
 @pytest.fixture(autouse=True)

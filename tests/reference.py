@@ -203,8 +203,8 @@ def value_and_gradient(function, student, *args, factor=1.0, **kwargs):
     return value.detach(), gradient
 
 
-def pair(*shape, dtype=torch.float64):
+def pair(*shape, dtype=torch.float64, device='cpu'):
     """Logits of a student and a teacher, always the same."""
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, *shape, generator=generator, dtype=torch.float64) + 1
-    return logits[0].to(dtype), logits[1].to(dtype)
+    return logits[0].to(device, dtype), logits[1].to(device, dtype)

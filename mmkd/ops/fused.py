@@ -15,6 +15,8 @@ from mmkd.functional.resizing import resize_logits, used_pixels
 from . import chunked
 from .closed_form import DivergenceOptions
 
+Kernel = Callable[..., tuple[Tensor, Tensor]]  # returns the mean and its gradient
+
 
 def fused_kd_loss(
     student: Tensor,
@@ -24,6 +26,7 @@ def fused_kd_loss(
     align_corners: bool = False,
     mask: Tensor | None = None,
     weight: Tensor | None = None,
+    kernel: Kernel | None = None,
 ) -> Tensor:
     """:func:`mmkd.functional.kd_loss` of two maps after bilinear resizing.
 
@@ -38,6 +41,8 @@ def fused_kd_loss(
         align_corners: Option of the resizing. Default False.
         mask: Boolean (N, H, W), valid pixels. Default: all.
         weight: Factor of each pixel, (N, H, W). Default: 1.
+        kernel: ``mean_and_gradient`` of a module of :mod:`mmkd.ops`. Default: that of
+            :func:`implementation`.
 
     Returns:
         A scalar; 0 if no pixel is valid.
@@ -55,7 +60,7 @@ def fused_kd_loss(
     for name, logits in (('student', student), ('teacher', teacher)):
         check_not_empty(f'the batch of {name} logits', logits)
     return FusedKDLoss.apply(
-        student, teacher, mask, weight, size, options, align_corners
+        student, teacher, mask, weight, size, options, align_corners, kernel
     )
 
 
@@ -101,6 +106,7 @@ class FusedKDLoss(torch.autograd.Function):
         size: tuple[int, int],
         options: DivergenceOptions,
         align_corners: bool,
+        kernel: Kernel | None,
     ) -> Tensor:
         """Compute the value, and save the gradient for the backward pass."""
         ctx.options = size, options, align_corners
@@ -113,7 +119,7 @@ class FusedKDLoss(torch.autograd.Function):
             maps = (zero_invalid(logits, used[logits.shape[2:]]) for logits in maps)
             if weight is not None:
                 pixel_weight = torch.where(mask, weight, 0)
-        mean, gradient = implementation(student)(
+        mean, gradient = (kernel or implementation(student))(
             *maps, size, options, align_corners, mask, pixel_weight
         )
         ctx.save_for_backward(gradient.div_(count), student, teacher, mask, weight)
@@ -128,10 +134,10 @@ class FusedKDLoss(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             value = eager_kd_loss(student, teacher, *ctx.options, mask, weight)
             (gradient,) = torch.autograd.grad(value, student, create_graph=True)
-        return gradient * grad_output, *(None,) * 6
+        return gradient * grad_output, *(None,) * 7
 
 
-def implementation(student: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
+def implementation(student: Tensor) -> Kernel:
     """Return the Triton kernel for float32 on CUDA, otherwise plain PyTorch."""
     if (
         student.is_cuda

@@ -64,13 +64,13 @@ def build(name, standardize, divergence):
     return loss.double(), lambda *args: formula(*args, **known)
 
 
-def batch(where):
+def batch(where, device):
     """Logits of both and a target; of a map, a third of its pixels is ignored."""
     shape = SHAPES[where]
-    target = torch.arange(math.prod(shape) // shape[1]) % shape[1]
+    target = torch.arange(math.prod(shape) // shape[1], device=device) % shape[1]
     if where == 'maps':
         target[::3] = 255
-    return *pair(*shape), target.view(shape[0], *shape[2:])
+    return *pair(*shape, device=device), target.view(shape[0], *shape[2:])
 
 
 def test_every_cell_is_there():
@@ -78,20 +78,21 @@ def test_every_cell_is_there():
 
 
 @EVERY_CELL
-def test_value_and_gradient(name, standardize, divergence, where):
+def test_value_and_gradient(name, standardize, divergence, where, device):
     loss, formula = build(name, standardize, divergence)
-    args = batch(where)
+    args = batch(where, device)
     expected = value_and_gradient(formula, *args)
     assert expected[0] > 0
-    assert_close(value_and_gradient(loss, *args), expected, rtol=1e-9, atol=1e-11)
+    found = value_and_gradient(loss.to(device), *args)
+    assert_close(found, expected, rtol=1e-9, atol=1e-11)
 
 
 @EVERY_CELL
-def test_decreases_on_a_fixed_batch(name, standardize, divergence, where):
+def test_decreases_on_a_fixed_batch(name, standardize, divergence, where, device):
     """Gradient descent on the student's logits comes to a fifth of the loss."""
     loss, _ = build(name, standardize, divergence)
-    loss.requires_grad_(False)  # CTKD's temperature would work against it
-    student, teacher, target = batch(where)
+    loss.to(device).requires_grad_(False)  # CTKD's temperature would work against it
+    student, teacher, target = batch(where, device)
     student.requires_grad_()
     optimizer = torch.optim.Adam([student], lr=0.2)
     values = []
@@ -108,10 +109,10 @@ def test_decreases_on_a_fixed_batch(name, standardize, divergence, where):
 @pytest.mark.parametrize('where', SHAPES)
 @pytest.mark.parametrize('standardize', [False, True])
 @pytest.mark.parametrize('divergence', DIVERGENCES)
-def test_theta_increases_the_loss(where, standardize, divergence):
+def test_theta_increases_the_loss(where, standardize, divergence, device):
     """Descent along the gradient that theta gets makes the loss grow."""
-    loss, _ = build('CTKD', standardize, divergence)
-    args = batch(where)
+    loss = build('CTKD', standardize, divergence)[0].to(device)
+    args = batch(where, device)
     value = loss(*args)
     value.backward()
     with torch.no_grad():

@@ -9,8 +9,8 @@ from torch.testing import assert_close
 
 from mmkd.functional.checks import HIGHEST_TAU, LOWEST_TAU
 from mmkd.losses import KDLoss
-from mmkd.ops import fused
 from tests.reference import value_and_gradient
+from tests.test_ops.cases import KERNEL_DEVICE, KernelLoss
 
 from .test_every_cell import CELLS, build
 
@@ -53,18 +53,18 @@ CASES = {
 }
 
 
-def inputs(case, where):
+def inputs(case, where, device):
     """Student, teacher and target of a case, and whether all is ignored."""
     ours, theirs, dtype, images, size, ignored = CASES[case]
     shape = (images, CLASSES, *(size if where == 'maps' else ()))
-    student = logits(ours, shape, 0).to(dtype).requires_grad_()
-    teacher = logits(theirs, shape, 1).to(dtype)
+    student = logits(ours, shape, 0).to(device, dtype).requires_grad_()
+    teacher = logits(theirs, shape, 1).to(device, dtype)
     target = torch.arange(images * size[0] * size[1]).view(images, *size) % CLASSES
     if where == 'vectors':
         target = target[:, 0, 0]
     elif ignored:
         target.fill_(255)
-    return student, teacher, target, ignored
+    return student, teacher, target.to(device), ignored
 
 
 def check_finite(loss, student, teacher, target):
@@ -78,14 +78,11 @@ def check_finite(loss, student, teacher, target):
 
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), CELLS)
-def test_finite(name, standardize, divergence, where, case):
-    loss = build(name, standardize, divergence)[0].float()
-    student, teacher, target, ignored = inputs(case, where)
+def test_finite(name, standardize, divergence, where, case, device):
+    loss = build(name, standardize, divergence)[0].to(device, torch.float32)
+    student, teacher, target, ignored = inputs(case, where, device)
     value = check_finite(loss, student, teacher, target)
-    if name == 'CWD' and student.shape[2:] == (
-        1,
-        1,
-    ):  # one position: nothing to compare
+    if name == 'CWD' and student[0, 0].numel() == 1:  # nothing to compare
         assert value == 0
     if ignored and where == 'maps':
         assert value == 0
@@ -95,7 +92,7 @@ def test_finite(name, standardize, divergence, where, case):
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('where', ['maps', 'vectors'])
 @pytest.mark.parametrize('impl', ['auto', 'eager'])
-def test_scale_compensated_class_balanced_kd_is_finite(where, impl, case):
+def test_scale_compensated_class_balanced_kd_is_finite(where, impl, case, device):
     loss = KDLoss(
         tau=0.25,
         standardize=True,
@@ -104,7 +101,7 @@ def test_scale_compensated_class_balanced_kd_is_finite(where, impl, case):
         class_balanced=True,
         impl=impl,
     )
-    student, teacher, target, ignored = inputs(case, where)
+    student, teacher, target, ignored = inputs(case, where, device)
     value = check_finite(loss, student, teacher, target)
     if ignored and where == 'maps':
         assert value == 0
@@ -119,19 +116,21 @@ LARGEST = {
 }
 
 
-def check_largest(loss, where, largest, classes=CLASSES):
+def check_largest(loss, where, largest, device, classes=CLASSES):
     """Compare with float64, where nothing overflows."""
     generator = torch.Generator().manual_seed(0)
     shape = (2, classes, *((3, 4) if where == 'maps' else ()))
-    student, teacher = torch.randn(2, *shape, generator=generator)
-    target = torch.arange(2 * 12).view(2, 3, 4) % classes
+    student, teacher = torch.randn(2, *shape, generator=generator).to(device)
+    target = torch.arange(2 * 12, device=device).view(2, 3, 4) % classes
     target[0, 0, 0] = 255
     target = target if where == 'maps' else target[:, 1, 0]
     for logits in (student, teacher):
         logits.copy_(largest * logits.sign())
     student[0, ..., 1:] /= largest  # beside ordinary ones
     found, expected = (
-        value_and_gradient(loss.to(dtype), student.to(dtype), teacher.to(dtype), target)
+        value_and_gradient(
+            loss.to(device, dtype), student.to(dtype), teacher.to(dtype), target
+        )
         for dtype in (torch.float32, torch.float64)
     )
     assert found[0].isfinite()
@@ -143,35 +142,39 @@ def check_largest(loss, where, largest, classes=CLASSES):
 
 @pytest.mark.parametrize('classes', [CLASSES, 150])
 @pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), CELLS)
-def test_largest_logits(name, standardize, divergence, where, classes):
+def test_largest_logits(name, standardize, divergence, where, classes, device):
     loss = build(name, standardize, divergence)[0].requires_grad_(False)
-    check_largest(loss, where, LARGEST[name, False], classes)
+    check_largest(loss, where, LARGEST[name, False], device, classes)
 
 
-@pytest.mark.parametrize('impl', ['eager', 'fused', 'kernel'])
-@pytest.mark.parametrize(
+KD_OPTIONS = pytest.mark.parametrize(
     ('standardize', 'compensated'), [(False, False), (True, False), (True, True)]
 )
-def test_largest_logits_of_kd(impl, standardize, compensated, monkeypatch):
-    if impl == 'kernel':
-        pytest.importorskip('triton', reason='CPU builds of PyTorch have none')
-        from mmkd.ops import triton_kernel
 
-        kernel = triton_kernel.mean_and_gradient
-        monkeypatch.setattr(fused, 'implementation', lambda student: kernel)
+
+@KD_OPTIONS
+def test_largest_logits_of_the_kernel(standardize, compensated):
+    pytest.importorskip('triton', reason='CPU builds of PyTorch have none')
+    loss = KernelLoss(False, standardize, compensated)
+    check_largest(loss, 'maps', LARGEST['KD', compensated], KERNEL_DEVICE)
+
+
+@KD_OPTIONS
+@pytest.mark.parametrize('impl', ['eager', 'fused'])
+def test_largest_logits_of_kd(impl, standardize, compensated, device):
     loss = KDLoss(
         standardize=standardize,
         divergence='BalancedKL',
         scale_compensated=compensated,
-        impl='eager' if impl == 'eager' else 'fused',
+        impl=impl,
     )
-    check_largest(loss, 'maps', LARGEST['KD', compensated])
+    check_largest(loss, 'maps', LARGEST['KD', compensated], device)
 
 
 @pytest.mark.parametrize('tau', [LOWEST_TAU, HIGHEST_TAU])
 @pytest.mark.parametrize('impl', ['eager', 'fused'])
 @pytest.mark.parametrize('standardize', [False, True])
-def test_extreme_temperatures(tau, impl, standardize):
+def test_extreme_temperatures(tau, impl, standardize, device):
     loss = KDLoss(tau, impl=impl, standardize=standardize, divergence='BalancedKL')
-    student, teacher, target, _ = inputs('fp16', 'maps')
+    student, teacher, target, _ = inputs('fp16', 'maps', device)
     check_finite(loss, student, teacher, target)

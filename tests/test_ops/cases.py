@@ -3,9 +3,12 @@
 import torch
 from hypothesis import strategies as st
 
-from mmkd.ops import DivergenceOptions
+from mmkd.ops import DivergenceOptions, fused_kd_loss
 from mmkd.ops.fused import eager_kd_loss
 from tests.reference import value_and_gradient
+
+# Of Triton's kernels; without a GPU they run in its interpreter.
+KERNEL_DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 sides = st.integers(1, 9)
 lengths = st.integers(1, 40)
@@ -58,10 +61,10 @@ def distance(found, expected, floor=1e-9):
     return float(difference / expected.double().norm().clamp(min=floor))
 
 
-def errors(function, case, dtype):
+def errors(function, case, dtype, device='cpu'):
     """Distances of value and gradient from those of the eager loss in float64."""
-    rounded = [in_precision(x, dtype) for x in case]
-    exact = [in_precision(x, torch.float64) for x in rounded]
+    rounded = [moved(x, device, dtype) for x in case]
+    exact = [moved(x, device, torch.float64) for x in rounded]
     found = value_and_gradient(function, *rounded, factor=-1.7)
     expected = value_and_gradient(eager_kd_loss, *exact, factor=-1.7)
     assert found[0].dtype == found[1].dtype == dtype
@@ -70,7 +73,29 @@ def errors(function, case, dtype):
     return [distance(*both, floor) for both in zip(found, expected, strict=True)]
 
 
-def in_precision(argument, dtype):
-    """Another precision of a floating-point tensor; other arguments as they are."""
-    floating = isinstance(argument, torch.Tensor) and argument.is_floating_point()
-    return argument.to(dtype) if floating else argument
+def moved(argument, device, dtype):
+    """A tensor on another device, in a precision if floating-point."""
+    if not isinstance(argument, torch.Tensor):
+        return argument
+    return argument.to(device, dtype if argument.is_floating_point() else None)
+
+
+class KernelLoss(torch.nn.Module):
+    """KDLoss with BalancedKL at the labels' resolution, by Triton's kernel."""
+
+    def __init__(self, align_corners, standardize, scale_compensated):
+        super().__init__()
+        self.align_corners = align_corners
+        self.options = DivergenceOptions(
+            standardize=standardize,
+            scale_compensated=scale_compensated,
+            reverse_weight=1.0,
+        )
+
+    def forward(self, student, teacher, target):
+        from mmkd.ops.triton_kernel import mean_and_gradient
+
+        return fused_kd_loss(
+            student, teacher, target.shape[1:], self.options, self.align_corners,
+            target != 255, kernel=mean_and_gradient,
+        )  # fmt: skip
