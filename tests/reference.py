@@ -208,3 +208,8 @@ def pair(*shape, dtype=torch.float64, device='cpu'):
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, *shape, generator=generator, dtype=torch.float64) + 1
     return logits[0].to(device, dtype), logits[1].to(device, dtype)
+
+
+def computed_in(dtype):
+    """Precision of a loss of logits of some type: half ones are computed in float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32

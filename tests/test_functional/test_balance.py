@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from mmkd.functional import class_balance
-from tests.reference import pair
+from tests.reference import computed_in, pair
 
 
 def naive(logits, mask):
@@ -21,11 +21,11 @@ def naive(logits, mask):
 
 
 @pytest.mark.parametrize('shape', [(6, 4), (2, 5, 3, 4)])
-def test_equals_the_formula(shape):
-    logits, _ = pair(*shape)
-    mask = torch.rand(shape[0], *shape[2:]) > 0.3
+def test_equals_the_formula(shape, device):
+    logits, _ = pair(*shape, device=device)
+    mask = torch.rand(shape[0], *shape[2:], device=device) > 0.3
     mask.view(-1)[0] = True
-    expected = torch.tensor(naive(logits, mask), dtype=torch.float64)
+    expected = logits.new_tensor(naive(logits, mask))
     assert_close(class_balance(logits, mask).flatten(), expected)
     everywhere = class_balance(logits, torch.ones_like(mask))
     assert_close(class_balance(logits), everywhere)
@@ -62,6 +62,9 @@ def test_no_valid_position():
     assert (class_balance(logits, nothing) == 0).all()
 
 
-def test_half_precision_is_computed_in_float32():
-    logits = torch.randn(2, 5, 3, 4).half()
-    assert class_balance(logits).dtype == torch.float32
+def test_half_precision_is_computed_in_float32(device, dtype):
+    precision = computed_in(dtype)
+    logits, _ = pair(2, 5, 3, 4, dtype=dtype, device=device)
+    found = class_balance(logits)
+    assert found.dtype == precision
+    assert torch.equal(found, class_balance(logits.to(precision)))

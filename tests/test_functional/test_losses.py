@@ -11,7 +11,7 @@ from mmkd import functional, losses
 from mmkd.functional import balanced_kl_divergence, class_balance, masked_mean
 from mmkd.losses import BalancedKL
 from tests import reference
-from tests.reference import pair, value_and_gradient
+from tests.reference import computed_in, pair, value_and_gradient
 
 WEIGHTS = dict(forward_weight=0.7, reverse_weight=2.0, tau_reverse=1.5)
 TAUS = dict(tau=2.0, tau_teacher=3.0)
@@ -34,10 +34,11 @@ CELLS = [
 EVERY_CELL = pytest.mark.parametrize(('name', 'standardize', 'shape'), CELLS)
 
 
-def batch(shape):
+def batch(shape, device='cpu'):
     """Logits of both, and a target; a quarter of a map's pixels is ignored."""
-    student, teacher = pair(*shape)
-    target = (torch.arange(student[:, 0].numel()) % shape[1]).view_as(student[:, 0])
+    student, teacher = pair(*shape, device=device)
+    places = torch.arange(student[:, 0].numel(), device=device)
+    target = (places % shape[1]).view_as(student[:, 0])
     if len(shape) == 4:
         target.view(-1)[::4] = 255
     return student, teacher, target
@@ -50,7 +51,7 @@ def function_of(name, standardize, target, mask):
     if name != 'DIST':
         options['divergence'] = partial(balanced_kl_divergence, **WEIGHTS)
     if name == 'CTKD':
-        options['theta'] = torch.tensor(1.0, dtype=torch.float64)
+        options['theta'] = torch.tensor(1.0, dtype=torch.float64, device=target.device)
     if name == 'DKD':
         options['target'] = target
     return partial(function, **options)
@@ -67,21 +68,20 @@ def module_of(name, standardize):
 
 
 @EVERY_CELL
-def test_module_equals_function(name, standardize, shape):
-    student, teacher, target = batch(shape)
+def test_module_equals_function(name, standardize, shape, device):
+    student, teacher, target = batch(shape, device)
     mask = target != 255 if len(shape) == 4 else None
     function = function_of(name, standardize, target, mask)
     expected = value_and_gradient(function, student, teacher)
-    found = value_and_gradient(
-        lambda *args: module_of(name, standardize)(*args, target), student, teacher
-    )
+    module = module_of(name, standardize).to(device)
+    found = value_and_gradient(lambda *args: module(*args, target), student, teacher)
     assert expected[0] > 0
     assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @EVERY_CELL
-def test_equals_the_formula(name, standardize, shape):
-    student, teacher, target = batch(shape)
+def test_equals_the_formula(name, standardize, shape, device):
+    student, teacher, target = batch(shape, device)
     mask = target != 255 if len(shape) == 4 else None
     options = dict(OPTIONS[name], standardized=standardize)
     if name != 'DIST':
@@ -99,10 +99,10 @@ def test_equals_the_formula(name, standardize, shape):
 
 
 @EVERY_CELL
-def test_invalid_positions_do_not_matter(name, standardize, shape):
+def test_invalid_positions_do_not_matter(name, standardize, shape, device):
     """Vectors: the value is that of the valid ones; maps: of any logits there."""
-    student, teacher, target = batch(shape)
-    mask = (torch.arange(target.numel()) % 4 > 0).view_as(target)
+    student, teacher, target = batch(shape, device)
+    mask = (torch.arange(target.numel(), device=device) % 4 > 0).view_as(target)
     value = function_of(name, standardize, target, mask)(student, teacher)
     if len(shape) == 2:
         alone = function_of(name, standardize, target[mask], None)
@@ -115,8 +115,8 @@ def test_invalid_positions_do_not_matter(name, standardize, shape):
 
 
 @EVERY_CELL
-def test_no_valid_position(name, standardize, shape):
-    student, teacher, target = batch(shape)
+def test_no_valid_position(name, standardize, shape, device):
+    student, teacher, target = batch(shape, device)
     mask = torch.zeros_like(target).bool()
     function = function_of(name, standardize, target, mask)
     value, gradient = value_and_gradient(function, student, teacher)
@@ -125,14 +125,15 @@ def test_no_valid_position(name, standardize, shape):
 
 
 @EVERY_CELL
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_and_autocast(name, standardize, shape, dtype):
-    student, teacher, target = batch(shape)
+def test_every_precision_and_autocast(name, standardize, shape, dtype, device):
+    student, teacher, target = batch(shape, device)
     student, teacher = student.to(dtype), teacher.to(dtype)
     function = function_of(name, standardize, target.clamp(max=4), None)
-    expected = function(student.float(), teacher.float())
-    assert expected.dtype == torch.float32
-    with torch.autocast('cpu', torch.bfloat16):
+    precision = computed_in(dtype)
+    expected = function(student.to(precision), teacher.to(precision))
+    assert expected.dtype == precision
+    assert function(student, teacher) == expected
+    with torch.autocast(device, torch.bfloat16):
         assert function(student, teacher) == expected
 
 

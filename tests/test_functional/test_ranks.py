@@ -6,26 +6,28 @@ from scipy.stats import rankdata, spearmanr
 from mmkd.functional.ranks import average_ranks, rank_correlation
 
 
-def rows(ties, classes=7, number=50):
+def rows(ties, classes=7, number=50, device='cpu'):
     """Logits of both networks; with ties, of few different values."""
     torch.manual_seed(0)
-    student, teacher = torch.randn(2, number, classes)
+    student, teacher = torch.randn(2, number, classes).to(device)
     return (student.round(), teacher.round()) if ties else (student, teacher)
 
 
 @pytest.mark.parametrize('ties', [False, True])
-def test_average_ranks(ties):
-    student, _ = rows(ties)
-    expected = rankdata(student.numpy(), axis=-1)
-    assert np.array_equal(average_ranks(student).numpy(), expected)
+def test_average_ranks(ties, device):
+    student, _ = rows(ties, device=device)
+    expected = rankdata(student.cpu().numpy(), axis=-1)
+    assert np.array_equal(average_ranks(student).cpu().numpy(), expected)
 
 
 @pytest.mark.parametrize('ties', [False, True])
 @pytest.mark.parametrize('classes', [2, 3, 19])
-def test_rank_correlation(ties, classes):
-    student, teacher = rows(ties, classes)
+def test_rank_correlation(ties, classes, device):
+    student, teacher = rows(ties, classes, device=device)
     found = rank_correlation(student, teacher)
-    for rho, s, t in zip(found, student.numpy(), teacher.numpy(), strict=True):
+    for rho, s, t in zip(
+        found, student.cpu().numpy(), teacher.cpu().numpy(), strict=True
+    ):
         if np.ptp(s) == 0 or np.ptp(t) == 0:
             assert rho == 0
         else:

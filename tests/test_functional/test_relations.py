@@ -6,8 +6,8 @@ from mmkd.functional.relations import gram_distance, grid_means
 from tests.reference import pair
 
 
-def test_gram_distance():
-    a, b = pair(2, 4, 3)
+def test_gram_distance(device):
+    a, b = pair(2, 4, 3, device=device)
     expected = [
         sum(
             float(a[g, i] @ a[g, j] - b[g, i] @ b[g, j]) ** 2
@@ -20,29 +20,32 @@ def test_gram_distance():
     assert_close(gram_distance(a, b).tolist(), expected)
 
 
-def test_gram_distance_of_some_rows():
-    a, b = pair(2, 4, 3)
-    mask = torch.tensor([[True, False, True, True], [False] * 4])
+def test_gram_distance_of_some_rows(device):
+    a, b = pair(2, 4, 3, device=device)
+    mask = torch.tensor([[True, False, True, True], [False] * 4], device=device)
     expected = gram_distance(a[:1, mask[0]], b[:1, mask[0]])
-    assert_close(gram_distance(a, b, mask), torch.cat([expected, torch.zeros(1)]))
+    assert_close(
+        gram_distance(a, b, mask), torch.cat([expected, expected.new_zeros(1)])
+    )
     assert_close(gram_distance(a, b, mask[0])[:1], expected)
     one = torch.tensor([False, True, False, False])
     assert_close(gram_distance(a, b, one), gram_distance(a[:, one], b[:, one]))
 
 
-def test_grid_means():
+def test_grid_means(device):
     """Each cell's mean, of its valid pixels, is what a loop finds."""
-    values, _ = pair(1, 2, 6, 4)
+    values, _ = pair(1, 2, 6, 4, device=device)
     mask = torch.rand(1, 6, 4, generator=torch.Generator().manual_seed(1)) > 0.5
     mask[0, :2, :2] = False
+    mask = mask.to(device)
     means, any_valid = grid_means(values, mask, side=2)
     for cell in range(4):
         y, x = 3 * (cell // 2), 2 * (cell % 2)
         inside = mask[0, y : y + 3, x : x + 2]
         found = values[0, :, y : y + 3, x : x + 2][:, inside]
         assert bool(any_valid[0, cell]) == bool(inside.any())
-        expected = found.mean(1) if inside.any() else torch.zeros(2)
-        assert_close(means[0, cell], expected, check_dtype=False)
+        expected = found.mean(1) if inside.any() else values.new_zeros(2)
+        assert_close(means[0, cell], expected)
 
 
 def test_grid_of_a_small_map():

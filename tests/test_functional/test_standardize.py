@@ -8,13 +8,13 @@ from torch.testing import assert_close
 
 from mmkd.functional import standardize
 from mmkd.functional.standardize import zscore
-from tests.reference import pair
+from tests.reference import computed_in, pair
 
 CLASSES = pytest.mark.parametrize('classes', [3, 19, 150])
 
 
-def logits(*shape, dtype=torch.float64):
-    return pair(*shape, dtype=dtype)[0]
+def logits(*shape, **options):
+    return pair(*shape, **options)[0]
 
 
 def half_of(*shape):
@@ -24,10 +24,12 @@ def half_of(*shape):
 
 @pytest.mark.parametrize('shape', [(4, 3), (2, 19, 3, 5), (2, 150, 1, 1)])
 @pytest.mark.parametrize('dim', [1, 0, -1])
-def test_equals_scipy(shape, dim):
-    x = logits(*shape).transpose(1, dim)  # not contiguous, classes along dim
-    expected = scipy_zscore(x.numpy(), axis=dim, ddof=1)
-    assert_close(standardize(x, dim, eps=0).numpy(), expected)
+def test_equals_scipy(shape, dim, device):
+    x = logits(*shape, device=device).transpose(
+        1, dim
+    )  # not contiguous, classes along dim
+    expected = scipy_zscore(x.cpu().numpy(), axis=dim, ddof=1)
+    assert_close(standardize(x, dim, eps=0).cpu().numpy(), expected)
 
 
 def test_eps_is_added_to_the_standard_deviation():
@@ -67,12 +69,12 @@ def test_refuses_fewer_than_three_classes(classes):
 
 @pytest.mark.parametrize('classes', [19, 150])
 @pytest.mark.parametrize('constant', [1e4, 0.1, 0.0, -3.3])
-def test_constant_pixel(classes, constant):
-    x = logits(1, classes, 2, 2, dtype=torch.float32)
+def test_constant_pixel(classes, constant, device):
+    x = logits(1, classes, 2, 2, dtype=torch.float32, device=device)
     x[..., 0, 0] = constant
     x.requires_grad_()
     z = standardize(x)
-    z.backward(torch.arange(z.numel()).view_as(z).sqrt())
+    z.backward(torch.arange(z.numel()).view_as(z).sqrt().to(device))
     for values in (z, x.grad):
         assert values.isfinite().all()
         assert (values[..., 0, 0] == 0).all()
@@ -80,8 +82,8 @@ def test_constant_pixel(classes, constant):
 
 
 @CLASSES
-def test_huge_logits(classes):
-    x = torch.full((2, classes), -1e4)
+def test_huge_logits(classes, device):
+    x = torch.full((2, classes), -1e4, device=device)
     x[:, 0] = 1e4
     x.requires_grad_()
     z = standardize(x)
@@ -90,17 +92,10 @@ def test_huge_logits(classes):
     assert x.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(
-    ('dtype', 'expected'),
-    [
-        (torch.float16, torch.float32),
-        (torch.bfloat16, torch.float32),
-        (torch.float32, torch.float32),
-        (torch.float64, torch.float64),
-    ],
-)
-def test_dtype(dtype, expected):
-    x = 100 * logits(2, 19).to(dtype)  # the squares leave float16's range
+def test_half_precision_is_computed_in_float32(device, dtype):
+    expected = computed_in(dtype)
+    # The squares leave float16's range.
+    x = 100 * logits(2, 19, dtype=dtype, device=device)
     z = standardize(x)
     assert z.dtype == expected
     assert_close(z, standardize(x.to(expected)), rtol=0, atol=0)

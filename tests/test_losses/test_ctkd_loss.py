@@ -24,29 +24,29 @@ DIVERGENCES = pytest.mark.parametrize(
 @pytest.mark.parametrize('shape', [(4, 100), (2, 19, 2, 3)])
 @pytest.mark.parametrize('standardize', [False, True])
 @DIVERGENCES
-def test_equals_kd_at_its_temperature(shape, standardize, divergence):
+def test_equals_kd_at_its_temperature(shape, standardize, divergence, device):
     config = dict(type='BalancedKL', **divergence)
     loss = CTKDLoss(standardize=standardize, divergence=config, loss_weight=0.7)
-    target = torch.zeros(shape[0], *shape[2:]).long()
+    target = torch.zeros(shape[0], *shape[2:], device=device).long()
     target.view(-1)[1] = 255 if len(shape) == 4 else 1
-    args = *pair(*shape), target
+    args = *pair(*shape, device=device), target
     options = dict(tau=TAU, standardized=standardize, loss_weight=0.7, **divergence)
     expected = value_and_gradient(reference.kd, *args, **options)
-    result = value_and_gradient(loss.double(), *args)
+    result = value_and_gradient(loss.to(device, torch.float64), *args)
     assert_close(result, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
     ('epoch', 'strength'), [(0, 0.0), (5, 0.5), (10, 1.0), (200, 1.0)]
 )
-def test_gradient_of_theta_is_reversed(epoch, strength):
-    student, teacher = pair(4, 10)
-    loss = CTKDLoss().double()
+def test_gradient_of_theta_is_reversed(epoch, strength, device):
+    student, teacher = pair(4, 10, device=device)
+    loss = CTKDLoss().to(device, torch.float64)
     loss.progress = Progress(epoch=epoch)
     assert loss.strength() == pytest.approx(strength, abs=1e-12)
     loss(student, teacher).backward()
 
-    theta = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    theta = torch.tensor(1.0, dtype=torch.float64, device=device, requires_grad=True)
     tau = 1 + 20 * theta.sigmoid()
     plain = (
         sum(

@@ -31,6 +31,10 @@ TARGETS = {
 TARGETS['but_one'] = TARGETS['but_one'].view(2, 3, 4)
 
 
+def moved(target, device):
+    return None if target is None else target.to(device)
+
+
 def build(divergence, **options):
     return CWDLoss(divergence=dict(type='BalancedKL', **divergence), **options)
 
@@ -42,8 +46,10 @@ def build(divergence, **options):
     'options', [dict(), dict(tau=4.0), dict(tau=4.0, tau_teacher=2.0, loss_weight=3.0)]
 )
 @pytest.mark.parametrize('channels', [1, 3])
-def test_equals_the_reference(standardize, divergence, target, options, channels):
-    args = *pair(2, channels, 3, 4), target
+def test_equals_the_reference(
+    standardize, divergence, target, options, channels, device
+):
+    args = *pair(2, channels, 3, 4, device=device), moved(target, device)
     loss = build(divergence, standardize=standardize, **options)
     expected = value_and_gradient(
         reference.cwd, *args, standardized=standardize, **options, **divergence
@@ -78,11 +84,12 @@ def test_ignored_image_gets_no_gradient():
 
 @DIVERGENCES
 @pytest.mark.parametrize('constant', [0.1, 1e4])
-def test_standardized_constant_channel(divergence, constant):
-    student, teacher = pair(2, 5, 3, 4, dtype=torch.float32)
+def test_standardized_constant_channel(divergence, constant, device):
+    student, teacher = pair(2, 5, 3, 4, dtype=torch.float32, device=device)
     student[:, 2] = constant
     loss = build(divergence, standardize=True)
-    value, gradient = value_and_gradient(loss, student, teacher, TARGETS['some'])
+    args = student, teacher, moved(TARGETS['some'], device)
+    value, gradient = value_and_gradient(loss, *args)
     assert value.isfinite()
     assert gradient.isfinite().all()
     assert (gradient[:, 2] == 0).all()
@@ -92,15 +99,17 @@ def test_standardized_constant_channel(divergence, constant):
 @STANDARDIZE
 @DIVERGENCES
 @pytest.mark.parametrize('target', ['without', 'some'])
-def test_logits_of_100(standardize, divergence, target):
-    student, teacher = (33 * x for x in pair(2, 3, 3, 4, dtype=torch.float32))
+def test_logits_of_100(standardize, divergence, target, device):
+    logits = pair(2, 3, 3, 4, dtype=torch.float32, device=device)
+    student, teacher = (33 * x for x in logits)
+    target = moved(TARGETS[target], device)
     loss = build(divergence, standardize=standardize, tau=2.0)
-    result = value_and_gradient(loss, student, teacher, TARGETS[target])
+    result = value_and_gradient(loss, student, teacher, target)
     expected = value_and_gradient(
         reference.cwd,
         student.double(),
         teacher.double(),
-        TARGETS[target],
+        target,
         tau=2.0,
         standardized=standardize,
         **divergence,
@@ -109,11 +118,11 @@ def test_logits_of_100(standardize, divergence, target):
 
 
 @DIVERGENCES
-def test_logits_of_10000(divergence):
+def test_logits_of_10000(divergence, device):
     """All but one position at -1e4, with peaks apart: the gap of the peaks."""
-    student, teacher = torch.full((2, 2, 5, 3, 4), -1e4)
+    student, teacher = torch.full((2, 2, 5, 3, 4), -1e4, device=device)
     student[..., 0, 0] = teacher[..., 2, 1] = 1e4
-    args = student, teacher, TARGETS['some']
+    args = student, teacher, moved(TARGETS['some'], device)
     value, gradient = value_and_gradient(build(divergence, tau=2.0), *args)
     taus = 2.0, divergence.get('tau_reverse', 2.0)
     weights = divergence['forward_weight'], divergence['reverse_weight']

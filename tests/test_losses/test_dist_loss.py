@@ -21,17 +21,17 @@ def assert_equals_reference(standardize, args):
 @pytest.mark.parametrize('classes', [3, 19, 150])
 @STANDARDIZE
 @pytest.mark.parametrize('with_target', [True, False])
-def test_maps_equal_the_reference(classes, standardize, with_target):
-    target = torch.randint(0, classes, (2, 2, 3))
+def test_maps_equal_the_reference(classes, standardize, with_target, device):
+    target = torch.randint(0, classes, (2, 2, 3), device=device)
     target[0, 0] = target[1, 1, 2] = 255
-    args = *pair(2, classes, 2, 3), target if with_target else None
+    args = *pair(2, classes, 2, 3, device=device), target if with_target else None
     assert_equals_reference(standardize, args)
 
 
 @pytest.mark.parametrize('classes', [3, 100])
 @STANDARDIZE
-def test_vectors_equal_the_reference(classes, standardize):
-    assert_equals_reference(standardize, pair(4, classes))
+def test_vectors_equal_the_reference(classes, standardize, device):
+    assert_equals_reference(standardize, pair(4, classes, device=device))
 
 
 def test_equals_scipy():
@@ -53,8 +53,9 @@ def test_independent_of_affine_changes():
 
 @STANDARDIZE
 @pytest.mark.parametrize('scale', [1e2, 1e4])
-def test_peaked_logits(standardize, scale):
-    student, teacher = (scale * torch.sign(x).float() for x in pair(2, 5, 4, 6))
+def test_peaked_logits(standardize, scale, device):
+    logits = pair(2, 5, 4, 6, dtype=torch.float32, device=device)
+    student, teacher = (scale * x.sign() for x in logits)
     loss = DISTLoss(standardize=standardize)
     value, gradient = value_and_gradient(loss, student, teacher)
     assert value.isfinite()

@@ -32,18 +32,18 @@ def assert_equals_reference(standardize, divergence, args):
 @pytest.mark.parametrize('classes', [3, 19, 150])
 @STANDARDIZE
 @DIVERGENCES
-def test_maps_equal_the_reference(classes, standardize, divergence):
-    target = torch.randint(0, classes, (2, 2, 3))
+def test_maps_equal_the_reference(classes, standardize, divergence, device):
+    target = torch.randint(0, classes, (2, 2, 3), device=device)
     target[0, 0] = target[1, 1, 2] = 255
-    args = *pair(2, classes, 2, 3), target
+    args = *pair(2, classes, 2, 3, device=device), target
     assert_equals_reference(standardize, divergence, args)
 
 
 @pytest.mark.parametrize('classes', [3, 100])
 @STANDARDIZE
 @DIVERGENCES
-def test_vectors_equal_the_reference(classes, standardize, divergence):
-    args = *pair(4, classes), torch.tensor([0, 2, 2, 1])
+def test_vectors_equal_the_reference(classes, standardize, divergence, device):
+    args = *pair(4, classes, device=device), torch.tensor([0, 2, 2, 1]).to(device)
     assert_equals_reference(standardize, divergence, args)
 
 
@@ -60,9 +60,10 @@ def test_weights_that_make_it_kd():
 @STANDARDIZE
 @pytest.mark.parametrize('scale', [1e2, 1e4])
 @pytest.mark.parametrize('kind', ['ForwardKL', 'ReverseKL', 'BalancedKL'])
-def test_peaked_logits(standardize, scale, kind):
-    student, teacher = (scale * torch.sign(x).float() for x in pair(2, 5, 4, 6))
-    target = torch.arange(48).view(2, 4, 6) % 5
+def test_peaked_logits(standardize, scale, kind, device):
+    logits = pair(2, 5, 4, 6, dtype=torch.float32, device=device)
+    student, teacher = (scale * x.sign() for x in logits)
+    target = torch.arange(48, device=device).view(2, 4, 6) % 5
     loss = DKDLoss(standardize=standardize, divergence=kind)
     value, gradient = value_and_gradient(loss, student, teacher, target)
     assert value.isfinite()

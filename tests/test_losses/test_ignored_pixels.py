@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from mmkd.losses import CWDLoss, KDLoss
-from tests.reference import value_and_gradient
+from tests.reference import computed_in, value_and_gradient
 from tests.test_ops.cases import KERNEL_DEVICE, KernelLoss
 
 from .test_every_cell import CELLS, build
@@ -77,7 +77,7 @@ def test_every_loss(name, standardize, divergence, where, resolution, sizes, dev
 @pytest.mark.parametrize('sizes', ['equal', 'upsampled'])
 @pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), MAPS)
 def test_every_precision(name, standardize, divergence, where, sizes, device, dtype):
-    precision = torch.float64 if dtype == torch.float64 else torch.float32
+    precision = computed_in(dtype)
     loss = build(name, standardize, divergence)[0].to(device, precision)
     check(loss, sizes, device, dtype)
 

@@ -47,37 +47,39 @@ def assert_equals_reference(loss, divergence, options, args, **tolerance):
 @STANDARDIZE
 @DIVERGENCES
 @pytest.mark.parametrize('with_target', [True, False])
-def test_maps_equal_the_reference(classes, standardize, divergence, with_target):
+def test_maps_equal_the_reference(
+    classes, standardize, divergence, with_target, device
+):
     options = dict(tau=4.0, standardize=standardize)
-    target = torch.randint(0, classes, (2, 2, 3))
+    target = torch.randint(0, classes, (2, 2, 3), device=device)
     target[0, 0] = target[1, 1, 2] = 255
-    args = *pair(2, classes, 2, 3), target if with_target else None
+    args = *pair(2, classes, 2, 3, device=device), target if with_target else None
     assert_equals_reference(build(divergence, **options), divergence, options, args)
 
 
 @CLASSES
 @STANDARDIZE
 @DIVERGENCES
-def test_vectors_equal_the_reference(classes, standardize, divergence):
+def test_vectors_equal_the_reference(classes, standardize, divergence, device):
     """Label 255 of a vector is a class like any other."""
     options = dict(tau=4.0, standardize=standardize)
-    args = *pair(4, classes), torch.tensor([0, 255, 255, 2])
+    args = *pair(4, classes, device=device), torch.tensor([0, 255, 255, 2]).to(device)
     assert_equals_reference(build(divergence, **options), divergence, options, args)
 
 
 @STANDARDIZE
 @DIVERGENCES
 @pytest.mark.parametrize('tau_teacher', [0.5, 6.0])
-def test_temperature_of_the_teacher(standardize, divergence, tau_teacher):
+def test_temperature_of_the_teacher(standardize, divergence, tau_teacher, device):
     options = dict(tau=2.0, tau_teacher=tau_teacher, standardize=standardize)
-    args = pair(3, 19)
+    args = pair(3, 19, device=device)
     assert_equals_reference(build(divergence, **options), divergence, options, args)
 
 
 @pytest.mark.parametrize('shape', [(3, 19), (2, 5, 3, 4)])
-def test_scale_compensated(shape):
+def test_scale_compensated(shape, device):
     """The factor is the variance of the student's logits, seen as a constant."""
-    student, teacher = pair(*shape)
+    student, teacher = pair(*shape, device=device)
     options = dict(tau=0.5, standardize=True, scale_compensated=True)
     value, gradient = value_and_gradient(KDLoss(**options), student, teacher)
     rows = [x.movedim(1, -1).flatten(0, -2) for x in (student, teacher)]
@@ -116,8 +118,8 @@ def test_scale_compensation_needs_standardization():
         KDLoss(scale_compensated=True)
 
 
-def test_class_balanced_vectors():
-    student, teacher = pair(6, 5)
+def test_class_balanced_vectors(device):
+    student, teacher = pair(6, 5, device=device)
     p = (teacher - teacher.logsumexp(1, keepdim=True)).exp()
     weights = (p / p.sum(0)).sum(1)
     rows = zip(student, teacher, strict=True)
@@ -128,10 +130,12 @@ def test_class_balanced_vectors():
 
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('impl', ['fused', 'eager'])
-def test_class_balanced_at_the_teachers_resolution(impl, align_corners):
+def test_class_balanced_at_the_teachers_resolution(impl, align_corners, device):
     """Weights are computed there, of valid pixels, then resized to mean 1."""
-    (student, _), (_, teacher) = pair(1, 5, 2, 2), pair(1, 5, 4, 4)
-    target = torch.zeros(1, 8, 8).long()
+    (student, _), (_, teacher) = (
+        pair(1, 5, *size, device=device) for size in ((2, 2), (4, 4))
+    )
+    target = torch.zeros(1, 8, 8, device=device).long()
     target[0, :3, 2:7] = target[0, 4, 4] = 255
     teacher_mask, mask = target[:, ::2, ::2] != 255, target[:, ::4, ::4] != 255
     weight = class_balance(teacher, teacher_mask)[:, None]
@@ -248,10 +252,9 @@ def test_one_pixel(standardize, divergence):
 @STANDARDIZE
 @DIVERGENCES
 @pytest.mark.parametrize('classes', [3, 150])
-def test_logits_of_100(classes, standardize, divergence):
-    student, teacher = (
-        torch.where(x > 0, 100.0, -100.0) for x in pair(8, classes, dtype=torch.float32)
-    )
+def test_logits_of_100(classes, standardize, divergence, device):
+    logits = pair(8, classes, dtype=torch.float32, device=device)
+    student, teacher = (torch.where(x > 0, 100.0, -100.0) for x in logits)
     student[:, 0] = teacher[:, 1] = 90.0  # and no vector constant
     args = student, teacher
     options = dict(tau=4.0, standardize=standardize)
@@ -262,9 +265,9 @@ def test_logits_of_100(classes, standardize, divergence):
 
 @DIVERGENCES
 @pytest.mark.parametrize('classes', [3, 150])
-def test_logits_of_10000(classes, divergence):
+def test_logits_of_10000(classes, divergence, device):
     """Standardized as the reference says; plain, finite and the gap of the peaks."""
-    student, teacher = torch.full((2, 1, classes, 2, 2), -1e4)
+    student, teacher = torch.full((2, 1, classes, 2, 2), -1e4, device=device)
     student[:, 0] = teacher[:, 1] = 1e4
     options = dict(tau=2.0, standardize=True)
     args, tolerance = (student, teacher), dict(rtol=1e-4, atol=1e-5)
@@ -282,9 +285,9 @@ def test_logits_of_10000(classes, divergence):
 @DIVERGENCES
 @pytest.mark.parametrize('constant', [0.1, 1e4])
 @pytest.mark.parametrize('of', ['student', 'teacher', 'both'])
-def test_constant_pixel(divergence, constant, of):
+def test_constant_pixel(divergence, constant, of, device):
     """Constant logits give a uniform distribution and a zero gradient."""
-    student, teacher = pair(1, 19, 2, 2, dtype=torch.float32)
+    student, teacher = pair(1, 19, 2, 2, dtype=torch.float32, device=device)
     if of != 'teacher':
         student[0, :, 0, 0] = constant
     if of != 'student':

@@ -78,14 +78,14 @@ def build(kind, **options):
     return kind(**options)
 
 
-def every(*shape):
+def every(*shape, device='cpu'):
     """A label at each pixel."""
-    return (torch.arange(math.prod(shape)) % 5).view(shape)
+    return (torch.arange(math.prod(shape), device=device) % 5).view(shape)
 
 
-def labels(*shape):
+def labels(*shape, device='cpu'):
     """A third of the pixels ignored."""
-    target = torch.arange(math.prod(shape)) % 5
+    target = torch.arange(math.prod(shape), device=device) % 5
     target[::3] = 255
     return target.view(shape)
 
@@ -101,11 +101,11 @@ class Seen(LogitLoss):
 
 @LOSSES
 @STANDARDIZE
-def test_ignored_pixels(kind, standardize):
+def test_ignored_pixels(kind, standardize, device):
     """Ignored pixels get no gradient and do not affect the value."""
     loss = build(kind, standardize=standardize, **OPTIONS)
-    student, teacher = pair(2, 5, 4, 6)
-    target = labels(2, 4, 6)
+    student, teacher = pair(2, 5, 4, 6, device=device)
+    target = labels(2, 4, 6, device=device)
     value, gradient = value_and_gradient(loss, student, teacher, target)
     ignored = (target == 255)[:, None].expand_as(student)
     assert (gradient[ignored] == 0).all()
@@ -113,7 +113,7 @@ def test_ignored_pixels(kind, standardize):
     student[ignored], teacher[ignored] = 1e4, -1e4
     student[:, 0][ignored[:, 0]] = 77.0
     assert_close(loss(student, teacher, target), value, rtol=1e-12, atol=0)
-    assert loss(student, teacher, every(2, 4, 6)) != value
+    assert loss(student, teacher, every(2, 4, 6, device=device)) != value
 
 
 @LOSSES
@@ -130,10 +130,10 @@ def test_ignore_index(kind):
 
 @LOSSES
 @STANDARDIZE
-def test_all_pixels_ignored(kind, standardize):
-    student, teacher = pair(2, 5, 4, 6, dtype=torch.float32)
+def test_all_pixels_ignored(kind, standardize, device):
+    student, teacher = pair(2, 5, 4, 6, dtype=torch.float32, device=device)
     student[0] *= 1e4
-    target = torch.full((2, 4, 6), 255)
+    target = torch.full((2, 4, 6), 255, device=device)
     loss = build(kind, standardize=standardize, **OPTIONS)
     value, gradient = value_and_gradient(loss, student, teacher, target)
     assert value == 0
@@ -152,19 +152,19 @@ def test_teacher_gets_no_gradient(kind, standardize):
 
 @LOSSES_WITH_KL
 @STANDARDIZE
-def test_zero_on_itself(kind, standardize):
-    student, teacher = pair(2, 5, 4, 6, dtype=torch.float32)
+def test_zero_on_itself(kind, standardize, device):
+    student, teacher = pair(2, 5, 4, 6, dtype=torch.float32, device=device)
     loss = kind(tau=4.0, standardize=standardize, divergence='BalancedKL')
-    assert loss(student, student.clone(), labels(2, 4, 6)) == 0
-    assert loss(student, teacher, every(2, 4, 6)) > 0
+    assert loss(student, student.clone(), labels(2, 4, 6, device=device)) == 0
+    assert loss(student, teacher, every(2, 4, 6, device=device)) > 0
 
 
 @LOSSES
 @STANDARDIZE
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision(kind, standardize, dtype):
-    student, teacher = (x.to(dtype) for x in pair(2, 5, 4, 6))
-    args = teacher, labels(2, 4, 6)
+def test_half_precision(kind, standardize, dtype, device):
+    student, teacher = pair(2, 5, 4, 6, dtype=dtype, device=device)
+    args = teacher, labels(2, 4, 6, device=device)
     loss = build(kind, standardize=standardize, **OPTIONS)
     value, gradient = value_and_gradient(loss, student, *args)
     expected = value_and_gradient(loss, student.float(), teacher.float(), args[1])
@@ -177,11 +177,11 @@ def test_half_precision(kind, standardize, dtype):
 @LOSSES
 @STANDARDIZE
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
-def test_autocast_changes_nothing(kind, standardize, resolution):
+def test_autocast_changes_nothing(kind, standardize, resolution, device):
     loss = build(kind, standardize=standardize, resolution=resolution, **OPTIONS)
-    student, teacher = (x.bfloat16() for x in pair(2, 5, 4, 6))
-    args = student, teacher, labels(2, 8, 12)
-    with torch.autocast('cpu', torch.bfloat16):
+    student, teacher = pair(2, 5, 4, 6, dtype=torch.bfloat16, device=device)
+    args = student, teacher, labels(2, 8, 12, device=device)
+    with torch.autocast(device, torch.bfloat16):
         inside = loss(*args)
     assert inside.dtype == torch.float32
     assert inside == loss(*args)
@@ -304,9 +304,10 @@ def test_refuses_integers():
 @LOSSES
 @STANDARDIZE
 @pytest.mark.parametrize('align_corners', [False, True])
-def test_at_the_labels_resolution(kind, standardize, align_corners):
-    (student, _), (_, teacher) = pair(2, 5, 3, 4), pair(2, 5, 6, 5)
-    target = labels(2, 12, 16)
+def test_at_the_labels_resolution(kind, standardize, align_corners, device):
+    student, _ = pair(2, 5, 3, 4, device=device)
+    _, teacher = pair(2, 5, 6, 5, device=device)
+    target = labels(2, 12, 16, device=device)
     loss = build(
         kind,
         standardize=standardize,

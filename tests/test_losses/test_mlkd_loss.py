@@ -49,9 +49,9 @@ def test_images_without_a_valid_pixel_are_ignored():
 
 
 @STANDARDIZE
-def test_two_views(standardize):
+def test_two_views(standardize, device):
     """Half of the weak view's samples and classes are compared, all of the strong's."""
-    student, teacher = pair(8, 6)
+    student, teacher = pair(8, 6, device=device)
     (weak, strong), (t_weak, t_strong) = student.chunk(2), teacher.chunk(2)
     options = dict(tau=1.5, taus=(), standardize=standardize)
     confidence = t_weak.softmax(1)
@@ -64,7 +64,7 @@ def test_two_views(standardize):
     samples = ((q @ q.T - p @ p.T)[samples_kept][:, samples_kept] ** 2).sum() / 2
     between = ((q.T @ q - p.T @ p)[classes][:, classes] ** 2).sum() / 3
     expected = alone + samples + between + MLKDLoss(**options)(strong, t_strong)
-    target = torch.arange(4).repeat(2)
+    target = torch.arange(4, device=device).repeat(2)
     result = MLKDLoss(views=2, **options)(student, teacher, target)
     assert_close(result, expected)
     assert result != MLKDLoss(**options)(student, teacher, target)
@@ -88,8 +88,9 @@ def test_refuses_what_is_not_two_views(shape, target):
 @STANDARDIZE
 @pytest.mark.parametrize('views', [1, 2])
 @pytest.mark.parametrize('scale', [1e2, 1e4])
-def test_peaked_logits(standardize, views, scale):
-    student, teacher = (scale * torch.sign(x).float() for x in pair(4, 5))
+def test_peaked_logits(standardize, views, scale, device):
+    logits = pair(4, 5, dtype=torch.float32, device=device)
+    student, teacher = (scale * x.sign() for x in logits)
     loss = MLKDLoss(standardize=standardize, views=views)
     value, gradient = value_and_gradient(loss, student, teacher)
     assert value.isfinite()

@@ -126,18 +126,19 @@ def test_gradients(options, align_corners):
         (DivergenceOptions(0.5, 0.1, True, tau_reverse=2.0), 1.0, 150),
     ],
 )
-def test_a_teacher_colder_than_the_student(options, scale, classes):
+def test_a_teacher_colder_than_the_student(options, scale, classes, device):
     """Exponentials that overflow at the teacher's temperature alone."""
     student, teacher = (torch.zeros(1, classes, 2, 3) for _ in range(2))
     student[:, 1] = teacher[:, 2] = scale
     case = student, teacher, (4, 6), options, False, None, None
-    assert max(errors(fused_kd_loss, case, torch.float32)) < 1e-5
+    assert max(errors(fused_kd_loss, case, torch.float32, device)) < 1e-5
 
 
 @pytest.mark.parametrize('weight', [torch.nan, torch.inf, 1e38])
-def test_the_weight_of_an_ignored_pixel_does_not_matter(weight):
-    student, teacher = pair(1, 5, 4, 4)
-    mask, weights = torch.ones(1, 4, 4).bool(), torch.full((1, 4, 4), 2.0).double()
+def test_the_weight_of_an_ignored_pixel_does_not_matter(weight, device):
+    student, teacher = pair(1, 5, 4, 4, device=device)
+    weights = torch.full_like(student[:, 0], 2.0)
+    mask = torch.ones_like(weights).bool()
     mask[0, 1, 2] = False
     for function in (fused_kd_loss, eager_kd_loss):
         args = teacher, (4, 4), BALANCED, False, mask, weights
@@ -148,13 +149,13 @@ def test_the_weight_of_an_ignored_pixel_does_not_matter(weight):
 
 
 @pytest.mark.parametrize('masked', [False, True])
-def test_a_sum_that_overflows(masked):
+def test_a_sum_that_overflows(masked, device):
     """The mean is finite."""
     student, teacher = torch.zeros(2, 1, 3, 1, 1)
     student[:, 1] = teacher[:, 2] = 1e36
     mask = torch.ones(1, 30, 40).bool() if masked else None
     case = student, teacher, (30, 40), DivergenceOptions(), False, mask, None
-    assert max(errors(fused_kd_loss, case, torch.float32)) < 1e-5
+    assert max(errors(fused_kd_loss, case, torch.float32, device)) < 1e-5
 
 
 def test_refuses_an_empty_batch():
@@ -165,9 +166,9 @@ def test_refuses_an_empty_batch():
 
 
 @pytest.mark.parametrize('options', [DivergenceOptions(), BALANCED])
-def test_ignored_pixels_get_no_gradient(options):
-    student, teacher = pair(1, 5, 4, 4)
-    mask = torch.ones(1, 4, 4).bool()
+def test_ignored_pixels_get_no_gradient(options, device):
+    student, teacher = pair(1, 5, 4, 4, device=device)
+    mask = torch.ones_like(student[:, 0]).bool()
     mask[0, 1, 2] = False
     args = teacher, (4, 4), options, False, mask
     _, gradient = value_and_gradient(fused_kd_loss, student, *args)
@@ -188,8 +189,9 @@ def test_ignored_pixels_get_no_gradient(options):
     ],
 )
 @pytest.mark.parametrize('scale', [1e2, 1e4])
-def test_peaked_and_constant_logits(options, scale):
-    student, teacher = (scale * torch.sign(x).float() for x in pair(2, 5, 3, 4))
+def test_peaked_and_constant_logits(options, scale, device):
+    logits = pair(2, 5, 3, 4, dtype=torch.float32, device=device)
+    student, teacher = (scale * x.sign() for x in logits)
     student[0, :, 0] = teacher[1, :, 1] = scale
     for size in ((3, 4), (12, 16)):
         args = teacher, size, options
@@ -236,11 +238,10 @@ LOSSES = pytest.mark.parametrize(
 
 @LOSSES
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
-@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_kd_loss(options, resolution, dtype):
-    (student, _), (_, teacher) = pair(2, 5, 3, 4), pair(2, 5, 6, 5)
-    student, teacher = student.to(dtype), teacher.to(dtype)
-    target = torch.arange(2 * 12 * 16).view(2, 12, 16) % 5
+def test_kd_loss(options, resolution, device, dtype):
+    student, _ = pair(2, 5, 3, 4, dtype=dtype, device=device)
+    _, teacher = pair(2, 5, 6, 5, dtype=dtype, device=device)
+    target = torch.arange(2 * 12 * 16, device=device).view(2, 12, 16) % 5
     target[:, ::3] = 255
     results = [
         value_and_gradient(
@@ -250,7 +251,8 @@ def test_kd_loss(options, resolution, dtype):
         for impl in ('fused', 'eager')
     ]  # fmt: skip
     assert results[0][1].dtype == dtype
-    assert_close(*results, rtol=2e-2 if dtype == torch.bfloat16 else 1e-10, atol=1e-5)
+    rtol = {torch.bfloat16: 2e-2, torch.float16: 2e-3, torch.float32: 1e-4}
+    assert_close(*results, rtol=rtol.get(dtype, 1e-10), atol=1e-5)
 
 
 class Scaled(ReverseKL):
