@@ -5,6 +5,7 @@ that the page requires. Trainings take two iterations, see ``small.py``; make an
 only print their actions, as tests install nothing.
 """
 
+import multiprocessing
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from mmkd.deployment.onnx_export import EXPORTER
-from tests.test_tools.conftest import environment, preload
+from tests.test_tools.conftest import environment
 
 from .blocks import read_blocks
 from .clone import REPO, write_clone
@@ -31,9 +32,7 @@ DRY = dict(
     PIP_NO_DEPS='1',
     PIP_NO_INDEX='1',
 )
-pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason='for machines without a GPU'
-)
+CPU = dict(CUDA_VISIBLE_DEVICES='')  # as the pages run on a machine without a GPU
 SCENES = 'tools/dataset_converters/street_scenes.py'
 
 
@@ -62,14 +61,19 @@ def variables(tmp_path_factory):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(address))
         listener.listen()
-        server = preload().Process(target=serve, args=(listener, str(python)))
-        server.start()
+        # A new interpreter, which looks for GPUs itself.
+        process = multiprocessing.get_context('spawn').Process
+        server = process(target=serve, args=(listener, str(python)))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in CPU.items():
+                patch.setenv(name, value)
+            server.start()
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
     found = environment()
     path = os.pathsep.join([str(folder), found['PATH']])
-    yield {**found, **DRY, 'PATH': path, 'PORT': port}
+    yield {**found, **DRY, **CPU, 'PATH': path, 'PORT': port}
     server.kill()
     server.join()
 
