@@ -18,6 +18,7 @@ from mmkd.cli.console import silence_import_warnings
 silence_import_warnings()
 
 CLASSES = 5
+HANGS = 600  # seconds, at least ten times what any process or command takes
 DEVICES = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import HANGS
+
 SCRIPT = Path(__file__).with_name('import_effects.py')
 
 
@@ -12,7 +14,7 @@ def run(setup=''):
         f'import runpy\n{setup}\nrunpy.run_path({str(SCRIPT)!r}, run_name="__main__")'
     )
     done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, timeout=120
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=HANGS
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip().splitlines()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HANGS
+
 REPO = Path(__file__).parents[1]
 
 # As if the stack were not installed, in two ways: absent, or kept out.
@@ -44,7 +46,7 @@ def python(code, *, cwd=REPO, **env):
         env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
     )
 
 

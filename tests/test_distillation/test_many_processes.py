@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmkd.distillation.distill_hook import DistillHook
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
 from mmkd.engine.hooks import BroadcastBuffersHook
-from tests.conftest import build, build_distiller, network, random_batch
+from tests.conftest import HANGS, build, build_distiller, network, random_batch
 from tests.test_tools.conftest import preload
 
 LOSSES = {
@@ -145,7 +145,7 @@ def in_two(config, tmp_path_factory):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(100)
+        process.join(HANGS)
         assert process.exitcode == 0
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 

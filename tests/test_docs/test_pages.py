@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mmkd.deployment.onnx_export import EXPORTER
+from tests.conftest import HANGS
 from tests.test_tools.conftest import environment
 
 from .blocks import read_blocks
@@ -46,7 +47,7 @@ def run(script: str, folder: Path, variables: dict[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout

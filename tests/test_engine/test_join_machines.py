@@ -10,6 +10,7 @@ import pytest
 from mmkd.engine import join_machines as module
 from mmkd.engine.join_machines import join_machines
 from mmkd.errors import UserError
+from tests.conftest import HANGS
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def several(port, ranks, number):
     processes = [context.Process(target=join, args=each) for each in arguments]
     for process in processes:
         process.start()
-    found = [answers.get(timeout=30) for _ in processes]
+    found = [answers.get(timeout=HANGS) for _ in processes]
     for process in processes:
         process.join()
     return found

@@ -8,6 +8,7 @@ import torch
 
 from mmkd.engine import lost_process
 from mmkd.engine.end_with_launcher import VARIABLE, end_with_launcher
+from tests.conftest import HANGS
 
 CLOSED = '[.../gloo/transport/tcp/pair.cc:561] Connection closed by peer [::1]:5310.'
 TIMEOUT = '[.../gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 5000ms'
@@ -56,7 +57,7 @@ def ends(variables):
     context = multiprocessing.get_context('fork')
     process = context.Process(target=start, args=(variables,))
     process.start()
-    process.join(20)
+    process.join(HANGS)
     return process.exitcode
 
 

@@ -13,16 +13,17 @@ from mmengine.model import BaseModel
 import mmkd
 from mmkd.engine.work_dir_lock import is_locked, locked
 from mmkd.errors import UserError
+from tests.conftest import HANGS
 
 
 def hold(folder, ready):
     """Holds the lock, as does a process of a data loader, which is a fork."""
     with locked(folder):
         if os.fork() == 0:
-            time.sleep(30)
+            time.sleep(HANGS)
             os._exit(0)
         ready.send(os.getpid())
-        time.sleep(30)
+        time.sleep(HANGS)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def holder(tmp_path):
     context = multiprocessing.get_context('fork')
     process = context.Process(target=hold, args=(tmp_path, there))
     process.start()
-    assert here.poll(20)
+    assert here.poll(HANGS)
     workers = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text()
     yield process
     process.kill()

@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 
 from mmkd.errors import UserError
 from mmkd.evaluation import FidelityMetric, fidelity_metric
+from tests.conftest import HANGS
 from tests.test_evaluation.reference import calibration_error, fidelity
 from tests.test_tools.conftest import preload
 
@@ -240,7 +241,7 @@ def in_two(tmp_path_factory):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(100)
+        process.join(HANGS)
         assert process.exitcode == 0
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 

@@ -14,6 +14,7 @@ from mmkd.errors import UserError
 from mmkd.runs import run_queue, training
 from mmkd.runs.run_queue import RunQueue, clock, slot_environments
 from mmkd.runs.training import Training
+from tests.conftest import HANGS
 
 CONFIG = "model = dict(type='EncoderDecoder')\ntrain_cfg = dict(max_iters=8)\n"
 TRAIN = """
@@ -92,7 +93,7 @@ def test_a_distillation_waits_for_its_teacher(make, orphan):
 
 
 def test_progress_without_a_terminal(make, monkeypatch):
-    """A line now and then, at once."""
+    """A line now and then, before it has ended."""
     monkeypatch.setattr(run_queue, 'REPORT', 0.2)
     script = TRAIN.replace(
         "(folder / 'iter_8.pth').touch()",
@@ -107,7 +108,6 @@ time.sleep(1)
     assert lines[0] == 'run: running'
     assert lines[-1] == 'run: finished'
     assert re.fullmatch(r'run: 2/8, \d:\d\d:\d\d left', lines[-2])
-    assert len(lines) > 4
 
 
 def test_a_distillation_of_a_failed_teacher_fails(make):
@@ -172,12 +172,12 @@ def test_signals_end_it_in_silence(make, tmp_path, number):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    log, end = tmp_path / 'run' / 'output.log', time.monotonic() + 60
+    log, end = tmp_path / 'run' / 'output.log', time.monotonic() + HANGS
     while not (log.exists() and 'begun' in log.read_text()):
         assert time.monotonic() < end
         time.sleep(0.05)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 128 + number
     assert 'Traceback' not in output
     assert make('run').start() is not None  # the training is gone, and its lock

@@ -7,6 +7,7 @@ import pytest
 from mmkd.engine.work_dir_lock import locked
 from mmkd.errors import UserError
 from mmkd.runs.training import Training
+from tests.conftest import HANGS
 
 CONFIG = """
 model = dict(type='EncoderDecoder')
@@ -60,7 +61,7 @@ def test_reason_of_a_failure(make):
     training = make()
     assert training.failure_reason() == ''
     process = training.start()  # its config has no val_dataloader and much else
-    assert process.wait(60) != 0
+    assert process.wait(HANGS) != 0
     assert 'Error' in training.failure_reason() or training.failure_reason().startswith(
         'error'
     )

@@ -17,6 +17,7 @@ from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
 from studies.camvid import trainings as camvid
 from studies.omniglot import trainings as omniglot
+from tests.conftest import HANGS
 from tests.test_tools.conftest import REPO, environment
 
 METHODS = {
@@ -143,7 +144,7 @@ def run(study, folder, *options):
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=HANGS,
     )
 
 

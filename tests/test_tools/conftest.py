@@ -20,6 +20,8 @@ import pytest
 from mmengine.utils import digit_version
 from PIL import Image
 
+from tests.conftest import HANGS
+
 REPO = Path(__file__).parents[2]
 CONFIGS = REPO / 'configs'
 TOOLS = REPO / 'tools'
@@ -144,7 +146,7 @@ class Workbench:
         return process, log
 
     def finish(self, process: object, log: Path) -> Result:
-        process.join(120)
+        process.join(HANGS)
         if process.is_alive():
             process.kill()
             pytest.fail(f'still running: {log.read_text()[-2000:]}')
@@ -165,7 +167,7 @@ class Workbench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=HANGS,
         )
         return Result(done.returncode, done.stdout)
 

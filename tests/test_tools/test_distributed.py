@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mmkd.engine.work_dir_lock import is_locked
+from tests.conftest import HANGS
 
 from .conftest import environment, python_path
 
@@ -140,13 +141,11 @@ def break_one(bench, how):
     """A job whose second process ends at its third iteration."""
     bench.write('breaks.py', BREAKS)
     config = bench.write('broken.py', BROKEN)
-    start = time.monotonic()
     done = bench.shell(
         'bash', TOOLS / 'dist_train.sh', config, 2, '--work-dir', f'broken_{how}',
         '--cfg-options', f'custom_hooks.0.how={how}', 'env_cfg.dist_cfg.timeout=5',
         PORT=free_port(), PYTHONPATH=python_path(bench.folder),
     )  # fmt: skip
-    assert time.monotonic() - start < 80
     assert done.code not in (0, None)
     return done
 
@@ -203,8 +202,9 @@ def training(bench, config, work_dir, *options):
             stderr=subprocess.STDOUT,
         )
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + HANGS
         while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
+            assert job.poll() is None, log.read_text()[-2000:]
             time.sleep(0.1)
         yield job, log
     finally:
@@ -217,7 +217,7 @@ def test_a_worker_that_is_killed_ends_the_job(bench, kd):
         for number, variables in processes_of('one_killed').items():
             if b'LOCAL_RANK=1' in variables:
                 os.kill(number, signal.SIGKILL)
-        assert job.wait(60) not in (0, None)
+        assert job.wait(HANGS) not in (0, None)
         assert 'Signal 9 (SIGKILL)' in log.read_text()
 
 
@@ -231,7 +231,7 @@ def test_a_killed_launcher_leaves_nothing(bench, kd):
         assert len(processes_of('orphans')) >= 5, log.read_text()[-2000:]
         job.kill()
         job.wait()
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANGS
         while processes_of('orphans') and time.monotonic() < until:
             time.sleep(0.1)
         assert not processes_of('orphans')
@@ -291,7 +291,7 @@ def test_two_machines(bench, kd, two_machines, trained):
                 stderr=subprocess.STDOUT,
             )
         jobs.append(job)
-    codes = [job.wait(100) for job in jobs]
+    codes = [job.wait(HANGS) for job in jobs]
     logs = [(bench.folder / f'node_{rank}.txt').read_text() for rank in range(2)]
     assert codes == [0, 0], logs[0][-3000:] + logs[1][-3000:]
     assert not list((bench.folder / 'node_1').glob('*.pth'))  # the first one writes

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from mmkd.runs.run_directory import RunDirectory
+from tests.conftest import HANGS
 
 from .conftest import environment, python_path
 from .test_distributed import TOOLS, free_port
@@ -79,28 +80,35 @@ def start(bench, by, *arguments):
 def run(bench, *arguments):
     """A training to its end; returns what it printed."""
     process, log = start(bench, *arguments)
-    (getattr(process, 'join', None) or process.wait)(300)
+    (getattr(process, 'join', None) or process.wait)(HANGS)
     code = process.returncode if hasattr(process, 'returncode') else process.exitcode
     assert code == 0, log.read_text()[-4000:]
     return log.read_text()
+
+
+def running(process):
+    """Whether a process of either module goes on."""
+    return (
+        process.is_alive() if hasattr(process, 'is_alive') else process.poll() is None
+    )
 
 
 def kill(bench, moment, by, *arguments, after=0):
     """Starts a training; kills all of it at a moment after a checkpoint."""
     process, log = start(bench, by, *arguments)
     work_dir = bench.folder / arguments[arguments.index('--work-dir') + 1]
-    until = time.monotonic() + 100
-    while saved(work_dir) <= after and time.monotonic() < until:
+    until = time.monotonic() + HANGS
+    while saved(work_dir) <= after and time.monotonic() < until and running(process):
         time.sleep(0.01)
     time.sleep(moment)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     for folder in Path('/proc').glob('[0-9]*'):  # its workers are in other sessions
         with contextlib.suppress(OSError):
             words = (folder / 'cmdline').read_bytes().split(b'\0')
             inside = (folder / 'cwd').readlink() == bench.folder
             if inside and work_dir.name.encode() in words:
                 os.kill(int(folder.name), signal.SIGKILL)
-    (getattr(process, 'join', None) or process.wait)(300)
+    (getattr(process, 'join', None) or process.wait)(HANGS)
     assert saved(work_dir) > after, log.read_text()[-2000:]
 
 
@@ -239,7 +247,7 @@ def test_killed_in_a_validation(bench, whole, kind, by):
     )
     work_dir = f'died_{kind}_{by == TOOLS}'
     process, log = start(bench, by, config, '--work-dir', work_dir)
-    assert process.wait(100), log.read_text()[-2000:]
+    assert process.wait(HANGS), log.read_text()[-2000:]
     assert saved(bench.folder / work_dir) == (20 if kind == 'iterations' else 4)
     run(bench, by, config, '--work-dir', work_dir, '--resume')
     assert differences(expected, state(bench, kind, work_dir)) == []

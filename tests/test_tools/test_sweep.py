@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HANGS
+
 SWEEP = 'analysis/sweep.py'
 LONG = ('train_cfg.max_iters=60', 'train_cfg.val_interval=60')
 
@@ -27,9 +29,9 @@ def iterations(folder):
     return found
 
 
-def until(condition, seconds=50):
+def until(condition):
     """Waits for something to hold; gives it."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + HANGS
     while time.monotonic() < end:
         if value := condition():
             return value

@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import HANGS
+
 from .conftest import TOOLS, environment
 
 TOOL = TOOLS / 'analysis/toy_case.py'
@@ -29,7 +31,9 @@ def printed(tmp_path_factory):
     picture = tmp_path_factory.mktemp('toy') / 'new' / 'toy_case.png'
     command = [sys.executable, str(TOOL), '--out', str(picture)]
     env = {**environment(), 'COLUMNS': '80'}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=HANGS
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout, picture
 

@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch.testing import assert_close
 
+from tests.conftest import HANGS
 from tests.test_docs.blocks import FILE, read_blocks
 from tests.test_tools.conftest import REPO
 
@@ -262,8 +263,9 @@ def test_signal_saves_and_leaves(bench, kd, name, resume):
     options = ('--work-dir', name, '--cfg-options', 'train_cfg.val_interval=10000')
     options = (*options, 'train_dataloader.num_workers=1')
     process, log = bench.start('train.py', kd, *options, 'train_cfg.max_iters=10000')
-    until = time.monotonic() + 60
+    until = time.monotonic() + HANGS
     while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
+        assert process.is_alive(), log.read_text()[-2000:]
         time.sleep(0.1)
     os.kill(process.pid, number)
     stopped = bench.finish(process, log)
