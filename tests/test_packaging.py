@@ -132,7 +132,7 @@ def test_wheel_holds_configs_and_tools(wheel):
         for file in (REPO / folder).rglob('*')
         if file.suffix in suffixes and '.mim' not in file.parts
     ]
-    assert len(files) > 50
+    assert {'mmkd/__init__.py', 'tools/train.py'} < set(files)
     expected = {f if f.startswith('mmkd/') else f'mmkd/.mim/{f}' for f in files}
     held = {name for name in names if '.dist-info/' not in name}
     assert held == expected | {'mmkd/.mim/model-index.yml'}

@@ -100,7 +100,6 @@ def test_needs_no_other_file(comparison, tmp_path):
     Image.new('RGB', (300, 150)).save(panel)
     page, read = render(comparison, tmp_path, [Picture(panel, 'A panel & more.')])
     names = ['results', 'classes', 'curves', 'losses', 'panel']
-    assert len(read.images) == len(names)
     for image, name in zip(read.images, names, strict=True):
         data = image['src'].removeprefix('data:image/png;base64,')
         path = tmp_path / f'{name}.png'
@@ -120,14 +119,16 @@ def test_every_link_of_the_menu_has_its_section(comparison, tmp_path):
     menu = re.findall(r'href="#(\d+)">\s*(\w+)', text)
     sections = re.findall(r'<section id="(\d+)">\s*<h2>(\w+)', text)
     assert menu == sections
-    assert len(menu) == 7
+    assert 'Results' in dict(menu).values()
 
 
 def test_one_run_without_a_baseline(comparison, tmp_path):
     few = load_comparison([tmp_path / 'runs' / 'kd' / 'seed_0'])
     page, read = render(few, tmp_path)
     assert page.finding == 'kd reaches 22.00 mIoU.'
-    assert len(page.warnings) == 2
+    one_run, no_baseline = page.warnings
+    assert 'One run' in one_run
+    assert '--baseline' in no_baseline
     assert not any('class' in image['alt'] for image in read.images)
 
 

@@ -70,7 +70,6 @@ def test_two_steps(pair, cityscapes, tmp_path):
     torch.save({'state_dict': network.state_dict()}, checkpoint)
 
     text = CONFIG.format(student=student, teacher=teacher, checkpoint=checkpoint)
-    assert len(text.strip().splitlines()) <= 5
     (tmp_path / 'distill.py').write_text(text)
     config = Config.fromfile(tmp_path / 'distill.py')
 

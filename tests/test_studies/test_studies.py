@@ -113,7 +113,7 @@ def test_trials_can_be_trained(plan, stages, monkeypatch):
     distillations = [
         trial for stage in stages for trial in stage(trials) if trial.teacher
     ]
-    assert len(distillations) > 50
+    assert distillations
     for path, group in groupby(distillations, lambda trial: trial.config):
         base = read_config(path)
         for trial in group:

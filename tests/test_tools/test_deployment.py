@@ -77,7 +77,6 @@ def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, k
     folder = bench.folder / kind
     card = (folder / 'README.md').read_text()
     usage = re.search(r'```python\n(.+?)```', card, re.DOTALL)[1]
-    assert len([line for line in usage.splitlines() if line]) <= 5
     code = PLAIN.format(usage=usage.replace("'image.png'", repr(str(image))))
     (folder / 'use.py').write_text(code)
     done = bench.shell('bash', '-c', f'cd {folder}; {sys.executable} use.py')

@@ -290,7 +290,7 @@ def test_writing_predictions(bench, distilled):
     assert written == [f'{i}.png' for i in range(5)]
     with Image.open(bench.folder / 'labels/0.png') as labels:
         assert labels.size == (96, 64)
-    assert len(list(bench.folder.glob('**/painted/**/*.png'))) > 0
+    assert any(bench.folder.glob('**/painted/**/*.png'))
 
 
 def test_time_augmentation(bench, teacher):
