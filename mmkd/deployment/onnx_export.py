@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ EXTRA = ('onnx', 'onnxruntime', 'onnxscript')
 EXPORTER = (2, 9)
 
 
-def check_extra() -> None:
+def check_extra(packages: Sequence[str] = EXTRA) -> None:
     """Raise a UserError if a package needed for the export is missing or too old."""
     if torch.__version__ < EXPORTER:
         raise UserError(
@@ -31,7 +31,7 @@ def check_extra() -> None:
             f'{torch.__version__}; upgrade it, or use mmkd publish, which works with '
             'this version'
         )
-    if missing := [name for name in EXTRA if find_spec(name) is None]:
+    if missing := [name for name in packages if find_spec(name) is None]:
         raise UserError(
             f"{', '.join(missing)}: not installed; run pip install 'mmkd[deploy]'"
         )

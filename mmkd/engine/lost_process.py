@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from torch.distributed import DistError
@@ -16,12 +17,19 @@ _LOST = re.compile(
 _WAITED = re.compile(r'timed out|timeout', re.IGNORECASE)
 
 
-def explain(error: RuntimeError) -> str | None:
+def explain(
+    error: RuntimeError, states_of: Callable[[], dict[int, str]] | None = None
+) -> str | None:
     """Explain the error of a collective operation; return None for any other error.
 
     Names processes of this machine that have ended or are stopped. Waits a second
     first: processes that are about to end can do so, and the launcher sees their own
     errors first.
+
+    Args:
+        error: Error of a collective operation, or any other.
+        states_of: Function that returns the states of the other processes. Default:
+            :func:`process_states`.
     """
     text = str(error)
     if not isinstance(error, DistError) and 'gloo/transport' not in text:
@@ -30,7 +38,7 @@ def explain(error: RuntimeError) -> str | None:
     if not lost and not waited:
         return None
     time.sleep(1)
-    rank, states = os.environ.get('RANK', '0'), _states()
+    rank, states = os.environ.get('RANK', '0'), (states_of or process_states)()
     ended = [other for other, state in states.items() if state in 'ZX']
     stopped = [other for other, state in states.items() if state in 'Tt']
     what = 'lost its connection to' if lost else 'has waited too long for'
@@ -44,7 +52,7 @@ def explain(error: RuntimeError) -> str | None:
     return f'process {rank} {what} {who}{how}; rerun with --resume'
 
 
-def _states() -> dict[int, str]:
+def process_states() -> dict[int, str]:
     """Return the states of the launcher's other local processes, by rank.
 
     States are letters as in ``/proc``; Z for a process that has ended. Empty on systems

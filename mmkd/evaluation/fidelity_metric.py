@@ -13,8 +13,6 @@ from mmkd.registry import METRICS
 
 from .fidelity_sums import MEANS, fidelity_sums
 
-CHUNK = 2**22  # values per chunk of a map: 32 MiB in float64
-
 
 @METRICS.register_module()
 class FidelityMetric(BaseMetric):
@@ -60,6 +58,8 @@ class FidelityMetric(BaseMetric):
         bins: Number of bins of the calibration errors. Default 15, as published.
         stride: Use only every ``stride``-th row and column of a map, which takes
             1/stride^2 of the time. Default 1.
+        chunk: Number of logits of a map to compare at a time. Default 2^22, which take
+            32 MiB in float64.
         **kwargs: Arguments of MMEngine's ``BaseMetric``; ``prefix`` is ``'fidelity'``.
 
     Raises:
@@ -95,6 +95,7 @@ class FidelityMetric(BaseMetric):
         threshold: float = 1e-3,
         bins: int = 15,
         stride: int = 1,
+        chunk: int = 2**22,
         **kwargs: object,
     ) -> None:
         if not 0 < threshold <= 1:
@@ -112,6 +113,7 @@ class FidelityMetric(BaseMetric):
         self.threshold = threshold
         self.bins = bins
         self.stride = stride
+        self.chunk = chunk
 
     def process(self, data_batch: object, data_samples: Sequence[Mapping]) -> None:
         """Append the sums of each image, or None without a teacher."""
@@ -151,7 +153,7 @@ class FidelityMetric(BaseMetric):
         label = label.flatten().to(student.device)
         mask = label != self.ignore_index
         rows = [logits.flatten(1)[:, mask].T for logits in (student, teacher)]
-        size = max(1, CHUNK // len(student))
+        size = max(1, self.chunk // len(student))
         chunks = (x[None].split(size, 1) for x in (*rows, label[mask]))
         return sum(self._sums(*chunk) for chunk in zip(*chunks, strict=True))
 

@@ -23,18 +23,21 @@ def mean_and_gradient(
     align_corners: bool = False,
     mask: Tensor | None = None,
     weight: Tensor | None = None,
+    chunk_bytes: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the mean over all pixels of resized maps, and the gradient of the sum.
 
     Invalid pixels contribute 0. The value is a mean because the sum could overflow. The
     gradient is that of the student's maps. Only one strip of rows of the resized maps
-    exists at a time. See :func:`mmkd.ops.fused_kd_loss` for the arguments.
+    exists at a time, of at most ``chunk_bytes`` unless a single row is larger; the
+    default depends on the device. See :func:`mmkd.ops.fused_kd_loss` for the other
+    arguments.
     """
     student, teacher = centered(student), centered(teacher)
     largest = [largest_logit(logits) for logits in (student, teacher)]
     bounded = is_bounded(max(largest), student.shape[1], options)
     large = max(largest) > LARGE
-    rows, images = chunk_size(student, size)
+    rows, images = chunk_size(student, size, chunk_bytes)
     pixels = len(student) * size[0] * size[1]
     means, gradients = [], []
     for n in range(0, len(student), images):
@@ -89,9 +92,12 @@ def is_bounded(largest: float, classes: int, options: DivergenceOptions) -> bool
     return largest < limit
 
 
-def chunk_size(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
+def chunk_size(
+    logits: Tensor, size: tuple[int, int], chunk_bytes: int | None = None
+) -> tuple[int, int]:
     """Number of rows and of images to process at a time."""
-    limit = CPU_BYTES if logits.device.type == 'cpu' else GPU_BYTES
+    default = CPU_BYTES if logits.device.type == 'cpu' else GPU_BYTES
+    limit = chunk_bytes or default
     row = logits.shape[1] * size[1] * logits.element_size()
     rows = max(1, min(size[0], limit // row))
     return rows, max(1, limit // (row * size[0]))

@@ -20,9 +20,6 @@ from .findings import METRICS
 from .run_directory import RunDirectory
 from .training import Training
 
-POLL = 0.5  # seconds
-REPORT = 30  # seconds between lines of progress without a terminal
-
 
 @dataclass
 class Job:
@@ -54,6 +51,8 @@ class RunQueue:
         jobs: Number of simultaneous trainings, which share the CPU cores or the GPUs
             evenly. Default 1.
         console: Console that shows the table. Default: standard output.
+        poll: Seconds between two checks of the trainings. Default 0.5.
+        report: Seconds between two lines of progress without a terminal. Default 30.
 
     Raises:
         UserError: if a folder contains a run with other settings.
@@ -64,7 +63,10 @@ class RunQueue:
         trainings: Sequence[Training],
         jobs: int = 1,
         console: Console | None = None,
+        poll: float = 0.5,
+        report: float = 30.0,
     ) -> None:
+        self.poll, self.report = poll, report
         self.console, self.slots = console or Console(), slot_environments(jobs)
         for training in trainings:
             training.check_settings()
@@ -83,11 +85,11 @@ class RunQueue:
             terminal, reported = self.console.is_terminal, time.monotonic()
             while not all(job.over for job in self.queue):
                 self._step()
-                if not terminal and time.monotonic() > reported + REPORT:
+                if not terminal and time.monotonic() > reported + self.report:
                     self._report()
                     reported = time.monotonic()
                 live.update(self.table(), refresh=True)
-                time.sleep(POLL)
+                time.sleep(self.poll)
         if not terminal:
             self.console.line()  # rich ends the last line only on terminals
         return [job.training for job in self.queue if job.status == 'failed']

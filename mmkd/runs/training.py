@@ -27,19 +27,21 @@ _ERROR = re.compile(r'error: |[\w.]*(Error|Exception|Interrupt)\b')
 
 @dataclass
 class Training:
-    """New, interrupted or finished training with ``tools/train.py``.
+    """New, interrupted or finished training in a process of its own.
 
     Args:
         config: Path of the config.
         work_dir: Folder of the run.
         options: Overrides of config keys, as in ``--cfg-options``.
         name: Displayed name. Default: name of the folder.
+        script: Program that trains. Default: ``tools/train.py``.
     """
 
     config: str
     work_dir: Path
     options: Mapping[str, object] = field(default_factory=dict)
     name: str = ''
+    script: Path = TRAIN
 
     def __post_init__(self) -> None:
         self.work_dir = Path(self.work_dir)
@@ -116,7 +118,7 @@ class Training:
         if self.in_use or self.directory.finished:
             return None
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(TRAIN), self.config, '--work-dir']
+        command = [sys.executable, str(self.script), self.config, '--work-dir']
         command += [str(self.work_dir), '--resume']
         if self.options:
             command += ['--cfg-options', *(f'{k}={v}' for k, v in self.options.items())]

@@ -96,11 +96,10 @@ class Undecided(nn.Module):
 
 
 @exports
-def test_missing_extra(monkeypatch):
+def test_missing_extra():
     onnx_export.check_extra()
-    monkeypatch.setattr(onnx_export, 'EXTRA', ('onnx', 'no_such_package'))
     with pytest.raises(UserError, match=r"^no_such_package: .*'mmkd\[deploy\]'$"):
-        onnx_export.check_extra()
+        onnx_export.check_extra(('onnx', 'no_such_package'))
 
 
 def test_older_pytorch(monkeypatch):

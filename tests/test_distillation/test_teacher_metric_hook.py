@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import Hook
 
-from mmkd.distillation import TeacherMetricHook
 from mmkd.registry import MODELS
 from tests.conftest import CLASSES, build_runner
 from tests.test_distillation.test_distill_hook import Images as RandomImages
@@ -126,29 +126,37 @@ def test_a_teacher_that_is_no_better(run, tmp_path, images, part):
     assert f' - WARNING - {expected}' in line
 
 
-def test_measuring_draws_no_random_numbers(run, monkeypatch):
-    """Whatever data, teacher and metrics draw."""
-    measure, states = TeacherMetricHook._measure, []
+class Draws(Scores):
+    """Draws random numbers, and notes the states before and after."""
 
-    def drawing(hook, runner):
-        states.append(random_states())
-        measure(hook, runner)
+    def process(self, data_batch, data_samples):
+        super().process(data_batch, data_samples)
+        before = random_states()
         random.random(), np.random.rand(), torch.rand(1)
-        states.append(random_states())
+        self.states = before, random_states()
 
-    before_train = TeacherMetricHook.before_train
 
-    def watched(hook, runner):
-        before_train(hook, runner)
-        states.append(random_states())
+class Watches(Hook):
+    """Notes the states with which a training begins, and those of the metric."""
 
-    monkeypatch.setattr(TeacherMetricHook, '_measure', drawing)
-    monkeypatch.setattr(TeacherMetricHook, 'before_train', watched)
-    run(1, [IOU])
-    before, within, after = states
-    for first, drawn, last in zip(before, within, after, strict=True):
-        assert drawn != first
-        assert last == first
+    def before_train_epoch(self, runner):
+        if runner.epoch > 0:
+            return
+        self.states = random_states()
+        (metric,) = runner.val_loop.evaluator.metrics
+        self.drawn = getattr(metric, 'states', None)
+
+
+def test_measuring_draws_no_random_numbers(run):
+    """Whatever data, teacher and metrics draw."""
+    without, measured = Watches(), Watches()
+    for epochs, images, watch in ((1, 0, without), (2, -1, measured)):
+        hooks = [dict(type='mmkd.TeacherMetricHook', images=images), watch]
+        metric = Draws(1.0, 2.0, 3.0)
+        run(epochs, [metric], custom_hooks=hooks, randomness=dict(seed=0))
+    assert without.drawn is None
+    assert all(one != other for one, other in zip(*measured.drawn, strict=True))
+    assert measured.states == without.states
 
 
 def random_states():
@@ -161,11 +169,13 @@ def random_states():
     )
 
 
-def test_the_teacher_is_measured_once(run, monkeypatch):
+def test_the_teacher_is_measured_once(run, tmp_path):
     first = run(1, [IOU, FIDELITY])
-    with monkeypatch.context() as patch:
-        patch.setattr(TeacherMetricHook, '_measure', None)
-        runner = run(2, [IOU, FIDELITY], resume=True)
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'Measuring the teacher' in log.read_text()
+    runner = run(2, [IOU, FIDELITY], resume=True)
+    (resumed,) = set(tmp_path.glob('*/*.log')) - {log}
+    assert 'Measuring the teacher' not in resumed.read_text()
     assert runner.epoch == 2
     assert logged(runner, 'teacher/mIoU') == logged(first, 'teacher/mIoU') * 2
 

@@ -14,13 +14,10 @@ CLOSED = '[.../gloo/transport/tcp/pair.cc:561] Connection closed by peer [::1]:5
 TIMEOUT = '[.../gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 5000ms'
 
 
-@pytest.fixture
-def states(monkeypatch):
-    found = {}
+@pytest.fixture(autouse=True)
+def rank(monkeypatch):
     monkeypatch.setenv('RANK', '0')
-    monkeypatch.setattr(lost_process, '_states', lambda: found)
     monkeypatch.setattr(time, 'sleep', lambda _: None)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -34,9 +31,8 @@ def states(monkeypatch):
         (TIMEOUT, {}, 'env_cfg.dist_cfg.timeout'),
     ],
 )
-def test_named(states, error, others, expected):
-    states.update(others)
-    text = lost_process.explain(RuntimeError(error))
+def test_named(error, others, expected):
+    text = lost_process.explain(RuntimeError(error), lambda: others)
     assert text.startswith('process 0 ')
     assert expected in text
 
@@ -48,7 +44,7 @@ def test_named(states, error, others, expected):
         torch.distributed.DistBackendError('NCCL error: invalid usage'),
     ],
 )
-def test_other_errors_keep_their_traceback(states, error):
+def test_other_errors_keep_their_traceback(error):
     assert lost_process.explain(error) is None
 
 

@@ -111,11 +111,10 @@ def test_stride_takes_every_other_row_and_column():
     compare(measure(vectors, stride=2), fidelity(*positions(vectors)))
 
 
-def test_chunks_and_batches_change_nothing(monkeypatch):
+def test_chunks_and_batches_change_nothing():
     samples = make('maps')
     whole = measure(samples)
-    monkeypatch.setattr(fidelity_metric, 'CHUNK', 60)  # ten pixels
-    chunked = measure(samples, batch=3)
+    chunked = measure(samples, batch=3, chunk=60)  # ten pixels
     assert chunked == pytest.approx(whole, abs=1e-12)
 
 
