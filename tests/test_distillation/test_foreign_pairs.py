@@ -61,7 +61,10 @@ def without_download(network):
     return network
 
 
-@pytest.mark.parametrize('pair', PAIRS)
+@pytest.mark.parametrize(
+    'pair',
+    ['segformer', 'cascade', pytest.param('deeplabv3plus', marks=pytest.mark.slow)],
+)
 def test_two_steps(pair, cityscapes, tmp_path):
     teacher, student = (MMSEG / path for path in PAIRS[pair])
     checkpoint = tmp_path / 'teacher.pth'

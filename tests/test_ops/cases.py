@@ -10,8 +10,6 @@ from tests.reference import value_and_gradient
 # Of Triton's kernels; without a GPU they run in its interpreter.
 KERNEL_DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
-sides = st.integers(1, 9)
-lengths = st.integers(1, 40)
 weights = st.sampled_from([(1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.3, 2.5)])
 temperatures = st.floats(0.3, 5.0)
 
@@ -34,8 +32,9 @@ def divergence_options(draw):
 
 
 @st.composite
-def cases(draw, scales=(0.1, 3.0, 30.0), classes=(3, 4, 19, 150)):
+def cases(draw, scales=(0.1, 3.0, 30.0), classes=(3, 4, 19, 150), side=9, length=40):
     """Arguments of a loss: maps of any two resolutions, with mask and weight."""
+    sides, lengths = st.integers(1, side), st.integers(1, length)
     number, channels = draw(st.integers(1, 3)), draw(st.sampled_from(classes))
     shapes = [(draw(sides), draw(sides)) for _ in range(2)]
     size = draw(st.sampled_from([shapes[0], (draw(lengths), draw(lengths))]))

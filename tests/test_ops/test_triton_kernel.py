@@ -15,19 +15,20 @@ from .cases import KERNEL_DEVICE, cases, distance, errors
 pytest.importorskip('triton', reason='PyTorch brings it on Linux with CUDA builds')
 from mmkd.ops import triton_kernel
 
+SMALL = dict(side=4, length=12)  # a program of the interpreter takes milliseconds
 few = settings(max_examples=8, deadline=None, derandomize=True)
 triton_kd_loss = partial(fused_kd_loss, kernel=triton_kernel.mean_and_gradient)
 
 
 @pytest.mark.skipif(KERNEL_DEVICE == 'cuda', reason='scalars are float32 on a GPU')
 @few
-@given(case=cases(classes=(3, 4, 19)))
+@given(case=cases(classes=(3, 4, 19), **SMALL))
 def test_float64(case):
     assert max(errors(triton_kd_loss, case, torch.float64)) < 1e-10
 
 
 @few
-@given(case=cases(scales=(3.0, 30.0), classes=(3, 19, 150)))
+@given(case=cases(scales=(3.0, 30.0), classes=(3, 19, 150), **SMALL))
 def test_float32(case):
     found, eager = (
         errors(f, case, torch.float32, KERNEL_DEVICE)

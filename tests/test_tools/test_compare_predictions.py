@@ -153,6 +153,7 @@ def pictures(bench, work_dir):
     return {file.name: file for file in folder.glob('*/vis_data/vis_image/*')}
 
 
+@pytest.mark.slow
 def test_panels_of_a_training(bench, kd, distilled):
     """Beside the other hooks; the training is the same."""
     bench.write('panels.py', HOOK)

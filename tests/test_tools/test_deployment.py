@@ -70,7 +70,9 @@ def test_exported_network(bench, kd, distilled, labels, image):
     assert (found == labels).mean() >= 0.999
 
 
-@pytest.mark.parametrize('kind', ['pth', 'safetensors'])
+@pytest.mark.parametrize(
+    'kind', ['pth', pytest.param('safetensors', marks=pytest.mark.slow)]
+)
 def test_published_weights_in_plain_mmseg(bench, kd, distilled, labels, image, kind):
     """The card's own lines give the network's labels."""
     bench.run(PUBLISH, kd, CHECKPOINT, '--out', kind, '--format', kind)

@@ -150,6 +150,7 @@ def break_one(bench, how):
     return done
 
 
+@pytest.mark.slow
 def test_a_worker_that_raises_ends_the_job(bench, kd):
     """A failing worker ends the run soon, with its traceback."""
     done = break_one(bench, 'raise')

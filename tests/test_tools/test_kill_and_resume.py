@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,7 +167,7 @@ def whole(bench, kd):
     [
         ('iterations', 4, 1),
         ('epochs', 0, 1),
-        ('iterations', 2, MMSEG),
+        pytest.param('iterations', 2, MMSEG, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),
         pytest.param('epochs', 4, 1, marks=pytest.mark.slow),
@@ -193,6 +194,7 @@ def test_killed(bench, whole, kind, workers, by):
     assert differences(expected, found) == [], f'killed {moment} s after a checkpoint'
 
 
+@pytest.mark.slow
 def test_by_mmsegs_own_train_py(whole):
     one, other = (whole('iterations', by) for by in (1, MMSEG))
     assert differences(one, other) == []
@@ -227,15 +229,9 @@ class DiesHook(Hook):
 """
 
 
-@pytest.mark.parametrize(
-    ('kind', 'by'),
-    [
-        ('iterations', TOOLS),
-        pytest.param('epochs', TOOLS, marks=pytest.mark.slow),
-        pytest.param('iterations', 2, marks=pytest.mark.slow),
-        pytest.param('epochs', 2, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('by', [TOOLS, 2])
 def test_killed_in_a_validation(bench, whole, kind, by):
     """The best checkpoint is the one of the validation that was killed."""
     expected = whole(kind, 1 if by == TOOLS else by)
@@ -253,9 +249,12 @@ def test_killed_in_a_validation(bench, whole, kind, by):
     assert differences(expected, state(bench, kind, work_dir)) == []
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def left(bench, whole):
-    """A run of epochs of three batches that was stopped by a signal after the fifth."""
+    """A run of epochs of three batches that was stopped by a signal after the fifth.
+
+    Returns what resumes a copy of it.
+    """
     whole('epochs', 1)  # writes the config
     bench.write('leaves.py', LEAVES)
     config = bench.write('left.py', "_base_ = 'epochs.py'\n" + LEFT)
@@ -272,7 +271,12 @@ def left(bench, whole):
         )
     assert done.returncode == 128 + signal.SIGTERM, log.read_text()[-2000:]
     assert (bench.folder / 'left/epoch_1_iter_5.pth').is_file()
-    return ['epochs.py', '--work-dir', 'left', '--resume']
+
+    def resume(name):
+        shutil.copytree(bench.folder / 'left', bench.folder / name)
+        return ['epochs.py', '--work-dir', name, '--resume']
+
+    return resume
 
 
 LEFT = """
@@ -296,14 +300,14 @@ class LeavesHook(Hook):
 
 def test_stopped_within_an_epoch(bench, whole, left):
     """The resumed run takes the rest of the epoch."""
-    printed = run(bench, 1, *left)
+    printed = run(bench, 1, *left('rest'))
     assert '[2][1/3]' in printed
     assert '[2][2/3]' not in printed
-    assert differences(whole('epochs', 1), state(bench, 'epochs', 'left')) == []
+    assert differences(whole('epochs', 1), state(bench, 'epochs', 'rest')) == []
 
 
 def test_an_epoch_of_another_length_is_started_again(bench, left):
     options = ['--cfg-options', 'train_dataloader.batch_size=3']
-    printed = run(bench, 1, *left, *options)
+    printed = run(bench, 1, *left('again'), *options)
     assert '[2][1/2]' in printed
     assert '[2][2/2]' in printed

@@ -122,6 +122,7 @@ def test_finished_runs_are_left_alone(bench, sweep):
     assert table_of(again) == table_of(first) != []
 
 
+@pytest.mark.slow
 def test_kill_of_everything(bench, kd):
     """Goes on from the last checkpoint: no more than an interval is lost."""
     arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', 'killed')
@@ -159,7 +160,9 @@ def test_kill_of_the_sweep_alone(bench, kd):
     assert iterations(folder) == [list(range(1, 61))]
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    'number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_stop_saves(bench, kd, number):
     arguments = (SWEEP, 'student.py', '--seeds', 0, '--work-dir', f'stopped_{number}')
     # Checkpoints at the end only, and on the signal.
@@ -175,6 +178,7 @@ def test_stop_saves(bench, kd, number):
     assert last_checkpoint(folder) == done[-1] < 60
 
 
+@pytest.mark.slow
 def test_one_failure(bench, kd):
     """The others are run; what went wrong is said."""
     bad = "_base_ = 'student.py'\nmodel = dict(decode_head=dict(in_channels=7))\n"

@@ -113,7 +113,11 @@ def test_interval(run):
     assert list(pictures(runner)) == ['panel_6.png']
 
 
-@pytest.mark.parametrize('metrics', [(IOU,), (IOU, FIDELITY)], ids=['iou', 'fidelity'])
+@pytest.mark.parametrize(
+    'metrics',
+    [pytest.param((IOU,), marks=pytest.mark.slow), (IOU, FIDELITY)],
+    ids=['iou', 'fidelity'],
+)
 def test_training_and_metrics_stay_the_same(run, metrics):
     plain = run(metrics=metrics, name='plain')
     watched = run(dict(PANELS, images=2), metrics=metrics, name='watched')
