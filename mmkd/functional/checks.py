@@ -3,6 +3,8 @@
 Reading a value would synchronize with the device.
 """
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
@@ -29,11 +31,18 @@ def at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
+def check_number(name: str, value: object) -> None:
+    """Raise a TypeError for anything but a number."""
+    if not isinstance(value, Real):
+        raise TypeError(f'{name} must be a number, but is {value!r}')
+
+
 def check_temperatures(**temperatures: float | Tensor | None) -> None:
-    """Raise a ValueError for a temperature out of range; skip None and tensors."""
+    """Raise an error for one out of range or no number; skip None and tensors."""
     for name, tau in temperatures.items():
         if tau is None or isinstance(tau, Tensor):
             continue
+        check_number(name, tau)
         if not LOWEST_TAU <= tau <= HIGHEST_TAU:
             raise ValueError(
                 f'{name} must be at least {LOWEST_TAU} and at most {HIGHEST_TAU}, '
@@ -42,8 +51,9 @@ def check_temperatures(**temperatures: float | Tensor | None) -> None:
 
 
 def check_weights(**weights: float) -> None:
-    """Raise a ValueError unless all weights are >= 0 and finite."""
+    """Raise an error unless all weights are numbers, >= 0 and finite."""
     for name, weight in weights.items():
+        check_number(name, weight)
         if not 0 <= weight < float('inf'):
             raise ValueError(f'{name} must be >= 0 and finite, but is {weight}')
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mmkd.functional.checks import check_number
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -73,7 +75,8 @@ class WeightSchedule:
 
 
 def check_duration(duration: float, name: str) -> None:
-    """Raise a ValueError unless a duration is >= 0 and, as a float, at most 1."""
+    """Raise an error unless a duration is a number >= 0 and, as a float, at most 1."""
+    check_number(name, duration)
     if duration < 0:
         raise ValueError(f'{name} must be >= 0, but is {duration}')
     if isinstance(duration, float) and duration > 1:

@@ -1,6 +1,7 @@
 """Properties of every loss on logits, on maps."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -270,6 +271,15 @@ def test_built_by_the_registry_in_any_scope(kind, scope):
 def test_refuses_bad_arguments(kind, options, message):
     with pytest.raises(ValueError, match=message):
         kind(**options)
+
+
+@LOSSES
+@pytest.mark.parametrize('name', ['tau', 'tau_teacher', 'loss_weight'])
+@pytest.mark.parametrize('value', ['2', [1.0]])
+def test_refuses_what_is_no_number(kind, name, value):
+    message = rf'^{name} must be a number, but is {re.escape(repr(value))}$'
+    with pytest.raises(TypeError, match=message):
+        kind(**{name: value})
 
 
 @LOSSES
