@@ -15,7 +15,7 @@ from .findings import (
 )
 from .run_directory import RunDirectory
 
-_MISSING_CLASSES = re.compile(f'{re.escape(MISSING_CLASSES)}.*')
+_MISSING_CLASSES = re.compile(rf'\w+{re.escape(MISSING_CLASSES)}.*')
 _TEACHER = re.compile(r'Teacher on (\d{1,9}) of (\d{1,9}) images: ')
 
 

@@ -20,7 +20,7 @@ METRICS = ('mIoU', 'accuracy/top1')  # compared by default; higher is better
 BALANCE = 20
 PATIENCE = 50
 DISTILL = 'distill.'  # prefix of the distillation losses in the log
-MISSING_CLASSES = 'train_dataloader: an epoch of labels has no pixel of class '
+MISSING_CLASSES = '_dataloader: an epoch of labels has no pixel of class '
 
 
 def batch_size_finding(config: Mapping, processes: int) -> str | None:
@@ -152,11 +152,11 @@ def _unbalanced(name: str, ratio: float, iteration: int, far: str) -> str:
     )
 
 
-def missing_classes_finding(classes: Iterable[str], ignored: int) -> str:
+def missing_classes_finding(split: str, classes: Iterable[str], ignored: int) -> str:
     """Describe classes that do not occur in an epoch, while ignored pixels do."""
     return (
-        f'{MISSING_CLASSES}{", ".join(classes)}, but pixels of {ignored}, which is '
-        'ignored; if a class is stored as that value, correct the label files or '
+        f'{split}{MISSING_CLASSES}{", ".join(classes)}, but pixels of {ignored}, which '
+        'is ignored; if a class is stored as that value, correct the label files or '
         'reduce_zero_label of the dataset'
     )
 

@@ -119,10 +119,11 @@ def test_label_that_the_metric_ignores(build):
         assert ignored_by(metrics) == 255
 
 
-def warnings_of(runner, monkeypatch):
+def warnings_of(runner, monkeypatch, split='train'):
     lines = []
     monkeypatch.setattr(runner.logger, 'warning', lines.append)
-    runner.train()
+    for _ in range(1 if split == 'train' else 2):
+        getattr(runner, split)()
     return [line for line in lines if 'an epoch of labels' in line]
 
 
@@ -141,6 +142,14 @@ class TestMissingClass:
     )
     def test_no_warning(self, build, monkeypatch, labels, epochs):
         assert not warnings_of(build(labels=labels, epochs=epochs), monkeypatch)
+
+    @pytest.mark.parametrize('split', ['val', 'test'])
+    def test_evaluation(self, build, monkeypatch, split):
+        """Once, though it is missing from two of them."""
+        labels = [indices(0, 1, 255), indices(0, 4)]
+        (line,) = warnings_of(build(split, labels), monkeypatch, split)
+        assert line.startswith(f'{split}_dataloader: an epoch of labels has no pixel ')
+        assert not warnings_of(build(split), monkeypatch, split)
 
     def test_whole_data_is_awaited(self, build, monkeypatch):
         runner = build(labels=[indices(0, 255)] * 2, **{'train_cfg.max_iters': 1})

@@ -69,9 +69,10 @@ def test_schedule(diagnosed, weights, found):
     assert bool(diagnosed(*records, teacher=config)) == found
 
 
-def test_missing_classes(diagnosed):
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_missing_classes(diagnosed, split):
     """A finding logged by both attempts is reported once."""
-    line = missing_classes_finding(["2 'c'"], 255)
+    line = missing_classes_finding(split, ["2 'c'"], 255)
     log = f'2026/01/01 00:00:00 - mmengine - WARNING - {line}'
     assert diagnosed(step(1), log=log) == [line]
     assert diagnosed(step(2), log=log, attempt=9) == [line]

@@ -1,4 +1,4 @@
-"""Warning about classes that never occur in the training labels."""
+"""Warning about classes that never occur in the labels."""
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_reduce, get_world_size
@@ -13,9 +13,13 @@ from mmkd.runs.findings import missing_classes_finding
 class MissingClassesHook(Hook):
     """Warn once if a class never occurs in an epoch of labels and pixels are ignored.
 
-    The class may be stored as the ignored value by mistake. In iteration-based
-    training, an epoch is the number of iterations that cover the data once.
+    The class may be stored as the ignored value by mistake. An epoch is a validation, a
+    test or, in training by epochs or iterations, as many iterations as cover the data
+    once.
     """
+
+    def __init__(self) -> None:
+        self._checked: set[str] = set()  # which of train, val and test
 
     def before_train(self, runner: Runner) -> None:
         """Compute the length of an epoch; a resumed run starts a new epoch."""
@@ -36,7 +40,25 @@ class MissingClassesHook(Hook):
         self.remaining -= 1
         if self.remaining:
             return
-        dataset = runner.train_dataloader.dataset
+        self._warn(runner, 'train')
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Warn at the end of the first validation."""
+        self._warn(runner, 'val')
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Warn at the end of the first test."""
+        self._warn(runner, 'test')
+
+    def _warn(self, runner: Runner, split: str) -> None:
+        if split in self._checked:
+            return
+        self._checked.add(split)
+        dataset = getattr(runner, f'{split}_dataloader').dataset
         seen = dataset.seen.int()
         all_reduce(seen, op='max')
         *classes, ignored = seen.tolist()
@@ -47,5 +69,5 @@ class MissingClassesHook(Hook):
             if not found and index != dataset.ignore_index
         ]
         if missing and ignored:
-            line = missing_classes_finding(missing, dataset.ignore_index)
+            line = missing_classes_finding(split, missing, dataset.ignore_index)
             runner.logger.warning(line)
