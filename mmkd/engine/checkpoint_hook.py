@@ -68,6 +68,8 @@ class SafeCheckpointHook(CheckpointHook):
             self.best_ckpt_path = self._own(self.best_ckpt_path)
         for key, path in getattr(self, 'best_ckpt_path_dict', {}).items():
             self.best_ckpt_path_dict[key] = path and self._own(path)
+        last = runner.message_hub.get_info('last_ckpt')
+        self.last_ckpt = last and self._own(last)  # which a new best one saves again
         if is_main_process() and '://' not in self.out_dir:
             for path in Path(self.out_dir).glob('.*.pth.new'):
                 path.unlink()

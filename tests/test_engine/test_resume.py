@@ -182,3 +182,16 @@ def test_a_state_of_another_form(tmp_path, changes, expected):
     with pytest.raises(UserError, match=expected) as raised:
         run(tmp_path, ITERATIONS, **options)
     assert str(path) in str(raised.value)
+
+
+def test_the_checkpoints_of_a_resumed_run(tmp_path):
+    """Those of new best scores between the intervals included."""
+    rising = dict(checkpoint=dict(interval=3, rule='less', max_keep_ckpts=9))
+    loop = dict(by_epoch=False, max_iters=8, val_interval=2)
+    names = []
+    for folder, moments in ((tmp_path / 'whole', []), (tmp_path / 'cut', [4, 6])):
+        for moment in moments:
+            run(folder, loop, Interrupt(kill_in_validation=moment), **rising)
+        run(folder, loop, **rising)
+        names.append(sorted(path.name for path in folder.glob('*.pth')))
+    assert names[0] == names[1]

@@ -78,9 +78,7 @@ def test_refuses_bad_durations(options, message):
 
 @pytest.mark.parametrize('name', ['warmup', 'stop'])
 def test_refuses_a_duration_that_is_no_number(name):
-    with pytest.raises(
-        TypeError, match=rf'^schedule\.{name} must be a number, '
-    ):
+    with pytest.raises(TypeError, match=rf'^schedule\.{name} must be a number, '):
         WeightSchedule(**{name: '2'})
 
 
