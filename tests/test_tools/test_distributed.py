@@ -152,7 +152,7 @@ def break_one(bench, how):
 
 @pytest.mark.slow
 def test_a_worker_that_raises_ends_the_job(bench, kd):
-    """A failing worker ends the run soon, with its traceback."""
+    """A failing worker ends the run, with its traceback."""
     done = break_one(bench, 'raise')
     assert 'Traceback' in done.output
     assert 'ValueError: this worker breaks' in done.output
