@@ -1,5 +1,6 @@
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
 from mmkd.losses import KDLoss, ReverseKL
-from mmkd.ops import DivergenceOptions, chunked, fused_kd_loss
+from mmkd.ops import DivergenceOptions, chunked, fused, fused_kd_loss
 from mmkd.ops.closed_form import divergence_and_gradient_
 from mmkd.ops.fused import eager_kd_loss
 from mmkd.ops.upsampling import BLOCK
@@ -117,6 +118,11 @@ def test_gradients(options, align_corners):
         return fused_kd_loss(x, teacher, (4, 3), options, align_corners, mask, weight)
 
     student.requires_grad_()
+    saved, eager = (
+        torch.autograd.grad(loss(student), student, create_graph=create_graph)
+        for create_graph in (False, True)
+    )
+    assert_close(saved, eager)
     assert gradcheck(loss, student)
     assert gradgradcheck(loss, student)
 
@@ -215,6 +221,18 @@ def test_memory_stays_below_the_map():
     ):
         fused_kd_loss(student.requires_grad_(), teacher, (64, 128), BALANCED).backward()
     assert max(kept) == student.numel()
+
+
+@pytest.mark.parametrize('is_cuda', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('works', [False, True])
+def test_the_kernel_is_for_float32_on_cuda(monkeypatch, is_cuda, dtype, works):
+    triton_kernel = pytest.importorskip('mmkd.ops.triton_kernel')
+    monkeypatch.setattr(fused, 'triton_works', lambda device: works and device == 'x')
+    logits = SimpleNamespace(is_cuda=is_cuda, dtype=dtype, device='x')
+    chosen = is_cuda and dtype == torch.float32 and works
+    expected = (triton_kernel if chosen else chunked).mean_and_gradient
+    assert fused.implementation(logits) is expected
 
 
 # KDLoss, which chooses the implementation.
