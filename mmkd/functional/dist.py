@@ -64,7 +64,8 @@ def dist_loss(
 
 def _pearson(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     """Pearson correlation of valid entries along axis 1; 0 for constant vectors."""
-    count = a.shape[1] if mask is None else mask.sum(1)
+    freedom: int | Tensor = max(a.shape[1] - 1, 1)
+    if mask is not None:
+        freedom = (mask.sum(1) - 1).clamp(min=1)
     a, b = (zscore(x, dim=1, eps=0.0, mask=mask) for x in (a, b))
-    product = (a * b).sum(1)
-    return product / (max(count - 1, 1) if mask is None else (count - 1).clamp(min=1))
+    return (a * b).sum(1) / freedom

@@ -115,15 +115,15 @@ def balanced_kl_divergence(
     """
     check_balance(forward_weight, reverse_weight)
     check_temperatures(tau=tau, tau_reverse=tau_reverse)
+    if not reverse_weight:
+        return forward_weight * kl_divergence(student, teacher, tau, dim)
     if tau_reverse is None:
         tau_reverse = tau
-    total = 0
+    total = reverse_weight * kl_divergence(
+        student, teacher, tau_reverse, dim, reverse=True
+    )
     if forward_weight:
-        total = forward_weight * kl_divergence(student, teacher, tau, dim)
-    if reverse_weight:
-        total = total + reverse_weight * kl_divergence(
-            student, teacher, tau_reverse, dim, reverse=True
-        )
+        total = total + forward_weight * kl_divergence(student, teacher, tau, dim)
     return total
 
 

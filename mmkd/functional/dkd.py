@@ -1,5 +1,7 @@
 """Decoupled knowledge distillation (DKD)."""
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from .standardize import prepare_logits
 def dkd_loss(
     student: Tensor,
     teacher: Tensor,
-    target: Tensor,
+    target: Tensor | None,
     alpha: float = 1.0,
     beta: float = 8.0,
     tau: float = 4.0,
@@ -70,20 +72,21 @@ def dkd_loss(
     check_labels(label, classes=student.shape[1])
     is_target = torch.zeros_like(student, dtype=torch.bool)
     is_target.scatter_(1, label[:, None], True)
-    tckd = sum(
+    parts = [
         part(
             _two_way(student, is_target, part_tau),
             _two_way(teacher, is_target, part_tau),
             part_tau,
         )
         for part, part_tau in split_by_temperature(divergence, tau)
-    )
+    ]
+    tckd = reduce(torch.add, parts)
     others = (x.masked_fill(is_target, EXCLUDED) for x in (student, teacher))
     nckd = divergence(*others, tau)
     return masked_mean(alpha * tckd + beta * nckd, mask, weight)
 
 
-def _two_way(logits: Tensor, is_target: Tensor, tau: float) -> Tensor:
+def _two_way(logits: Tensor, is_target: Tensor, tau: float | Tensor) -> Tensor:
     """Two-class logits, on axis 1, whose softmax at tau is (p_c, 1 - p_c)."""
     target_logit = torch.where(is_target, logits, 0).sum(1)
     rest = (logits.masked_fill(is_target, EXCLUDED) / tau).logsumexp(1) * tau

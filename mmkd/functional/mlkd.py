@@ -82,12 +82,12 @@ def mlkd_loss(
         raise ValueError(NOT_TWO_VIEWS)
     (weak, strong), (weak_teacher, strong_teacher) = student.chunk(2), teacher.chunk(2)
     confidence = at_least_float32(weak_teacher).softmax(1)
-    low_confidence = {
-        'sample_mask': _lower_half(confidence.amax(1)),
-        'class_mask': _lower_half(confidence.sum(0)),
-    }
     return _three_levels(
-        weak, weak_teacher, *options, **low_confidence
+        weak,
+        weak_teacher,
+        *options,
+        sample_mask=_lower_half(confidence.amax(1)),
+        class_mask=_lower_half(confidence.sum(0)),
     ) + _three_levels(strong, strong_teacher, *options)
 
 

@@ -22,7 +22,7 @@ def gram_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
         >>> gram_distance(torch.eye(2)[None], torch.zeros(1, 2, 2))
         tensor([1.])
     """
-    rows = a.shape[1]
+    rows: int | Tensor = a.shape[1]
     if mask is not None:
         mask = mask.expand(a.shape[:2])
         a, b = (torch.where(mask[..., None], x, 0) for x in (a, b))
@@ -52,7 +52,8 @@ def grid_means(values: Tensor, mask: Tensor | None, side: int) -> tuple[Tensor, 
     if mask is None:
         mask = values.new_ones(1, dtype=torch.bool).expand_as(values[:, 0])
     mask = mask[:, None]
-    grid = [min(side, length) for length in values.shape[2:]]
+    height, width = values.shape[2:]
+    grid = min(side, height), min(side, width)
     averages = adaptive_avg_pool2d(torch.where(mask, values, 0), grid)
     valid_share = adaptive_avg_pool2d(mask.to(values.dtype), grid)
     means = averages / torch.where(valid_share > 0, valid_share, 1)

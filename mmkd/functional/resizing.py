@@ -11,7 +11,7 @@ from .masking import zero_invalid
 
 def resize_logits(
     logits: Tensor,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     align_corners: bool = False,
     mask: Tensor | None = None,
 ) -> Tensor:
@@ -36,7 +36,7 @@ def resize_logits(
 
 
 def used_pixels(
-    mask: Tensor, size: tuple[int, int], align_corners: bool = False
+    mask: Tensor, size: tuple[int, ...], align_corners: bool = False
 ) -> Tensor:
     """Mark source pixels with a nonzero bilinear weight in some valid pixel.
 
@@ -87,7 +87,7 @@ def weights_of(
     return matrix, [(sources[0], sources[-1] + 1) for sources in used]
 
 
-def resize_target(target: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+def resize_target(target: Tensor | None, size: tuple[int, ...]) -> Tensor | None:
     """Resize an (N, H, W) label by nearest neighbor; return None for None."""
     if target is None or target.shape[1:] == size:
         return target

@@ -105,7 +105,7 @@ def zscore(
     # vectors exactly 0; subtracting the mean alone would leave rounding errors, which
     # the division would amplify.
     if mask is None:
-        count = max(logits.shape[dim], 2)
+        count: int | Tensor = max(logits.shape[dim], 2)
         shift = logits.narrow(dim, 0, 1)
     else:
         mask = mask.expand_as(logits)

@@ -1,6 +1,7 @@
 """Curriculum temperature for knowledge distillation (CTKD)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class CTKDLoss(LogitLoss):
         t_end: float = 20.0,
         warmup: float = 10,
         by_epoch: bool = True,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         for name in ('tau', 'tau_teacher'):
             if name in kwargs:

@@ -1,5 +1,7 @@
 """Distillation from a stronger teacher (DIST)."""
 
+from typing import Any
+
 from torch import Tensor
 
 from mmkd.functional import dist_loss
@@ -19,7 +21,7 @@ class DISTLoss(LogitLoss):
     """
 
     def __init__(
-        self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0, **kwargs: object
+        self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0, **kwargs: Any
     ) -> None:
         if 'divergence' in kwargs:
             raise TypeError('DISTLoss compares correlations: remove divergence')

@@ -3,6 +3,8 @@
 KL is the Kullback-Leibler divergence.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from mmkd.functional import balanced_kl_divergence
@@ -46,7 +48,7 @@ class BalancedKL(nn.Module):
         self.tau_reverse = tau_reverse
 
     @property
-    def keywords(self) -> dict[str, float | None]:
+    def keywords(self) -> dict[str, Any]:
         """Keyword arguments of the function, named as in ``functools.partial``."""
         return {
             'forward_weight': self.forward_weight,

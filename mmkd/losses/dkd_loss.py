@@ -1,5 +1,7 @@
 """Decoupled knowledge distillation (DKD)."""
 
+from typing import Any
+
 from torch import Tensor
 
 from mmkd.functional import dkd_loss
@@ -22,7 +24,7 @@ class DKDLoss(LogitLoss):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 8.0, tau: float = 4.0, **kwargs: object
+        self, alpha: float = 1.0, beta: float = 8.0, tau: float = 4.0, **kwargs: Any
     ) -> None:
         super().__init__(tau=tau, **kwargs)
         check_weights(alpha=alpha, beta=beta)

@@ -1,6 +1,6 @@
 """Knowledge distillation (KD), per sample or per pixel."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from mmengine.logging import print_log
@@ -102,7 +102,7 @@ class KDLoss(LogitLoss):
             self.tau_teacher,
             self.standardize,
             self.scale_compensated,
-            **self.divergence.keywords,
+            **cast(BalancedKL, self.divergence).keywords,
         )
         return ops.fused_kd_loss(
             student, teacher, size, options, self.align_corners, mask, weight

@@ -1,6 +1,7 @@
 """Multi-level logit distillation (MLKD)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class MLKDLoss(LogitLoss):
         gamma: float = 1.0,
         views: int = 1,
         standardize: bool = False,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         tau = first_temperature(tau, standardize)
         super().__init__(tau=tau, standardize=standardize, **kwargs)

@@ -98,7 +98,7 @@ def divergence_and_gradient_(
         ):
             if tau != 1:
                 logits.mul_(1 / tau)
-    value = gradient = None
+    parts = []
     for tau, forward_weight, reverse_weight in temperatures:
         if tau != current_tau:
             student.mul_(current_tau / tau)
@@ -112,9 +112,11 @@ def divergence_and_gradient_(
             gradient_factor,
             bounded,
         )
-        tau_value.mul_(tau)
-        value = tau_value if value is None else value.add_(tau_value)
-        gradient = tau_gradient if gradient is None else gradient.add_(tau_gradient)
+        parts.append((tau_value.mul_(tau), tau_gradient))
+    value, gradient = parts[0]
+    for tau_value, tau_gradient in parts[1:]:
+        value.add_(tau_value)
+        gradient.add_(tau_gradient)
     if factor is not None:
         value.mul_(factor)
     if options.standardize:
@@ -167,7 +169,9 @@ def one_temperature(
     exp_y, scale_p, logsumexp_y = exponentials(y, bounded)
     logsumexp_difference = logsumexp_x.sub_(logsumexp_y)
     d = x - y
-    value, exp_x_d, q_coefficient = 0, None, forward_weight
+    value = torch.zeros_like(logsumexp_difference)
+    exp_x_d: Tensor | None = None
+    q_coefficient: Tensor | float = forward_weight
     if reverse_weight:
         exp_x_d = exp_x * d
         mean_q = exp_x_d.sum(CLASSES, keepdim=True).mul_(scale_q)
@@ -180,7 +184,7 @@ def one_temperature(
         scale_q.mul_(gradient_factor)
         scale_p.mul_(gradient_factor)
     gradient = exp_x.mul_(scale_q * q_coefficient)
-    if reverse_weight:
+    if exp_x_d is not None:
         gradient.addcmul_(exp_x_d, scale_q, value=reverse_weight)
     if forward_weight:
         gradient.addcmul_(exp_y, scale_p, value=-forward_weight)

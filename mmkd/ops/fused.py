@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ Kernel = Callable[..., tuple[Tensor, Tensor]]  # returns the mean and its gradie
 def fused_kd_loss(
     student: Tensor,
     teacher: Tensor,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     options: DivergenceOptions,
     align_corners: bool = False,
     mask: Tensor | None = None,
@@ -67,7 +68,7 @@ def fused_kd_loss(
 def eager_kd_loss(
     student: Tensor,
     teacher: Tensor,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     options: DivergenceOptions,
     align_corners: bool = False,
     mask: Tensor | None = None,
@@ -98,25 +99,26 @@ class FusedKDLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         student: Tensor,
         teacher: Tensor,
         mask: Tensor | None,
         weight: Tensor | None,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         options: DivergenceOptions,
         align_corners: bool,
         kernel: Kernel | None,
     ) -> Tensor:
         """Compute the value, and save the gradient for the backward pass."""
         ctx.options = size, options, align_corners
-        count = pixels = student.shape[0] * size[0] * size[1]
-        maps, pixel_weight = (student, teacher), weight
+        pixels = student.shape[0] * size[0] * size[1]
+        count: int | Tensor = pixels
+        maps, pixel_weight = [student, teacher], weight
         if mask is not None:
             count = mask.sum().clamp(min=1).to(student.dtype)
             sizes = {logits.shape[2:] for logits in maps}
             used = {each: used_pixels(mask, each, align_corners) for each in sizes}
-            maps = (zero_invalid(logits, used[logits.shape[2:]]) for logits in maps)
+            maps = [zero_invalid(logits, used[logits.shape[2:]]) for logits in maps]
             if weight is not None:
                 pixel_weight = torch.where(mask, weight, 0)
         mean, gradient = (kernel or implementation(student))(
@@ -126,13 +128,14 @@ class FusedKDLoss(torch.autograd.Function):
         return mean * (pixels / count)
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, grad_output: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the saved gradient; with ``create_graph`` make it differentiable."""
         gradient, student, teacher, mask, weight = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            value = eager_kd_loss(student, teacher, *ctx.options, mask, weight)
+            size, options, align_corners = ctx.options
+            value = eager_kd_loss(
+                student, teacher, size, options, align_corners, mask, weight
+            )
             (gradient,) = torch.autograd.grad(value, student, create_graph=True)
         return gradient * grad_output, *(None,) * 7
 

@@ -93,7 +93,7 @@ def resizing_tables(
     align_corners: bool,
     dtype: torch.dtype,
     device: torch.device,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Return each source pixel's first resized pixel, and :func:`neighbors`."""
     first, second, weight = neighbors(length, resized, align_corners)
     starts = torch.searchsorted(first, torch.arange(length + 1))

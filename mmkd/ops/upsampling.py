@@ -1,7 +1,7 @@
 """Bilinear resizing in strips of rows, and its adjoint."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -40,7 +40,11 @@ class Upsampling:
             self.wide = maps.new_empty(*self.maps.shape[:3], columns)
             for block, used, weights in self.columns_of.blocks():
                 self.wide[..., block] = self.maps[..., used] @ weights.mT
-        self.gradient_wide: Tensor | None = None
+
+    @cached_property
+    def gradient_wide(self) -> Tensor:
+        """Gradient of ``self.wide``."""
+        return torch.zeros_like(self.wide)
 
     def rows(self, first: int, last: int) -> Tensor:
         """Return rows ``first`` to ``last`` as a new tensor (N, last - first, C, W)."""
@@ -52,8 +56,6 @@ class Upsampling:
 
     def add_gradient(self, gradient: Tensor, first: int, last: int) -> None:
         """Add the gradient of rows ``first`` to ``last``."""
-        if self.gradient_wide is None:
-            self.gradient_wide = torch.zeros_like(self.wide)
         if self.rows_of is None:
             self.gradient_wide[:, first:last] = gradient
             return
