@@ -2,6 +2,7 @@
 
 import os.path as osp
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
@@ -50,7 +51,7 @@ class CamVidDataset(BaseSegDataset):
         self,
         img_suffix: str | Sequence[str] = ('.png', '.jpg'),
         seg_map_suffix: str = '.png',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if isinstance(img_suffix, str):
             img_suffix = (img_suffix,)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.fileio import list_dir_or_file, list_from_file
 from mmengine.logging import print_log
@@ -48,7 +49,7 @@ def naming_folders(dataset: object, key: str) -> Iterator[None]:
         raise
 
 
-def check_folders(dataset: dict, key: str) -> None:
+def check_folders(dataset: Mapping, key: str) -> None:
     """Check the folders and sample list of a dataset and of its nested datasets.
 
     Args:
@@ -100,7 +101,7 @@ def _check_list(path: Path, key: str) -> None:
         raise UserError(f"{key}: '{path}' is empty; write one sample name per line")
 
 
-def _check_images(dataset: dict, folder: Path, key: str) -> None:
+def _check_images(dataset: Mapping, folder: Path, key: str) -> None:
     """Check that a folder has images; MMSegmentation's own error is unclear."""
     suffixes = dataset.get('img_suffix') or _default_suffix(dataset.get('type'))
     suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
@@ -120,7 +121,7 @@ def _counted(files: Iterable[str]) -> str:
     return ', '.join(f'{count} {suffix}' for suffix, count in counts.most_common(5))
 
 
-def check_listing(dataset: object, key: str) -> None:
+def check_listing(dataset: Any, key: str) -> None:
     """Check the samples of a dataset; log files in its folders that are not used.
 
     Args:

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ class CheckedDataset(WrappedDataset):
         # Shared by all workers.
         checked, skipped, seen, has_other_values = (
             torch.zeros(size, dtype=torch.bool).share_memory_()
-            for size in (len(dataset), len(dataset), (classes or 0) + 1, 1)
+            for size in (len(self), len(self), (classes or 0) + 1, 1)
         )
         # Do not overwrite attributes of the dataset with the same names.
         vars(self).update(
@@ -82,7 +83,7 @@ class CheckedDataset(WrappedDataset):
             has_other_values=has_other_values,
         )
 
-    def __getitem__(self, index: int) -> object:
+    def __getitem__(self, index: int) -> Mapping:
         if not self.skip:
             return self._sample(index)
         for place in (*range(index, len(self)), *range(index)):
@@ -98,7 +99,7 @@ class CheckedDataset(WrappedDataset):
             'check the files'
         )
 
-    def _sample(self, index: int) -> object:
+    def _sample(self, index: int) -> Mapping:
         first = not self.checked[index]
         if first:
             self._check_files(index)
@@ -115,7 +116,7 @@ class CheckedDataset(WrappedDataset):
 
     def _files(self, index: int) -> list[str]:
         """Return the paths of the image and, if there is one, the label."""
-        info = getattr(self.dataset, 'get_data_info', lambda index: {})(index)
+        info: Mapping = getattr(self.dataset, 'get_data_info', lambda index: {})(index)
         paths = (info.get(key) for key in ('img_path', 'seg_map_path'))
         return [path for path in paths if isinstance(path, str)]
 
@@ -133,7 +134,7 @@ class CheckedDataset(WrappedDataset):
         if len(files) < 2 or not decoders(self.dataset, index):
             return
         if metainfo.get('img_path', files[0]) == files[0]:  # image was not replaced
-            check_same_size(*files, metainfo.get('ori_shape'))
+            check_same_size(files[0], files[1], metainfo.get('ori_shape'))
 
     def _explained(self, error: Exception, index: int) -> UserError:
         """Explain why a sample could not be loaded."""
@@ -161,7 +162,7 @@ class CheckedDataset(WrappedDataset):
             f'in {last.filename}, line {last.lineno}); correct the pipeline or files'
         )
 
-    def _check_label(self, sample: object, data: object, index: int) -> None:
+    def _check_label(self, sample: Mapping, data: object, index: int) -> None:
         """Check the label of a data sample, if any, and record its classes."""
         label = getattr(getattr(data, 'gt_sem_seg', None), 'data', None)
         if not isinstance(label, Tensor):

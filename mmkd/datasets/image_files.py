@@ -7,7 +7,7 @@ from PIL import Image
 from mmkd.errors import UserError
 
 # Last bytes of complete files; some cameras append further bytes.
-ENDS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
+ENDS: dict[str | None, bytes] = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
 ORIENTATION = 0x0112  # EXIF tag; values from 5 on exchange width and height
 
 

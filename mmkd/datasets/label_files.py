@@ -1,6 +1,7 @@
 """Checks of label files, which must contain one class index per pixel."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from mmcv.transforms import LoadAnnotations as MMCVLoadAnnotations
 from mmseg.datasets.transforms import LoadAnnotations
@@ -11,7 +12,10 @@ from mmkd.errors import UserError
 
 # Pillow modes in which a decoder returns the stored indices. OpenCV replaces palette
 # indices by colors and the 1 of a bitmap by 255.
-INDICES = {'pillow': ('1', 'L', 'P'), 'tifffile': ('1', 'L', 'P')}
+INDICES: dict[str | None, tuple[str, ...]] = {
+    'pillow': ('1', 'L', 'P'),
+    'tifffile': ('1', 'L', 'P'),
+}
 OPENCV_INDICES = ('L',)
 FORMATS = {
     '1': 'a bitmap',
@@ -23,7 +27,7 @@ FORMATS = {
 }
 
 
-def parts_of(node: object) -> list[object]:
+def parts_of(node: object) -> list[Any]:
     """Return a dataset, its nested datasets and the transforms of their pipelines."""
     found, left = {}, [node]
     while left:
@@ -37,7 +41,7 @@ def parts_of(node: object) -> list[object]:
     return list(found.values())
 
 
-def part_of(dataset: object, index: int) -> object:
+def part_of(dataset: Any, index: int) -> Any:
     """Return the dataset inside MMEngine's wrappers that contains a sample."""
     while hasattr(dataset, '_get_ori_dataset_idx'):
         place = dataset._get_ori_dataset_idx(index)
@@ -124,14 +128,14 @@ def check_same_size(
             the EXIF orientation. Sizes that differ because the pipeline has combined or
             resized images are ignored.
     """
-    theirs = image_size(label)
+    label_size = image_size(label)
     either = (image_size(image, upright=True), image_size(image))
-    ours = (shape[1], shape[0]) if shape else either[0]
-    if ours not in either:
-        ours = theirs if theirs in either else either[0]
-    if None in (ours, theirs) or ours == theirs:
+    size = (shape[1], shape[0]) if shape else either[0]
+    if size not in either:
+        size = label_size if label_size in either else either[0]
+    if size is None or label_size is None or size == label_size:
         return
-    turned = ours != image_size(image) and theirs == ours[::-1]
+    turned = size != image_size(image) and label_size == size[::-1]
     why = (
         'the image is rotated by its EXIF orientation, but the label is not: rotate '
         'the label, too'
@@ -139,5 +143,5 @@ def check_same_size(
         else 'both must have the same size: is the label transposed, or from another '
         'version of the dataset?'
     )
-    ours, theirs = ('x'.join(map(str, size)) for size in (ours, theirs))
+    ours, theirs = ('x'.join(map(str, pair)) for pair in (size, label_size))
     raise UserError(f"'{label}' is {theirs}, but its image '{image}' is {ours}; {why}")

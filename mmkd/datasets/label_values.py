@@ -52,10 +52,10 @@ def check_shape(
             f'{key}.pipeline returns a label of shape {tuple(label.shape)} instead of '
             '(1, height, width): it must be one class index per pixel'
         )
-    theirs = tuple(label.shape[-2:])
-    if not size or theirs == tuple(size[:2]):
+    label_size = tuple(label.shape[-2:])
+    if not size or label_size == tuple(size[:2]):
         return
-    ours, theirs = (f'{width}x{height}' for height, width in (size[:2], theirs))
+    ours, theirs = (f'{width}x{height}' for height, width in (size[:2], label_size))
     what, where = (
         ('the file of its image', 'after Resize')
         if evaluated

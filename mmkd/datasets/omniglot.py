@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmcv import imfrombytes
 from mmengine.dataset import BaseDataset
@@ -53,7 +54,7 @@ class Omniglot(BaseDataset):
         subset: str = 'images_background_small2',
         drawers: Sequence[int] | None = None,
         pipeline: Sequence = (),
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if split not in DRAWERS:
             raise UserError(f"split must be 'train' or 'test', but is '{split}'")

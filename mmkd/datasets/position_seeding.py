@@ -8,10 +8,11 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 from mmkd.datasets.wrapped_dataset import WrappedDataset
 from mmkd.errors import UserError
@@ -76,9 +77,9 @@ class PositionBatchSampler(Sampler):
         done: Number of batches that the next iterator skips without loading them.
     """
 
-    def __init__(self, batch_sampler: Sampler, seeds: tuple[int, ...]) -> None:
+    def __init__(self, batch_sampler: BatchSampler, seeds: tuple[int, ...]) -> None:
         self.batch_sampler = batch_sampler
-        self.sampler = getattr(batch_sampler, 'sampler', None)
+        self.sampler: Any = getattr(batch_sampler, 'sampler', None)
         self.seeds = seeds
         self.endless = False
         self.epoch = 0

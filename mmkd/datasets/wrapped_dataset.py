@@ -2,13 +2,14 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing.util import Finalize
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 
 class WrappedDataset(Dataset):
@@ -19,9 +20,9 @@ class WrappedDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+        self.dataset: Any = dataset  # Dataset declares no length
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         # While unpickling there is no dataset yet. Special methods, for example for
         # pickling, copying or fetching, are never forwarded.
         if name == 'dataset' or name.startswith('__'):
@@ -41,7 +42,7 @@ class WrappedDataset(Dataset):
 
 
 def with_dataset(
-    loader: DataLoader, dataset: Dataset, batch_sampler: Sampler | None = None
+    loader: DataLoader, dataset: Dataset, batch_sampler: Iterable | None = None
 ) -> DataLoader:
     """Return a copy of a loader with another dataset.
 
@@ -49,6 +50,7 @@ def with_dataset(
     """
     if batch_sampler is None and loader.batch_size is None:
         batch_sampler = loader.batch_sampler
+    order: dict[str, Any]
     if batch_sampler is not None:
         order = dict(batch_sampler=batch_sampler)
     else:
