@@ -7,9 +7,10 @@ import pickletools
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -102,7 +103,7 @@ def check_saved(path: Path) -> None:
 
 def _first_refused(node: object, key: str = '') -> tuple[str, object]:
     """Return the key and value of the innermost refused entry of a checkpoint."""
-    parts = node.items() if isinstance(node, Mapping) else ()
+    parts: Iterable = node.items() if isinstance(node, Mapping) else ()
     if isinstance(node, list | tuple):
         parts = enumerate(node)
     for name, part in parts:
@@ -222,7 +223,7 @@ def _problem_of_meta(meta: object) -> str:
     return ''
 
 
-def read_checkpoint(path: str, key: str) -> object:
+def read_checkpoint(path: str, key: str) -> Any:
     """Read a checkpoint with any content, without running code.
 
     See :func:`load_weights` for the arguments and errors.
@@ -289,11 +290,12 @@ def _load_remote(path: str, key: str) -> object:
             with weights_only_by_default():
                 return CheckpointLoader.load_checkpoint(path, map_location='cpu')
         if scheme in ('http', 'https'):
-            file = _download(path)
-            size = file.stat().st_size
+            cached = _download(path)
+            file: Path | io.BytesIO = cached
+            size = cached.stat().st_size
         else:
-            file = io.BytesIO(fileio.get(path))
-            size = file.getbuffer().nbytes
+            content = fileio.get(path)
+            file, size = io.BytesIO(content), len(content)
         reason = _problem_of_archive(file, size)
         if not reason:
             return load_safely(file)

@@ -30,6 +30,7 @@ class SafeCheckpointHook(CheckpointHook):
     copied work_dir is an independent run.
     """
 
+    best_ckpt_path: str
     postponed = False
 
     def _save_checkpoint(self, runner: Runner) -> None:
@@ -42,7 +43,7 @@ class SafeCheckpointHook(CheckpointHook):
         else:
             super()._save_checkpoint(runner)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Save a checkpoint that is due or postponed."""
         super().after_train_iter(runner, *args, **kwargs)
         if self.postponed and not accumulates(runner):
@@ -77,12 +78,12 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int | str, meta: dict
     ) -> None:
-        outdated, kept = None, getattr(self, 'keep_ckpt_ids', None)
-        if self.max_keep_ckpts > 0 and step not in list(kept)[-1:]:
-            if len(kept) == self.max_keep_ckpts:
-                outdated = kept.popleft()
-            kept.append(step)
-            runner.message_hub.update_info('keep_ckpt_ids', list(kept))
+        outdated = None
+        if self.max_keep_ckpts > 0 and step not in list(self.keep_ckpt_ids)[-1:]:
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated = self.keep_ckpt_ids.popleft()
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -108,7 +109,7 @@ class SafeCheckpointHook(CheckpointHook):
         if not self.save_best:
             return
         several = len(self.key_indicators) > 1
-        paths = self.best_ckpt_path_dict if several else vars(self)
+        paths: dict = self.best_ckpt_path_dict if several else self.__dict__
         former = {
             key: paths[key] for key in (list(paths) if several else ['best_ckpt_path'])
         }

@@ -3,9 +3,10 @@
 import inspect
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
@@ -71,7 +72,7 @@ def walk(node: object, key: str = '') -> Iterator[tuple[str, object]]:
         >>> list(walk(dict(a=[dict(b=1)])))
         [('a', [{'b': 1}]), ('a.0', {'b': 1}), ('a.0.b', 1)]
     """
-    parts = ()
+    parts: Iterable = ()
     if isinstance(node, Mapping):
         parts = node.items()
     elif isinstance(node, list | tuple):
@@ -93,7 +94,7 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
         x for x in vars(mmengine_registry).values() if isinstance(x, Registry)
     )
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
-        kinds = [kind] if isinstance(kind, type) else []
+        kinds: list[Any] = [kind] if isinstance(kind, type) else []
         if isinstance(kind, str):  # losses have no prefix in any default scope
             kinds.append(MODELS.module_dict.get(kind))
         for each in registries if isinstance(kind, str) else ():

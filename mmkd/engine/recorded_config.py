@@ -102,17 +102,18 @@ def _value(node: ast.expr) -> object:
         case ast.Set(elts=items):
             return {_value(item) for item in items}
         case ast.Dict(keys=keys, values=values) if None not in keys:
-            return dict(zip(map(_value, keys), map(_value, values), strict=True))
+            pairs = zip(keys, values, strict=True)
+            return {_value(key): _value(value) for key, value in pairs if key}
         case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as arg], keywords=[]):
             return _value(arg)
-        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=pairs) if all(
-            pair.arg for pair in pairs
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=named) if all(
+            each.arg for each in named
         ):
-            return {pair.arg: _value(pair.value) for pair in pairs}
+            return {each.arg: _value(each.value) for each in named}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _value(operand)
-            if isinstance(value, int | float):
-                return -value
+            number = _value(operand)
+            if isinstance(number, int | float):
+                return -number
         case ast.Name(id=name) if name in NAMES:
             return NAMES[name]
         case ast.Name() | ast.Attribute():  # a class: keep its name
@@ -120,7 +121,7 @@ def _value(node: ast.expr) -> object:
     raise _not_a_literal(node)
 
 
-def _not_a_literal(node: ast.AST) -> ValueError:
+def _not_a_literal(node: ast.expr | ast.stmt) -> ValueError:
     code = ' '.join(ast.unparse(node).split())
     if len(code) > 60:
         code = f'{code[:60]}...'

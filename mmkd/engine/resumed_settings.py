@@ -1,7 +1,7 @@
 """Differences between the config of a resumed run and that of its checkpoint."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .recorded_config import parse_recorded
 
@@ -57,7 +57,7 @@ def changed_settings(before: str, now: str) -> list[str]:
 def _leaves(node: object, prefix: str = '') -> Iterator[tuple[str, object]]:
     """Yield the keys and values of a nested config."""
     if isinstance(node, Mapping):
-        pairs = node.items()
+        pairs: Iterable = node.items()
     elif isinstance(node, list | tuple) and any(isinstance(x, Mapping) for x in node):
         pairs = enumerate(node)
     else:

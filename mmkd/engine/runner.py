@@ -11,7 +11,12 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import (
+    BaseModel,
+    BaseTTAModel,
+    is_model_wrapper,
+    revert_sync_batchnorm,
+)
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import HOOKS, METRICS, OPTIM_WRAPPERS
 from mmengine.runner import BaseLoop
@@ -93,6 +98,9 @@ class Runner(MMEngineRunner):
     tools use it by default.
     """
 
+    model: BaseModel
+    _resume: bool
+    _load_from: str | None
     _saved_once = False
     own_hooks: tuple[type[Hook], ...] = (
         FiniteHook,

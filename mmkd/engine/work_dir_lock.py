@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,8 @@ from pathlib import Path
 
 from mmkd.errors import UserError
 
-try:
+if sys.platform != 'win32':  # Windows: no locking
     import fcntl
-except ImportError:  # Windows: no locking
-    fcntl = None
 
 NAME = 'lock'
 _held: set[tuple[int, Path]] = set()  # by process ID, since forks hold no lock
@@ -70,7 +69,7 @@ def is_locked(work_dir: str | Path) -> bool:
 
 def _lock(descriptor: int, exclusive: bool) -> bool:
     """Lock a file; return False if another process holds the lock."""
-    if fcntl is None:
+    if sys.platform == 'win32':
         return True
     try:
         kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH

@@ -68,15 +68,21 @@ class DeterministicHook(Hook):
         batches = runner.train_dataloader.batch_sampler
         batches.epoch, self.first = runner.epoch, self.done
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, *args, **kwargs) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, *args: object, **kwargs: object
+    ) -> None:
         """Count the completed batches of the epoch."""
         self.done = self.first + batch_idx + 1
 
-    def after_train_epoch(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_epoch(
+        self, runner: Runner, *args: object, **kwargs: object
+    ) -> None:
         """Reset the number of completed batches."""
         self.done = 0
 
-    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def before_train_iter(
+        self, runner: Runner, *args: object, **kwargs: object
+    ) -> None:
         """Seed the main process."""
         seed_by(*self.seeds, runner.iter, devices=True)
 

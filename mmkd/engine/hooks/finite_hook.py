@@ -72,7 +72,9 @@ class FiniteHook(Hook):
             self.left_out = True
             optimizer.zero_grad(set_to_none=True)
 
-    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def before_train_iter(
+        self, runner: Runner, *args: object, **kwargs: object
+    ) -> None:
         """Copy the statistics of batch normalization, which a forward pass changes."""
         if self.action == 'skip':
             self.buffers = [buffer.clone() for buffer in runner.model.buffers()]

@@ -20,7 +20,7 @@ class MemoryHook(Hook):
     loader workers are not included.
     """
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Add the peak memory to the log."""
         if get_device() == 'cpu':
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / UNIT

@@ -38,7 +38,7 @@ class ResumedValidationHook(Hook):
         """Record if the checkpoint is saved at the end of a validation."""
         checkpoint['meta']['validated'] = self.in_validation
 
-    def after_val_epoch(self, runner: Runner, *args, **kwargs) -> None:
+    def after_val_epoch(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Reset the flag for a validation in progress."""
         self.in_validation = False
 

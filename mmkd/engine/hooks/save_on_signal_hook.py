@@ -47,7 +47,7 @@ class SaveOnSignalHook(Hook):
     def _note(self, number: int, frame: object) -> None:
         self.received = number
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Save and exit if any process has received a signal."""
         if get_world_size() == 1 or self.every_n_train_iters(runner, AGREE_EVERY):
             received = torch.tensor(self.received)
