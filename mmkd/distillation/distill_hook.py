@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 
 from mmkd.errors import UserError
 from mmkd.evaluation import FidelityMetric
@@ -38,7 +38,9 @@ class DistillHook(Hook):
         for parameter in distiller.distill_losses.parameters():
             broadcast(parameter.data)
 
-    def before_train_iter(self, runner: 'DistillRunner', *args, **kwargs) -> None:
+    def before_train_iter(
+        self, runner: 'DistillRunner', *args: object, **kwargs: object
+    ) -> None:
         """Set the Distiller's progress."""
         runner.distiller.progress = progress_of(runner)
 
@@ -50,7 +52,7 @@ class DistillHook(Hook):
         """Enable the teacher's predictions if a metric compares both networks."""
         self._set_compares(runner, runner.test_loop)
 
-    def _set_compares(self, runner: 'DistillRunner', loop: object) -> None:
+    def _set_compares(self, runner: 'DistillRunner', loop: ValLoop | TestLoop) -> None:
         if runner.teacher is not None:
             runner.distiller.compares = any(
                 isinstance(metric, FidelityMetric) for metric in loop.evaluator.metrics

@@ -73,7 +73,8 @@ class DistillRunner(Runner):
     @property
     def network(self) -> nn.Module:
         """The student, the network of the config's ``model``."""
-        return getattr(self.distiller, 'student', self.distiller)
+        distiller = self.distiller
+        return distiller.student if isinstance(distiller, Distiller) else distiller
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -114,7 +115,7 @@ class DistillRunner(Runner):
                 'one optimizer, or losses without learnable parameters'
             )
         if learned:
-            group = dict(params=list(learned.values()))
+            group: dict[str, list] = dict(params=list(learned.values()))
             # PyTorch requires param_names in all groups or in none.
             if 'param_names' in built.optimizer.param_groups[0]:
                 group['param_names'] = [f'distill_losses.{name}' for name in learned]

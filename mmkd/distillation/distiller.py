@@ -1,6 +1,7 @@
 """Model trained in a distillation: student, frozen teacher and losses."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -65,9 +66,11 @@ class Distiller(BaseModel):
         ... )  # doctest: +SKIP
     """
 
+    student: BaseModel
+
     def __init__(
         self,
-        student: nn.Module,
+        student: BaseModel,
         teacher: Mapping,
         distill_losses: Mapping[str, Mapping],
         data_preprocessor: Mapping | None = None,
@@ -122,7 +125,7 @@ class Distiller(BaseModel):
         teacher.model._set_device(device)
         self.__dict__['teacher'] = teacher.to(device)
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         """Look up attributes of the student, under the names that configs use."""
         try:
             return super().__getattr__(name)
@@ -137,7 +140,7 @@ class Distiller(BaseModel):
     ) -> dict | list | Tensor:
         """Compute losses, predictions or, in any other mode, the student's output."""
         if mode == 'loss':
-            return self.loss(inputs, data_samples)
+            return self.loss(inputs, data_samples or [])
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
@@ -178,7 +181,7 @@ class Distiller(BaseModel):
             return predict_both(self, inputs, data_samples)
         return self.student(inputs, data_samples, mode='predict')
 
-    def state_dict(self, *args, **kwargs) -> dict[str, Tensor]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the student's state dict, so that checkpoints are the student's."""
         return self.student.state_dict(*args, **kwargs)
 
@@ -194,7 +197,7 @@ class Distiller(BaseModel):
         )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _apply(self, *args, **kwargs) -> 'Distiller':
+    def _apply(self, *args: Any, **kwargs: Any) -> 'Distiller':
         """Apply a change of device or precision to the teacher, too."""
         super()._apply(*args, **kwargs)
         if self.teacher is not None:

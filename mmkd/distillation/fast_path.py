@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,7 +81,7 @@ class FastPath:
                 wrong = True
             if wrong:
                 fused = copy.deepcopy(model)
-        names = [self.precision]
+        names: list[str] = [self.precision]
         if self.precision == 'auto':
             names = ['fp32', 'bf16', *(['fp16'] if images.is_cuda else [])]
         found = {}
@@ -109,7 +109,7 @@ class FastPath:
     def _convert(self, model: nn.Module, dtype: torch.dtype) -> nn.Module:
         """Convert a network, and the images it is called with, to a fast format."""
         layout = torch.channels_last if self.channels_last else torch.preserve_format
-        model.to(dtype=dtype, memory_format=layout)
+        model.to(dtype).to(memory_format=layout)
 
         def convert(module: nn.Module, inputs: tuple) -> tuple:
             images, *rest = inputs
@@ -180,7 +180,7 @@ def _first_not_finite(model: nn.Module, images: Tensor) -> str:
         )
     found: list[str] = []
 
-    def look(name: str):
+    def look(name: str) -> Callable[[nn.Module, tuple, object], None]:
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
             if not _finite(list(_tensors(output))):
                 found.append(name)

@@ -22,7 +22,9 @@ class LossBalanceHook(Hook):
     def __init__(self) -> None:
         self.balance = LossBalance()
 
-    def after_train_iter(self, runner: 'DistillRunner', *args, **kwargs) -> None:
+    def after_train_iter(
+        self, runner: 'DistillRunner', *args: object, **kwargs: object
+    ) -> None:
         """Compare the losses of the last iteration."""
         losses = {
             name.removeprefix('train/'): buffer.current()

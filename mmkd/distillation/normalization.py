@@ -24,6 +24,9 @@ class NormalizationBridge(nn.Module):
         tensor([[[[12.]]]])
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, source: nn.Module, target: nn.Module) -> None:
         super().__init__()
         source_mean, source_std, source_swapped = _normalization(source)
@@ -50,7 +53,9 @@ def _normalization(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """Return mean and std, (C, 1, 1) each, and True if BGR and RGB are swapped."""
     mean, std = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
     if getattr(preprocessor, '_enable_normalize', False):
-        mean = preprocessor.mean.detach().cpu().clone()
-        std = preprocessor.std.detach().cpu().clone()
+        mean, std = (
+            getattr(preprocessor, name).detach().cpu().clone()
+            for name in ('mean', 'std')
+        )
     swapped = any(getattr(preprocessor, name, False) for name in SWAPS)
     return mean, std, swapped

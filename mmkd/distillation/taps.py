@@ -1,6 +1,6 @@
 """Recording of taps, the modules whose outputs a loss compares."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -37,7 +37,7 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
     """
     outputs = TapOutputs()
 
-    def keep(tap: str):
+    def keep(tap: str) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
             if not isinstance(output, Tensor):
                 raise UserError(

@@ -1,6 +1,7 @@
 """Fidelity metric: similarity of the predictions of student and teacher."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -134,12 +135,12 @@ class FidelityMetric(BaseMetric):
                 )
         if students[0].ndim == 1:  # each image is a group of one position
             labels = torch.stack([sample['gt_label'] for sample in data_samples])
-            rows = (torch.stack(logits)[:, None] for logits in (students, teachers))
-            sums = self._sums(*rows, labels)
+            student, teacher = (torch.stack(x)[:, None] for x in (students, teachers))
+            sums = self._sums(student, teacher, labels)
         else:
-            labels = [sample['gt_sem_seg']['data'] for sample in data_samples]
-            pairs = zip(students, teachers, labels, strict=True)
-            sums = torch.cat([self._sums_of_map(*pair) for pair in pairs])
+            maps = [sample['gt_sem_seg']['data'] for sample in data_samples]
+            images = zip(students, teachers, maps, strict=True)
+            sums = torch.cat([self._sums_of_map(*image) for image in images])
         self.results.extend(sums.cpu().numpy())
 
     def _sums(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
@@ -155,7 +156,8 @@ class FidelityMetric(BaseMetric):
         rows = [logits.flatten(1)[:, mask].T for logits in (student, teacher)]
         size = max(1, self.chunk // len(student))
         chunks = (x[None].split(size, 1) for x in (*rows, label[mask]))
-        return sum(self._sums(*chunk) for chunk in zip(*chunks, strict=True))
+        sums = (self._sums(*chunk) for chunk in zip(*chunks, strict=True))
+        return reduce(torch.add, sums)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics from the sums of all images, in dataset order."""
