@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,11 @@ class Comparison:
         return [name for name in self.runs if self.first(name).distills]
 
     @property
+    def baseline_runs(self) -> dict[int, RunDirectory]:
+        """Runs of the baseline, by seed; none if there is no baseline."""
+        return {} if self.baseline is None else self.runs.get(self.baseline, {})
+
+    @property
     def compared(self) -> list[str]:
         """Baseline and distillations, or all methods without any of these."""
         own = [self.baseline] if self.baseline else []
@@ -77,7 +83,7 @@ class Comparison:
             for method, runs in self.runs.items()
         }
 
-    def summary(self) -> list[dict[str, object]]:
+    def summary(self) -> list[dict[str, Any]]:
         """Return means, deviations and paired differences; see :func:`summarize`."""
         values = self.values(self.metric)
         rows = summarize({name: values[name] for name in self.compared}, self.baseline)
@@ -106,8 +112,8 @@ class Comparison:
         if self.teacher_method:
             return mean(self.values(self.metric)[self.teacher_method].values())
         runs = [run for name in self.distillations for run in self.runs[name].values()]
-        found = [run.teacher_metrics.get(self.metric) for run in runs]
-        found = [value for value in found if value is not None]
+        values = (run.teacher_metrics.get(self.metric) for run in runs)
+        found = [value for value in values if value is not None]
         return mean(found) if found else None
 
     def class_differences(self) -> dict[str, dict[str, float]]:
@@ -115,7 +121,7 @@ class Comparison:
 
         IoU is the intersection over union.
         """
-        found, baseline = {}, self.runs.get(self.baseline, {})
+        found, baseline = {}, self.baseline_runs
         for method in self.compared:
             if method == self.baseline:
                 continue

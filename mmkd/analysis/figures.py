@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
+from typing import Any, Literal
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,7 +19,7 @@ POINTS = 1000  # largest number of points of a curve
 
 def method_colors(comparison: Comparison) -> dict[str, object]:
     """Return a color for each method: gray for the baseline, black for the teacher."""
-    palette = iter(colormaps['tab10'].colors * 9)
+    palette = iter(color_sequences['tab10'] * 9)
     special = {comparison.baseline: '0.55', comparison.teacher_method: '0.1'}
     return {
         name: special[name] if name in special else next(palette)
@@ -108,7 +109,7 @@ def draw_class_differences(comparison: Comparison) -> Figure | None:
             color='w' if abs(value) > 0.6 * limit else '0.15',
         )
     axes.set_yticks(range(len(classes)), classes)
-    style = dict(rotation=35, ha='left') if slanted else {}
+    style: dict[str, Any] = dict(rotation=35, ha='left') if slanted else {}
     axes.set_xticks(range(len(labels)), labels, **style)
     axes.tick_params(
         length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False
@@ -197,7 +198,7 @@ def _draw_range(
     axes.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
 
 
-def _style(axes: Axes, grid: str = 'x') -> None:
+def _style(axes: Axes, grid: Literal['both', 'x'] = 'x') -> None:
     """Remove decoration; add a light grid and, for curves, a legend."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis=grid, color='0.93')

@@ -48,7 +48,7 @@ def _draw(
 ) -> Picture:
     name = comparison.names[run.method]
     check_buildable(run.config)
-    baseline = comparison.runs.get(comparison.baseline, {}).get(run.seed)
+    baseline = comparison.baseline_runs.get(run.seed)
     networks = dict(teacher=load_teacher(run.config))
     if baseline is not None:
         check_buildable(baseline.config)

@@ -78,7 +78,7 @@ def build_report(
         ),
         'losses': (figures.draw_losses, 'Training losses: mean and range, as above.'),
     }
-    pictures = {name: [] for name in drawn}
+    pictures: dict[str, list[Picture]] = {name: [] for name in drawn}
     for name, (draw, caption) in drawn.items():
         figure = draw(comparison)
         if figure is not None:
@@ -186,7 +186,7 @@ def result_table(comparison: Comparison) -> Table:
         for number, row in enumerate(rows)
         if row['config'] in comparison.distillations
     }
-    first = max(means, key=means.get) if means else None
+    first = max(means, key=lambda number: means[number]) if means else None
     return Table(['method', *SUMMARY_COLUMNS, 'best'], cells, first)
 
 
@@ -242,7 +242,9 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
     """
     rows, reasons = [], []
 
-    def cells(name: str, measure: Callable[[Config], Cost | None], config: Config):
+    def cells(
+        name: str, measure: Callable[[Config], Cost | None], config: Config
+    ) -> list[str]:
         try:
             return network_cells(measure(config))
         except CostError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ SUMMARY_COLUMNS = ('runs', 'mean ± sd', 'difference', 'above', 'p', 'p (Holm)')
 
 def summarize(
     values: Mapping[str, Mapping[int, float]], baseline: str | None
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     r"""Return mean, deviation and paired difference to the baseline of each method.
 
     For the differences :math:`d_i` of n pairs of equal seeds, with mean
@@ -35,11 +36,12 @@ def summarize(
         >>> rows[1]['difference'], rows[1]['above'], round(rows[1]['p'], 3)
         (1.75, 2, 0.09)
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    reference = {} if baseline is None else values[baseline]
     for name, runs in values.items():
         compared = baseline is not None and name != baseline
-        shared = sorted(set(runs) & set(values[baseline])) if compared else []
-        pairs = [runs[seed] - values[baseline][seed] for seed in shared]
+        shared = sorted(set(runs) & set(reference)) if compared else []
+        pairs = [runs[seed] - reference[seed] for seed in shared]
         (level, sd), (difference, difference_sd) = map(
             mean_and_sd, (runs.values(), pairs)
         )
@@ -89,7 +91,7 @@ def format_number(value: float | None, digits: int) -> str:
     return f'{value:.{digits}f}'
 
 
-def summary_cells(row: Mapping[str, object]) -> list[str]:
+def summary_cells(row: Mapping[str, Any]) -> list[str]:
     """Return a row of :func:`summarize` as text, ordered as ``SUMMARY_COLUMNS``."""
     return [
         str(row['runs']),
@@ -124,7 +126,8 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
         Holm, A simple sequentially rejective multiple test procedure, 1979.
     """
     there = sorted((p, i) for i, p in enumerate(values) if p is not None)
-    corrected, largest = [None] * len(values), 0.0
+    corrected: list[float | None] = [None] * len(values)
+    largest = 0.0
     for k, (p, i) in enumerate(there):
         largest = max(largest, min(1.0, (len(there) - k) * p))
         corrected[i] = largest

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -164,7 +165,7 @@ def _read_model(path: str, folder: str | Path) -> dict:
     return model
 
 
-def without_pretraining(node: object) -> object:
+def without_pretraining(node: Any) -> Any:
     """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them."""
     if isinstance(node, Mapping):
         return {
