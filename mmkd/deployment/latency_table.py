@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
+from typing import TYPE_CHECKING
 
 import torch
 from rich.table import Table
 from torch import nn
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 MIB = 2**20
 
@@ -19,7 +24,7 @@ def median_latencies(
     The functions are run alternately, so that other load of the machine affects all of
     them.
     """
-    seconds = {name: [] for name in runs}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, run in runs.items():
             start = time.perf_counter()
@@ -39,7 +44,7 @@ def network_size(network: nn.Module) -> tuple[float, float]:
 @torch.no_grad()
 def latency_table(
     networks: Mapping[str, nn.Module],
-    session: object,
+    session: 'InferenceSession',
     file_size: int,
     size: tuple[int, int],
     repeats: int = 5,
@@ -55,8 +60,10 @@ def latency_table(
     """
     image = torch.zeros(1, *size, 3, dtype=torch.uint8)
     pixels = {'images': image.numpy()}
-    runs = {name: lambda net=net: net(image) for name, net in networks.items()}
-    runs['onnxruntime'] = lambda: session.run(None, pixels)
+    runs: dict[str, Callable[[], object]] = {
+        name: partial(network, image) for name, network in networks.items()
+    }
+    runs['onnxruntime'] = partial(session.run, None, pixels)
     found = median_latencies(runs, repeats)
 
     threads = torch.get_num_threads()
@@ -67,7 +74,7 @@ def latency_table(
     )
     for column in ('M params', 'MiB', 'ONNX MiB', 'PyTorch ms', 'onnxruntime ms'):
         table.add_column(column, justify='right')
-    exported = [f'{file_size / MIB:.1f}', f'{found["onnxruntime"]:.1f}']
+    exported = f'{file_size / MIB:.1f}', f'{found["onnxruntime"]:.1f}'
     for name, network in networks.items():
         parameters, weights = network_size(network)
         file, latency = exported

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
@@ -83,7 +84,7 @@ def model_card(
     used = _used_config(meta, config)
     by_epoch = 'max_epochs' in (used.get('train_cfg') or {})
     unit = 'epoch' if by_epoch else 'iteration'
-    step = meta.get('epoch' if by_epoch else 'iter')
+    step: Any = meta.get('epoch' if by_epoch else 'iter')
     package = 'mmpretrain' if config.get('default_scope') == 'mmpretrain' else 'mmseg'
     usage = USAGE[package, file.rpartition('.')[2]]
     run = RunDirectory(Path(checkpoint).parent)
@@ -109,8 +110,9 @@ def _used_config(meta: Mapping, config: Config) -> Config:
 
     If it cannot be read, return ``config``.
     """
+    text: Any = meta.get('cfg')
     try:
-        return recorded_config(meta.get('cfg'), 'meta.cfg')
+        return recorded_config(text, 'meta.cfg')
     except UserError:
         return config
 

@@ -1,12 +1,14 @@
 """Loading of trained networks, and their exportable form."""
 
 import copy
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.model import ImgDataPreprocessor, revert_sync_batchnorm
+from mmengine.model import BaseModel, ImgDataPreprocessor, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -64,7 +66,7 @@ def load_teacher(config: Config) -> nn.Module:
         return revert_sync_batchnorm(Teacher(teacher, nn.Identity()).model)
 
 
-def check_exportable(network: nn.Module) -> None:
+def check_exportable(network: BaseModel) -> None:
     """Raise a UserError unless mmseg's inference is a single pass over an image."""
     if not hasattr(network, 'encode_decode'):
         kind = type(network).__name__
@@ -95,7 +97,7 @@ class Deployable(nn.Module):
         network: mmseg segmentor.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: BaseModel) -> None:
         super().__init__()
         rgb = ImgDataPreprocessor(bgr_to_rgb=True)
         self.normalize = NormalizationBridge(rgb, network.data_preprocessor)
@@ -103,7 +105,7 @@ class Deployable(nn.Module):
         if hasattr(self.network, 'auxiliary_head'):
             del self.network.auxiliary_head
         replace_pooling(self.network)
-        aligning = [
+        aligning: list[Any] = [
             module
             for module in self.network.modules()
             if getattr(module, 'align_corners', False)
@@ -141,7 +143,13 @@ class _AlignCorners(TorchFunctionMode):
     would make the sizes constant in an exported graph.
     """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None) -> object:
+    def __torch_function__(
+        self,
+        func: Callable,
+        types: object,
+        args: tuple = (),
+        kwargs: dict | None = None,
+    ) -> object:
         kwargs = dict(kwargs or {})
         smooth = func is interpolate and kwargs['mode'] in ('bilinear', 'bicubic')
         if smooth and kwargs['align_corners'] is None:

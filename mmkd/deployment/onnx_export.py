@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,7 +25,7 @@ EXPORTER = (2, 9)
 
 def check_extra(packages: Sequence[str] = EXTRA) -> None:
     """Raise a UserError if a package needed for the export is missing or too old."""
-    if torch.__version__ < EXPORTER:
+    if tuple(map(int, torch.__version__.split('.')[:2])) < EXPORTER:
         raise UserError(
             f'exporting needs PyTorch {".".join(map(str, EXPORTER))} or newer, not '
             f'{torch.__version__}; upgrade it, or use mmkd publish, which works with '
@@ -62,7 +62,7 @@ def export_onnx(
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     try:
         with _silence():
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 deployable,
                 (example,),
                 dynamo=True,

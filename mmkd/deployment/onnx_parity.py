@@ -8,6 +8,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -49,7 +50,7 @@ def measure_parity(
 
 
 @torch.no_grad()
-def _segment(network: nn.Module, image: np.ndarray) -> SegDataSample:
+def _segment(network: BaseModel, image: np.ndarray) -> SegDataSample:
     """Run mmseg's inference on a BGR image."""
     size = image.shape[:2]
     meta = dict(img_shape=size, pad_shape=size, ori_shape=size)

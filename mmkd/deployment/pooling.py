@@ -20,10 +20,11 @@ class MatrixAvgPool2d(nn.Module):
                   [5., 6.]]]])
     """
 
-    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
-        pair = isinstance(output_size, tuple)
-        self.output_size = output_size if pair else (output_size, output_size)
+        if not isinstance(output_size, tuple):
+            output_size = output_size, output_size
+        self.output_size = output_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool maps (..., H, W)."""
