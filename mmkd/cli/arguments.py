@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -57,7 +58,13 @@ def run_config(args: argparse.Namespace) -> Config:
 class _Options(DictAction):
     """Parser of ``key=value`` with one-line errors."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         for text in values:
             try:
                 super().__call__(parser, namespace, [text], option_string)
@@ -68,5 +75,11 @@ class _Options(DictAction):
 class _LocalRank(argparse.Action):
     """Set the local rank in the environment, unless it is set."""
 
-    def __call__(self, parser, namespace, value, option_string=None) -> None:
-        os.environ.setdefault('LOCAL_RANK', value)
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        os.environ.setdefault('LOCAL_RANK', values)

@@ -19,9 +19,10 @@ from .arguments import add_config_options
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.model import BaseModel
     from torch import nn
-    from torch.utils.data import Dataset
 
+    from mmkd.datasets.checked_dataset import CheckedDataset
     from mmkd.visualization import PanelRow
 
 
@@ -130,7 +131,8 @@ def find_images(images: Sequence[str], paths: Sequence[str]) -> list[int]:
         for known in (osp.realpath(path), osp.basename(path)):
             places.setdefault(known, set()).add(index)
     found = {
-        image: places.get(image) or places.get(osp.realpath(image)) for image in images
+        image: places.get(image) or places.get(osp.realpath(image), set())
+        for image in images
     }
     missing = [image for image, indices in found.items() if not indices]
     if missing:
@@ -141,7 +143,9 @@ def find_images(images: Sequence[str], paths: Sequence[str]) -> list[int]:
     return sorted(set().union(*found.values()))
 
 
-def find_worst(student: 'nn.Module', dataset: 'Dataset', number: int) -> list[int]:
+def find_worst(
+    student: 'BaseModel', dataset: 'CheckedDataset', number: int
+) -> list[int]:
     """Return the indices of the images with the lowest pixel accuracy."""
     from rich.progress import track
 

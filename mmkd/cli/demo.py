@@ -49,7 +49,7 @@ def trainings_of(work_dir: Path, options: dict) -> dict:
     from mmkd.engine.config import CONFIGS
     from mmkd.runs.training import Training
 
-    trainings = {}
+    trainings: dict[str, Training] = {}
     for name, config in NETWORKS.items():
         own = {'randomness.seed': 0, **options}
         if name == 'distilled':

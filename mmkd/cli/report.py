@@ -57,10 +57,11 @@ def main(argv: list[str] | None = None) -> None:
         out = args.out or args.work_dirs[0] / 'report'
         out.mkdir(parents=True, exist_ok=True)
         title = args.title or f'Distillation: {args.work_dirs[0].resolve().name}'
-        pictures = draw_pictures(comparison, out, args.images) if args.images else ()
+        pictures, notes = (
+            draw_pictures(comparison, out, args.images) if args.images else ([], [])
+        )
         origin = f'This page: {command()}; {date.today()}; mmkd {version()}.'
-        pictures = pictures or ((), ())
-        page = build_report(comparison, title, out, *pictures, origin)
+        page = build_report(comparison, title, out, pictures, notes, origin)
         path = out / 'report.html'
         path.write_text(page.render(), encoding='utf-8')
     print(page.finding)

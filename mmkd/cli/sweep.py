@@ -11,11 +11,15 @@ import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .arguments import add_config_options
 
+if TYPE_CHECKING:
+    from mmkd.runs.training import Training
+
 DISTILLATION = ('teacher.', 'distill_losses.')  # prefixes of keys of distillations
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -45,7 +49,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
+def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], 'Training']:
     """Return the training of each config and seed.
 
     Raises:
@@ -83,7 +87,7 @@ def trainings_of(args: argparse.Namespace) -> dict[tuple[str, int], object]:
     return trainings
 
 
-def with_seed(value: object, seed: int) -> object:
+def with_seed(value: Any, seed: int) -> Any:
     """Replace {seed} in all strings of an option's value."""
     if isinstance(value, Mapping):
         return {key: with_seed(item, seed) for key, item in value.items()}
@@ -102,7 +106,8 @@ def write_results(runs: Mapping, args: argparse.Namespace) -> None:
     from mmkd.runs.run_directory import common_metric
 
     metric = common_metric(list(runs.values()), args.metric)
-    rows, values = [], {Path(config).stem: {} for config in args.configs}
+    rows = []
+    values: dict[str, dict[int, float]] = {Path(c).stem: {} for c in args.configs}
     for (name, seed), run in runs.items():
         value = values[name][seed] = run.last_metrics[metric]
         rows.append(

@@ -49,7 +49,7 @@ class CIFARWideResNet(CIFARBackbone):
         self.conv1 = conv3x3(3, widths[0])
         self.layer1, self.layer2, self.layer3 = (
             nn.Sequential(
-                PreActivationBlock(*widths[i : i + 2], stride),
+                PreActivationBlock(widths[i], width, stride),
                 *(PreActivationBlock(width, width) for _ in range(blocks - 1)),
             )
             for i, (width, stride) in enumerate(zip(widths[1:], (1, 2, 2), strict=True))

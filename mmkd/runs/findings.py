@@ -15,6 +15,7 @@ The warnings are hints, so the thresholds are generous:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 METRICS = ('mIoU', 'accuracy/top1')  # compared by default; higher is better
 BALANCE = 20
@@ -34,7 +35,7 @@ def batch_size_finding(config: Mapping, processes: int) -> str | None:
     """
     scaling = config.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
-    batch_size = (config.get('train_dataloader') or {}).get('batch_size')
+    batch_size: Any = (config.get('train_dataloader') or {}).get('batch_size')
     wrapper = config.get('optim_wrapper') or {}
     batches = wrapper.get('accumulative_counts') or 1
     numbers = all(isinstance(n, int) for n in (base, batch_size, batches))

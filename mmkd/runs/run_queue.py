@@ -175,7 +175,11 @@ class RunQueue:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            running = [job.process for job in self.queue if job.status == 'running']
+            running = [
+                job.process
+                for job in self.queue
+                if job.process and job.status == 'running'
+            ]
             if running:
                 self._print('Stopping: the trainings save a checkpoint and end.')
             for process in running:
@@ -211,8 +215,10 @@ class RunQueue:
             )
         if len(self.queue) > 1:
             left = [self._seconds_left(job) for job in self.queue if not job.over]
-            known = None not in left and left
-            total = sum(left) / min(len(left), len(self.slots)) if known else None
+            known = [seconds for seconds in left if seconds is not None]
+            total = None
+            if left and len(known) == len(left):
+                total = sum(known) / min(len(known), len(self.slots))
             done = sum(job.status == 'finished' for job in self.queue)
             title = f'{done} of {len(self.queue)} runs finished'
             table.title = title + (f', {clock(total)} left' if left else '')

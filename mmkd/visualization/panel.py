@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from .panel_column import Legend, PanelColumn
+from .panel_column import Entry, Legend, PanelColumn
 from .panel_row import PanelRow
 
 DPI = 200
@@ -139,7 +139,7 @@ def _draw_legends(
         _draw_legend(axes[places[0]], entries, width)
 
 
-def _draw_legend(axes: Axes, entries: Legend, width: float) -> None:
+def _draw_legend(axes: Axes, entries: Sequence[Entry], width: float) -> None:
     """Draw a legend below axes, with as many columns as fit into a width."""
     names = [fill(name, int((width - PATCH) / CHARACTER)) for name, _ in entries]
     longest = max((len(ln) for name in names for ln in name.splitlines()), default=0)
@@ -147,11 +147,11 @@ def _draw_legend(axes: Axes, entries: Legend, width: float) -> None:
         handles=[
             # matplotlib hides labels that start with '_'.
             Patch(
-                facecolor=np.divide(rgb, 255),
+                facecolor=(red / 255, green / 255, blue / 255),
                 edgecolor='0.6',
                 label=f' {name}' if name.startswith('_') else name,
             )
-            for name, (_, rgb) in zip(names, entries, strict=True)
+            for name, (_, (red, green, blue)) in zip(names, entries, strict=True)
         ],
         loc='upper left',
         bbox_to_anchor=(0, 0),

@@ -8,7 +8,8 @@ import numpy as np
 from .panel_row import PanelRow
 
 # Names and RGB colors of the numbers 0, 1, ... of a map.
-Legend = tuple[tuple[str, tuple[int, int, int]], ...]
+Entry = tuple[str, tuple[int, int, int]]
+Legend = tuple[Entry, ...]
 BLANK = -1  # number of pixels that stay white
 
 GRAY, DARK = (222, 222, 222), (70, 70, 80)
@@ -84,9 +85,12 @@ def class_columns(meta: Mapping, networks: Iterable[str]) -> list[PanelColumn]:
         networks: Names of the networks among a row's predictions.
     """
     legend = tuple(zip(meta['classes'], map(tuple, meta['palette']), strict=True))
+
+    def prediction(name: str) -> Callable[[PanelRow], np.ndarray]:
+        return lambda row: row.predictions[name]
+
     tiles = {'label': lambda row: _masked(row, row.label)}
-    for name in networks:
-        tiles[name] = lambda row, name=name: row.predictions[name]
+    tiles |= {name: prediction(name) for name in networks}
     maps = [PanelColumn(name, tile, legend, False) for name, tile in tiles.items()]
     return [PanelColumn('image', lambda row: row.image), *maps]
 

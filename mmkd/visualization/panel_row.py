@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import mmcv
 import numpy as np
 import torch
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import nn
 from torch.utils.data import Dataset
@@ -124,7 +125,7 @@ def _row(
     return PanelRow(image, label, predictions, kl, ignore_index)
 
 
-def _segment(network: nn.Module, sample: Mapping) -> BaseDataElement:
+def _segment(network: BaseModel, sample: Mapping) -> BaseDataElement:
     """Return the prediction for a sample without modifying the sample."""
     samples = [sample['data_samples'].clone()]
     (result,) = network.test_step(dict(inputs=[sample['inputs']], data_samples=samples))
@@ -147,7 +148,7 @@ def image_path(dataset: Dataset, index: int) -> str:
     Raises:
         UserError: if the dataset does not provide the path.
     """
-    info = getattr(dataset, 'get_data_info', lambda index: {})(index)
+    info: Mapping = getattr(dataset, 'get_data_info', lambda index: {})(index)
     path = info.get('img_path')
     if not isinstance(path, str):
         raise UserError(
