@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test test-all mutants lint docs clean
+.PHONY: install demo check lint types test test-fast test-all mutants docs clean
 
 install: $(VENV)/.installed
 
@@ -24,8 +24,15 @@ demo: install
 # Two processes with one thread each. Tests of a file share a process, and thus fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# What CI runs.
+check: lint types test
+
 test: install
 	$(PYTEST)
+
+# Only the losses and their functions, in less than a minute.
+test-fast: install
+	$(PYTEST) tests/test_functional tests/test_losses tests/test_ops
 
 # Also run slow tests and tests that need root, which simulate two machines.
 test-all: install
@@ -40,6 +47,9 @@ mutants: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
 
 # Every warning is an error: a broken link, a page without a place in the navigation.
 docs: install
