@@ -81,7 +81,7 @@ def test_the_rest_names_the_missing_extra(module):
     done = python(f'{ABSENT}import mmkd.{module}')
     assert done.returncode == 1
     *_, error = done.stderr.strip().splitlines()
-    assert error.startswith('ImportError: mmkd needs the OpenMMLab stack')
+    assert error.startswith('ImportError: this part of mmkd needs the OpenMMLab stack')
     assert "pip install 'mmkd[onedl]'" in error
 
 
