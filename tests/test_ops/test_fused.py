@@ -60,7 +60,7 @@ def test_chunks_do_not_matter(limit, size):
 
 @pytest.mark.parametrize('columns', [2 * BLOCK, 2 * BLOCK + 1])
 def test_wide_maps(columns):
-    """Whose columns are resized in several blocks."""
+    """Maps whose columns are resized in several blocks."""
     student, teacher = pair(1, 3, 2, 5)
     args = student, teacher, (3, columns), BALANCED
     expected = value_and_gradient(eager_kd_loss, *args)

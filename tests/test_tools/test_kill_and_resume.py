@@ -88,7 +88,7 @@ def run(bench, *arguments):
 
 
 def running(process):
-    """Whether a process of either module goes on."""
+    """Return True if a process of either module still runs."""
     return (
         process.is_alive() if hasattr(process, 'is_alive') else process.poll() is None
     )

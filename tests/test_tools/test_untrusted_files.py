@@ -141,7 +141,11 @@ KINDS = {
     'pickle': (with_pickle, unpickle, REFUSED),
     'getattr': (with_getattr, unsafely, REFUSED),
     'torchscript': (with_torchscript, unsafely, 'is a TorchScript program'),
-    'tar': (with_tar, unsafely, 'perhaps a checkpoint of PyTorch before 0.4'),
+    'tar': (
+        with_tar,
+        unsafely,
+        'is a tar file, perhaps a checkpoint of PyTorch before 0.4',
+    ),
     'npy': (with_npy, with_numpy, 'is not a checkpoint of PyTorch'),
     'npz': (with_npz, with_numpy, 'is not a checkpoint of PyTorch'),
 }
