@@ -96,3 +96,8 @@ def test_prints_its_arguments():
     assert shown == (
         'BalancedKL(forward_weight=0.5, reverse_weight=7.0, tau_reverse=2.0)'
     )
+
+
+def test_temperature_is_1_by_default():
+    logits = pair(4, 5)
+    assert torch.equal(BalancedKL()(*logits), BalancedKL()(*logits, 1.0))

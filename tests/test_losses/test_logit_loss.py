@@ -338,7 +338,10 @@ def test_at_the_labels_resolution(kind, standardize, align_corners, device):
 
 @LOSSES
 def test_the_labels_resolution_needs_a_target(kind):
-    message = r"^resolution='label' needs a target, but got None; "
+    message = (
+        r"^resolution='label' needs a target, but got None; pass the labels, or set "
+        r"resolution='tap'$"
+    )
     with pytest.raises(ValueError, match=message):
         kind(resolution='label')(*pair(2, 5, 4, 4))
 

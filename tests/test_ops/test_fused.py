@@ -249,7 +249,7 @@ LOSSES = pytest.mark.parametrize(
     'options',
     [
         dict(),
-        dict(tau=4.0, tau_teacher=2.0),
+        dict(tau=4.0, tau_teacher=2.0, align_corners=True),
         dict(standardize=True, divergence='ReverseKL', loss_weight=3.0),
         dict(
             standardize=True, divergence='BalancedKL', scale_compensated=True, tau=0.5
