@@ -15,7 +15,9 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmkd.checkpoint import (
+    check_finite,
     check_fit,
+    check_saved,
     load_weights,
     state_and_meta,
     weights_only_by_default,
@@ -598,3 +600,61 @@ class TestFit:
         error = self.error(model, state)
         cause = 'do the stems differ, ResNetV1c (R101) and ResNet (R101b)?'
         assert error.endswith(f'; {cause}')
+
+
+class TestSaved:
+    def error(self, path):
+        with pytest.raises(UserError) as raised:
+            check_saved(path)
+        return str(raised.value)
+
+    @pytest.mark.parametrize(
+        ('hub', 'entry'),
+        [
+            ({'a': 1, 'path': pathlib.PurePosixPath('x')}, 'hub.path'),
+            ({'a': [1, {'b': (2, pathlib.PurePosixPath('x'))}]}, 'hub.a.1.b.1'),
+        ],
+    )
+    def test_names_the_innermost_refused_entry(self, tmp_path, hub, entry):
+        save(tmp_path / 'a.pth', {'state_dict': WEIGHTS, 'hub': hub})
+        kind = f'{pathlib.PurePosixPath.__module__}.PurePosixPath'
+        assert self.error(tmp_path / 'a.pth') == (
+            f'{entry}: a {kind} in the checkpoint would be refused on resume, because '
+            'only weights and plain values are loaded; change the hook or metric that '
+            'stores it to store a string, a number, a list or a dict'
+        )
+
+    def test_weights_of_a_gpu(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        save(path, {'state_dict': WEIGHTS, 'path': pathlib.PurePosixPath('x')})
+        rewrite(path, lambda steps: steps.replace(text('cpu'), text('cuda:0')))
+        assert self.error(path).startswith('path: a ')
+
+    def test_wrong_checksums(self, tmp_path):
+        path = tmp_path / 'a.pth'
+        whole = bytearray(save(path, WEIGHTS))
+        check_saved(path)
+        start = whole.index(WEIGHTS['a.weight'].numpy().tobytes())
+        whole[start + 2000] ^= 1
+        path.write_bytes(whole)
+        assert self.error(path) == (
+            'the checkpoint would be refused on resume, as its checksums are wrong: '
+            'remove any call of torch.serialization.set_crc32_options(False), which '
+            'omits them; otherwise the disk is damaged'
+        )
+
+
+@pytest.mark.parametrize(
+    ('bad', 'names'), [(1, 'a'), (3, 'a, b, c'), (4, 'a, b, c, ...')]
+)
+def test_weights_that_are_not_finite(bad, names):
+    state = {name: torch.ones(2) for name in 'abcde'}
+    check_finite(state, 'it')
+    for name in 'abcde'[:bad]:
+        state[name][1] = torch.nan if name == 'a' else -torch.inf
+    with pytest.raises(UserError) as raised:
+        check_finite(state, 'it')
+    assert str(raised.value) == (
+        f'it has NaN or infinite weights in {bad} of 5 tensors ({names}): its training '
+        'diverged, or the file is damaged; give another'
+    )
