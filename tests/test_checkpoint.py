@@ -267,7 +267,7 @@ class TestUnreadable:
         assert str(raised.value).startswith(f"{KEY}: '{url}' ")
 
     def test_compressed_weights_are_read(self, tmp_path):
-        """Those of usual content."""
+        """Weights of usual values."""
         path = tmp_path / 'a.pth'
         weights = {'a': torch.randn(10**5).round(decimals=1)}
         save(path, weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mmkd.datasets.image_files import (
     CorruptFileError,
@@ -212,3 +212,20 @@ def data_samples(sample: object) -> list:
     """Return the data samples of a sample; test-time augmentation has several."""
     data = sample.get('data_samples') if isinstance(sample, dict) else None
     return data if isinstance(data, list) else [data]
+
+
+def load_first(dataset: Dataset, loader: DataLoader) -> None:
+    """Load the first sample like a loader would, in a worker if the loader has any.
+
+    Workers must not share a file that the dataset opens when it is first read.
+    """
+    only = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=[0],
+        num_workers=min(loader.num_workers, 1),
+        collate_fn=id,  # the sample is discarded
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+    )
+    list(only)

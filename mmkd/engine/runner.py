@@ -1,7 +1,6 @@
 """MMEngine's Runner with a robust runtime, for training with and without a teacher."""
 
 import os
-from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.evaluation import IoUMetric
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmkd.checkpoint import (
     check_fit,
@@ -35,7 +34,7 @@ from mmkd.checkpoint import (
     weights_only_by_default,
 )
 from mmkd.datasets.check_folders import check_listing, naming_folders
-from mmkd.datasets.checked_dataset import CheckedDataset
+from mmkd.datasets.checked_dataset import CheckedDataset, load_first
 from mmkd.datasets.position_seeding import (
     PositionBatchSampler,
     PositionDataset,
@@ -64,6 +63,7 @@ from mmkd.engine.resumed_settings import changed_settings
 from mmkd.engine.work_dir_lock import is_locked, locked
 from mmkd.errors import UserError
 from mmkd.evaluation import ClassIoUMetric
+from mmkd.evaluation.ignore_index import ignored_by
 from mmkd.origin import command, version
 from mmkd.registry import RUNNERS, is_type
 
@@ -418,23 +418,6 @@ class Runner(MMEngineRunner):
                 self._saved_once = True
 
 
-def load_first(dataset: Dataset, loader: DataLoader) -> None:
-    """Load the first sample like a loader would, in a worker if the loader has any.
-
-    Workers must not share a file that the dataset opens when it is first read.
-    """
-    only = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=[0],
-        num_workers=min(loader.num_workers, 1),
-        collate_fn=id,  # the sample is discarded
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-    )
-    list(only)
-
-
 def check_optimizer(optimizer: Optimizer) -> None:
     """Raise a ValueError if an optimizer has loaded the state of another type."""
     for group in optimizer.param_groups:
@@ -451,22 +434,3 @@ def check_processes(processes: int, gpus: int) -> None:
             'GPUs visible (CUDA_VISIBLE_DEVICES); start dist_train.sh with '
             f'{gpus} processes'
         )
-
-
-def ignored_by(evaluator: Evaluator | dict | list | None) -> int:
-    """Return the ``ignore_index`` of an evaluator's metrics.
-
-    With several metrics, that of an IoUMetric takes precedence.
-    """
-    metrics = getattr(evaluator, 'metrics', evaluator)
-    metrics = metrics if isinstance(metrics, list | tuple) else [metrics]
-    for metric in metrics:
-        if is_type(metric, IoUMetric, METRICS):
-            return metric.get('ignore_index', 255)
-    for metric in metrics:
-        values = (
-            metric if isinstance(metric, Mapping) else getattr(metric, '__dict__', {})
-        )
-        if 'ignore_index' in values:
-            return values['ignore_index']
-    return 255

@@ -162,7 +162,7 @@ def difference(found, expected):
 
 
 def test_validation_has_the_buffers_of_rank_0(in_two):
-    """Those that it saves, on both processes."""
+    """Both processes validate with the buffers that rank 0 saves."""
     for found in in_two:
         statistics = dict(running_mean=[7.0] * 3, running_var=[7.0] * 3)
         assert found['buffers'] == dict(**statistics, num_batches_tracked=7)

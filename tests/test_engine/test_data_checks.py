@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmseg.registry import TRANSFORMS
 
 import mmkd
-from mmkd.engine.runner import ignored_by
 from mmkd.errors import UserError
+from mmkd.evaluation.ignore_index import ignored_by
 from tests.conftest import CLASSES, network
 from tests.test_datasets.test_labels import TRAIN, VAL, indices, write
 
