@@ -171,11 +171,9 @@ def random_states():
 
 def test_the_teacher_is_measured_once(run, tmp_path):
     first = run(1, [IOU, FIDELITY])
-    (log,) = tmp_path.glob('*/*.log')
-    assert 'Measuring the teacher' in log.read_text()
     runner = run(2, [IOU, FIDELITY], resume=True)
-    (resumed,) = set(tmp_path.glob('*/*.log')) - {log}
-    assert 'Measuring the teacher' not in resumed.read_text()
+    logs = {path.read_text() for path in tmp_path.glob('*/*.log')}  # one a second
+    assert ''.join(logs).count('Measuring the teacher') == 1
     assert runner.epoch == 2
     assert logged(runner, 'teacher/mIoU') == logged(first, 'teacher/mIoU') * 2
 
