@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkd.distillation.teacher import without_pretraining
+from mmkd.distillation.teacher_config import without_pretraining
 from mmkd.errors import UserError
 from mmkd.runs.run_directory import RunDirectory, common_metric, find_runs
 

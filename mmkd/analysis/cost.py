@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmkd.distillation.teacher import without_pretraining
+from mmkd.distillation.teacher_config import without_pretraining
 from mmkd.registry import MODELS
 
 from .registered_types import check_registered

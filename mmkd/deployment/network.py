@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from mmkd.checkpoint import check_fit, load_weights
 from mmkd.distillation.normalization import NormalizationBridge
-from mmkd.distillation.teacher import Teacher, inline_teacher
+from mmkd.distillation.teacher import Teacher
+from mmkd.distillation.teacher_config import inline_teacher
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 

@@ -17,7 +17,7 @@ from mmkd.registry import RUNNERS, is_type
 from .distill_hook import DistillHook
 from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
-from .teacher import inline_teacher
+from .teacher_config import inline_teacher
 from .teacher_metric_hook import TeacherMetricHook
 
 

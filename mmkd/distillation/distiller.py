@@ -15,7 +15,8 @@ from .paired_prediction import predict_both
 from .tapped_loss import TappedLoss
 from .taps import record
 from .targets import stack_targets
-from .teacher import Teacher, inline_teacher
+from .teacher import Teacher
+from .teacher_config import inline_teacher
 
 NEW_FORM = (
     "model: 'mmkd.Distiller' is built by the Runner; write model=<the student's>, "

@@ -2,9 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -12,16 +9,13 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.checkpoint import check_finite, check_fit, load_weights
-from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
 from .fast_path import FastPath
 from .normalization import NormalizationBridge
 from .taps import record
-
-KEY = 'teacher'
-FAST = [field.name for field in fields(FastPath)]
+from .teacher_config import FAST, KEY
 
 
 class Teacher(nn.Module):
@@ -102,77 +96,3 @@ class Teacher(nn.Module):
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
-
-
-def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
-    """Replace the path ``config`` in a teacher's config by the network's ``model``.
-
-    Args:
-        teacher: ``checkpoint``, either ``config``, the path of the network's config, or
-            ``model``, the network's config itself, and arguments of :class:`FastPath`.
-        folder: Folder of the current config. Relative paths are looked up there, then
-            in the working directory; in a config that others inherit, write
-            ``'{{ fileDirname }}/...'``.
-
-    Returns:
-        Dict of ``model``, without pretrained weights, ``checkpoint`` and the arguments
-        of :class:`FastPath`.
-
-    Raises:
-        UserError: for missing, unknown or contradictory keys, or a missing config.
-    """
-    if not isinstance(teacher, Mapping):
-        raise UserError(
-            f'{KEY}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
-        )
-    unknown = set(teacher) - {'config', 'model', 'checkpoint', *FAST}
-    if unknown:
-        raise UserError(
-            f'{KEY}: unknown key {", ".join(sorted(unknown))}; use only config (or '
-            f'model), checkpoint, {", ".join(FAST)}'
-        )
-    if not teacher.get('checkpoint'):
-        raise UserError(
-            f'{KEY}.checkpoint: a teacher needs trained weights; give their path or URL'
-        )
-    if ('config' in teacher) == ('model' in teacher):
-        raise UserError(f'{KEY}: give either config (a path) or model (a dict)')
-    if 'config' in teacher:
-        model = _read_model(teacher['config'], folder)
-    else:
-        model = copy.deepcopy(dict(teacher['model']))
-    rest = {key: value for key, value in teacher.items() if key in FAST}
-    beside = Path(folder, teacher['checkpoint'])
-    checkpoint = str(beside) if beside.is_file() else teacher['checkpoint']
-    return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
-
-
-def _read_model(path: str, folder: str | Path) -> dict:
-    """Return the model of a config file, such that any default scope can build it."""
-    found = [file for file in (Path(folder, path), Path(path)) if file.is_file()]
-    if not found:
-        raise UserError(
-            f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
-            "directory; write '{{ fileDirname }}/...' for a path relative to the "
-            'config file that contains it'
-        )
-    config = read_config(str(found[0]))
-    model = config.model.to_dict()
-    if 'data_preprocessor' in config:  # the Runner passes a top-level one
-        model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
-    if config.get('default_scope'):
-        model.setdefault('_scope_', config.default_scope)
-    return model
-
-
-def without_pretraining(node: Any) -> Any:
-    """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them."""
-    if isinstance(node, Mapping):
-        return {
-            key: without_pretraining(value)
-            for key, value in node.items()
-            if key not in ('pretrained', 'init_cfg')
-        }
-    if isinstance(node, (list, tuple)):
-        return type(node)(without_pretraining(value) for value in node)
-    return node

@@ -9,7 +9,7 @@ from mmkd.cli.arguments import run_config
 from mmkd.cli.print_config import main as print_config
 from mmkd.cli.train import parse_args
 from mmkd.datasets.check_folders import check_folders
-from mmkd.distillation.teacher import inline_teacher
+from mmkd.distillation.teacher_config import inline_teacher
 from mmkd.engine import config as config_module
 from mmkd.engine.config import (
     enable_amp,

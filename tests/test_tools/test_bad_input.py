@@ -20,7 +20,7 @@ from mmkd.cli.train import parse_args
 from mmkd.datasets.build_dataset import build_dataset
 from mmkd.datasets.checked_dataset import CheckedDataset
 from mmkd.distillation import Distiller
-from mmkd.distillation.teacher import inline_teacher
+from mmkd.distillation.teacher_config import inline_teacher
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
 from tests.test_tools.conftest import write_camvid

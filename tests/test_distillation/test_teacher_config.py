@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmseg.models import SegDataPreProcessor
 
 from mmkd.distillation import Teacher
-from mmkd.distillation.teacher import inline_teacher
+from mmkd.distillation.teacher_config import inline_teacher
 from mmkd.errors import UserError
 from tests.conftest import network
 
