@@ -4,6 +4,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmkd.errors import UserError
+from mmkd.evaluation.ignore_index import ignored_by
 from mmkd.registry import DATASETS
 
 from .check_folders import check_listing, naming_folders
@@ -12,6 +13,8 @@ from .checked_dataset import CheckedDataset
 
 def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
     """Build the dataset of a config's ``<split>_dataloader``.
+
+    The metrics of ``<split>_evaluator`` give the label of ignored pixels.
 
     Args:
         config: Config of a training or test.
@@ -35,4 +38,9 @@ def build_dataset(config: Config, split: str = 'test') -> CheckedDataset:
         with naming_folders(loader['dataset'], key):
             dataset = DATASETS.build(loader['dataset'])
             check_listing(dataset, key)
-        return CheckedDataset(dataset, evaluated=split != 'train', key=key)
+        return CheckedDataset(
+            dataset,
+            ignore_index=ignored_by(config.get(f'{split}_evaluator')),
+            evaluated=split != 'train',
+            key=key,
+        )

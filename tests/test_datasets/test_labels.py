@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset, MultiImageMixDataset
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from mmkd.datasets.build_dataset import build_dataset
 from mmkd.datasets.checked_dataset import CheckedDataset
 from mmkd.errors import UserError
 
@@ -240,6 +242,25 @@ def test_order_of_the_pipeline(tmp_path, evaluated, pipeline, where):
     with pytest.raises(UserError, match=where) as raised:
         data[0]
     assert f'{data.key}.pipeline returns a label of ' in str(raised.value)
+
+
+def test_built_dataset_ignores_what_the_metric_ignores(tmp_path):
+    """As in the loops of a Runner."""
+    write(tmp_path, indices(0, 1, 99))
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='image', seg_map_path='label'),
+        metainfo=dict(classes=tuple('abcde')),
+        pipeline=VAL,
+    )
+    config = Config(dict(test_dataloader=dict(dataset=dataset)))
+    with pytest.raises(UserError, match='label value 99'):
+        build_dataset(config)[0]
+    config.test_evaluator = dict(type='IoUMetric', ignore_index=99)
+    built = build_dataset(config)
+    assert built[0]['data_samples'].gt_sem_seg.data.max() == 99
+    assert built.ignore_index == 99
 
 
 def test_test_time_augmentation(tmp_path):
