@@ -30,8 +30,10 @@ def check_values(values: Sequence[int], classes: int, ignore_index: int) -> None
         raise UserError(
             f'label value {wrong[-1]}, but num_classes is {classes}, and '
             f'{ignore_index} is ignored; if it marks pixels without a class, replace '
-            f'it by {ignore_index} in the labels; otherwise set reduce_zero_label or '
-            'metainfo of the dataset, or num_classes of the network'
+            f'it by {ignore_index} in the labels, or set ignore_index of heads, '
+            f'metrics and distill_losses, and seg_pad_val, to {wrong[-1]}; otherwise '
+            'set reduce_zero_label or metainfo of the dataset, or num_classes of the '
+            'network'
         )
 
 
