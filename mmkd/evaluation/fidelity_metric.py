@@ -153,6 +153,13 @@ class FidelityMetric(BaseMetric):
         student, teacher, label = (x[sampled] for x in (student, teacher, label))
         label = label.flatten().to(student.device)
         mask = label != self.ignore_index
+        wrong = label[mask & ((label < 0) | (label >= len(student)))]
+        if wrong.numel():
+            raise UserError(
+                f'FidelityMetric.ignore_index: label {int(wrong[0])} is not one of the '
+                f'{len(student)} classes, and ignore_index is {self.ignore_index}; set '
+                'it to that of the IoUMetric'
+            )
         rows = [logits.flatten(1)[:, mask].T for logits in (student, teacher)]
         size = max(1, self.chunk // len(student))
         chunks = (x[None].split(size, 1) for x in (*rows, label[mask]))
