@@ -1,6 +1,7 @@
 """Console command ``mmkd <command> [arguments]``, with one module per command."""
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 COMMANDS = {
@@ -30,4 +31,6 @@ def main() -> None:
     if name in ('-h', '--help'):
         print(usage)
     else:
-        sys.exit(f"{usage}\nerror: unknown command '{name}'")
+        near = get_close_matches(name, COMMANDS)
+        hint = f'; did you mean {" or ".join(near)}?' if near else ''
+        sys.exit(f"{usage}\nerror: unknown command '{name}'{hint}")
