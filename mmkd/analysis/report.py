@@ -141,6 +141,17 @@ def warnings(comparison: Comparison) -> list[str]:
         found.append(
             'A method has only one run; differences may be due to the seed alone.'
         )
+    drawn = [
+        comparison.names[name]
+        for name in comparison.compared
+        if not all(run.has_seed for run in comparison.runs[name].values())
+    ]
+    if drawn:
+        found.append(
+            f'The seed is not set, and counts as 0, in runs of {", ".join(drawn)}: '
+            'pairs with them do not have equal seeds; set randomness.seed, or use mmkd '
+            'sweep.'
+        )
     if comparison.baseline is None:
         found.append(
             'There is no baseline, i.e. no run of the student without a teacher, so '

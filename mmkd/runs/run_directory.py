@@ -60,6 +60,11 @@ class RunDirectory:
         return (self.config.get('randomness') or {}).get('seed') or 0
 
     @property
+    def has_seed(self) -> bool:
+        """True if the config sets the seed, False if it was drawn."""
+        return (self.config.get('randomness') or {}).get('seed') is not None
+
+    @property
     def distills(self) -> bool:
         """True for a training with a teacher."""
         return bool(self.config.get('teacher'))

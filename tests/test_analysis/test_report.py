@@ -132,6 +132,20 @@ def test_one_run_without_a_baseline(comparison, tmp_path):
     assert not any('class' in image['alt'] for image in read.images)
 
 
+def test_drawn_seeds(comparison, tmp_path):
+    """Runs that did not set their seed are not paired by it."""
+    weights = tmp_path / 'runs/teacher/seed_0/iter_4.pth'
+    for name, settings in (
+        ('kd', dict(teacher=teacher_at(weights), seed=None)),
+        ('alone', dict(model=STUDENT, seed=0)),
+    ):
+        run = tmp_path / 'drawn' / name
+        write_run(run, step(4), validation(4, 20.0), **settings)
+    page, _ = render(load_comparison([tmp_path / 'drawn']), tmp_path)
+    _, drawn = page.warnings
+    assert 'not set, and counts as 0, in runs of kd: ' in drawn
+
+
 def test_no_distillation(comparison, tmp_path):
     page, _ = render(
         load_comparison([tmp_path / 'runs/alone', tmp_path / 'runs/teacher']), tmp_path
