@@ -18,7 +18,7 @@ from mmengine.model import (
 )
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import HOOKS, METRICS, OPTIM_WRAPPERS
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.evaluation import IoUMetric
@@ -354,6 +354,14 @@ class Runner(MMEngineRunner):
                 f'({type(error).__name__}: {error}); resume with the optimizer of that '
                 'run, or start a new run from the checkpoint with load_from'
             ) from error
+        loop = self.train_loop
+        if isinstance(loop, IterBasedTrainLoop | EpochBasedTrainLoop) and (
+            self.iter >= self.max_iters
+        ):
+            self.logger.info(
+                f"Nothing is left to train, as the run of '{filename}' is finished; to "
+                'continue it, raise max_iters or max_epochs of train_cfg'
+            )
 
     def load_checkpoint(
         self,

@@ -46,6 +46,17 @@ def test_interrupted_at_any_iteration(tmp_path, loop, accumulative_counts, by):
         assert end(resumed) == whole, moment
 
 
+@LOOPS
+def test_finished_run_says_so(tmp_path, loop, capfd):
+    message = 'Nothing is left to train'
+    run(tmp_path, loop, Interrupt(kill_after=4))
+    run(tmp_path, loop)
+    assert message not in capfd.readouterr().out
+    resumed = run(tmp_path, loop)
+    assert resumed.iter == resumed.max_iters
+    assert message in capfd.readouterr().out
+
+
 @pytest.mark.parametrize('interrupt', [{}, dict(kill_after=3), dict(signal_after=3)])
 def test_signal_handlers_are_restored(tmp_path, interrupt):
     before = signal.getsignal(signal.SIGTERM)
