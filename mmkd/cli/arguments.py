@@ -39,7 +39,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def run_config(args: argparse.Namespace) -> Config:
     """Read the config, and set launcher, overrides and work_dir.
 
-    The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``.
+    The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``,
+    with ``--method`` ``work_dirs/<config name>_<method>``: never that of the baseline.
 
     Raises:
         UserError: see :func:`mmkd.engine.config.read_config`.
@@ -51,7 +52,10 @@ def run_config(args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
-        config.work_dir = str(Path('work_dirs', Path(args.config).stem))
+        name = Path(args.config).stem
+        if method := getattr(args, 'method', None):
+            name += f'_{Path(method).stem}'
+        config.work_dir = str(Path('work_dirs', name))
     return config
 
 

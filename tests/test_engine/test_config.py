@@ -35,6 +35,10 @@ class TestConfig:
         mine = tmp_path / 'mine.py'
         mine.write_text(f"_base_ = '{PLAIN}'\nwork_dir = 'own'")
         assert config_of(mine).work_dir == 'own'
+        assert config_of(mine, '--method', 'kd').work_dir == 'own'
+        # Not that of the baseline.
+        distilled = config_of(PLAIN, '--method', 'cifar100/kd').work_dir
+        assert distilled == f'work_dirs/{PLAIN.stem}_kd'
         assert config_of(mine, '--work-dir', 'given').work_dir == 'given'
 
     def test_overrides(self):
