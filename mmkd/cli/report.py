@@ -22,7 +22,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('work_dirs', nargs='+', type=Path, metavar='WORK_DIR')
-    add('--out', type=Path, help='folder to write (default: report in WORK_DIR)')
+    add(
+        '--out',
+        type=Path,
+        help='folder to write (default: report in the first WORK_DIR)',
+    )
     add('--title', help='title of the page')
     add('--baseline', help='method to compare with (default: found by its network)')
     add('--metric', help='metric of the comparison (default: mIoU or accuracy/top1)')
