@@ -11,7 +11,7 @@ install: $(VENV)/.installed
 # Install torch and torchvision together, as a torchvision wheel works with one torch
 # version only. Setuptools warns about editable installs.
 $(VENV)/.installed: pyproject.toml
-	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 6 GB, some minutes.'
+	@echo 'Installing PyTorch and the OpenMMLab stack into $(VENV): 7 GB, some minutes.'
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \
 	$(PIP) torch torchvision && \
