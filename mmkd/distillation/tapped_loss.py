@@ -1,16 +1,19 @@
 """Distillation loss with the outputs that it compares and its schedule."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
+from mmkd.losses.logit_loss import TYPICAL_STD, LogitLoss
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
+from .head_settings import activation_of, conversion, loss_settings
 from .taps import find_tap, num_outputs
 
 
@@ -41,6 +44,8 @@ class TappedLoss:
         self.student_tap = config.pop('student', None)
         self.teacher_tap = config.pop('teacher', None)
         schedule = config.pop('schedule', None)
+        self.named = set(config)
+        self.convert: Callable[[Tensor], Tensor] | None = None
         settings = dict(config)
         if schedule is not None:
             settings['schedule'] = dict(schedule, type=WeightSchedule)
@@ -66,12 +71,89 @@ class TappedLoss:
         self.teacher_tap = find_tap(teacher, self.teacher_tap, key)
         theirs = num_outputs(teacher, self.teacher_tap)
         ours = num_outputs(student, self.student_tap)
-        if None not in (theirs, ours) and theirs != ours:
+        if isinstance(self.loss, LogitLoss):
+            self._check_maps(self.loss, student)
+            self._take_settings(self.loss, student, teacher, ours, theirs)
+            self._replace_standardization(self.loss, ours)
+        one_to_two = {theirs, ours} == {1, 2} and self.convert is not None
+        if None not in (theirs, ours) and theirs != ours and not one_to_two:
             raise UserError(
                 f"{key}: the teacher's '{self.teacher_tap}' outputs {theirs} classes, "
                 f"but the student's '{self.student_tap}' {ours}; use a teacher trained "
                 'on the same classes, or other taps'
             )
+
+    def _check_maps(self, loss: LogitLoss, student: nn.Module) -> None:
+        """Raise a UserError if a loss of maps compares vectors."""
+        tap = self.student_tap
+        in_head = tap.split('.')[0] == 'head' and not hasattr(student, 'decode_head')
+        is_linear = isinstance(student.get_submodule(tap), nn.Linear)
+        if loss.over_positions and (in_head or is_linear):
+            raise UserError(
+                f"{self.key}: {type(loss).__name__} compares maps, but the student's "
+                f"'{tap}' outputs one vector per image; use KDLoss, or name modules of "
+                'the backbones with student=... and teacher=...'
+            )
+
+    def _take_settings(
+        self,
+        loss: LogitLoss,
+        student: nn.Module,
+        teacher: nn.Module,
+        ours: int | None,
+        theirs: int | None,
+    ) -> None:
+        """Set what the loss's config does not name by the heads of both networks.
+
+        Raises:
+            UserError: for outputs that the loss cannot compare.
+        """
+        found = loss_settings(student, self.student_tap)
+        news = {
+            name: value
+            for name, value in found.items()
+            if name not in self.named and value not in (getattr(loss, name), 'softmax')
+        }
+        if news:
+            listed = ', '.join(f'{name}={value!r}' for name, value in news.items())
+            print_log(f"{self.key}: {listed}, as in the student's head", 'current')
+        try:
+            loss.set_activation(news.pop('activation', loss.activation))
+            loss.check_channels(ours or 2)
+        except ValueError as error:
+            raise UserError(f'{self.key}: {error}') from error
+        for name, value in news.items():
+            setattr(loss, name, value)
+        activation = loss.activation or 'softmax'
+        other = activation_of(teacher, self.teacher_tap) or activation
+        self.convert = conversion(activation, other, ours, theirs)
+        if self.convert or activation == other or 'activation' in self.named:
+            return
+        if not loss.over_positions:
+            raise UserError(
+                f"{self.key}: the teacher's outputs are sigmoids, the student's a "
+                'softmax over the classes; use a teacher with a softmax, or set '
+                "activation='softmax' to compare the logits as they are"
+            )
+
+    def _replace_standardization(self, loss: LogitLoss, outputs: int | None) -> None:
+        """Compare plain logits if standardized ones would be constant."""
+        if not loss.standardize or loss.over_positions:
+            return
+        if loss.is_bernoulli:
+            reason = 'a sigmoid has a single logit'
+        elif outputs is not None and outputs < 3:
+            reason = 'two standardized logits are always +-0.71'
+        else:
+            return
+        loss.replace_standardization()
+        print_log(
+            f'{self.key}: standardize and scale_compensated are off, because {reason}; '
+            f'plain logits are compared with tau={loss.tau:g} and '
+            f'loss_weight={loss.loss_weight:g}, which are the same at a standard '
+            f'deviation of {TYPICAL_STD:g}',
+            'current',
+        )
 
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""
@@ -104,12 +186,12 @@ class TappedLoss:
         self.loss.progress = progress
         factor = self.factor(progress)
         if factor:
+            student = student_outputs[self.student_tap]
+            teacher = teacher_outputs[self.teacher_tap]
+            if self.convert is not None:
+                teacher = self.convert(teacher)
             try:
-                value = factor * self.loss(
-                    student_outputs[self.student_tap],
-                    teacher_outputs[self.teacher_tap],
-                    target,
-                )
+                value = factor * self.loss(student, teacher, target)
             except (TypeError, ValueError) as error:
                 raise UserError(f'{self.key}: {error}') from error
         else:  # keep a graph, since DDP waits for the gradient of every parameter

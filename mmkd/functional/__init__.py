@@ -27,6 +27,7 @@ squares the standard deviation.
 """
 
 from .balance import class_balance
+from .bernoulli import bernoulli_logits, log_odds
 from .cwd import cwd_loss
 from .dist import dist_loss
 from .divergence import balanced_kl_divergence, kl_divergence
@@ -38,6 +39,7 @@ from .standardize import prepare_logits, standardize
 
 __all__ = [
     'balanced_kl_divergence',
+    'bernoulli_logits',
     'class_balance',
     'ctkd_loss',
     'curriculum_temperature',
@@ -46,6 +48,7 @@ __all__ = [
     'dkd_loss',
     'kd_loss',
     'kl_divergence',
+    'log_odds',
     'masked_mean',
     'mlkd_loss',
     'prepare_logits',

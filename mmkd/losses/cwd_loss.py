@@ -12,8 +12,11 @@ from .logit_loss import LogitLoss
 class CWDLoss(LogitLoss):
     """:func:`mmkd.functional.cwd_loss` as a module; requires maps.
 
-    See :class:`LogitLoss` for arguments and defaults.
+    The softmax runs over the positions, so that sigmoid outputs, also a single channel,
+    are compared in the same way. See :class:`LogitLoss` for arguments and defaults.
     """
+
+    over_positions = True
 
     def compare(
         self,

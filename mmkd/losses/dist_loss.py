@@ -20,6 +20,8 @@ class DISTLoss(LogitLoss):
         kwargs: Arguments of :class:`LogitLoss`, except ``divergence``.
     """
 
+    no_sigmoid = 'the correlation over the two states of a channel is always 1 or -1'
+
     def __init__(
         self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0, **kwargs: Any
     ) -> None:

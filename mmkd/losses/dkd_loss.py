@@ -23,6 +23,8 @@ class DKDLoss(LogitLoss):
         kwargs: Arguments of :class:`LogitLoss`.
     """
 
+    no_sigmoid = 'it separates the labeled class from the others of one distribution'
+
     def __init__(
         self, alpha: float = 1.0, beta: float = 8.0, tau: float = 4.0, **kwargs: Any
     ) -> None:

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd import ops
-from mmkd.functional import class_balance, kd_loss, masked_mean
+from mmkd.functional import bernoulli_logits, class_balance, kd_loss, masked_mean
 from mmkd.functional.kd import check_compensation
 from mmkd.functional.resizing import resize_logits, resize_target
 from mmkd.registry import MODELS
@@ -31,8 +31,9 @@ class KDLoss(LogitLoss):
             ``standardize``. In float32 the variance is finite for logits up to 1e18.
             Default False.
         class_balanced: Weight positions by :func:`mmkd.functional.class_balance` of the
-            teacher's logits, computed at the teacher's own resolution. Default False:
-            all positions have the same weight.
+            teacher's logits, computed at the teacher's own resolution; of sigmoid
+            outputs, each channel has weights that balance its two classes. Default
+            False: all positions have the same weight.
         impl: ``'eager'`` uses the function and autograd; ``'fused'`` uses
             :func:`mmkd.ops.fused_kd_loss`, which supports maps and includes the
             upsampling; ``'auto'``, the default, is fused where supported. The values
@@ -59,6 +60,7 @@ class KDLoss(LogitLoss):
         scale_compensated: bool = False,
         class_balanced: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
+        activation: Literal['softmax', 'sigmoid'] | None = None,
     ) -> None:
         super().__init__(
             tau,
@@ -69,6 +71,7 @@ class KDLoss(LogitLoss):
             ignore_index,
             resolution,
             align_corners,
+            activation,
         )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
@@ -77,6 +80,13 @@ class KDLoss(LogitLoss):
         self.class_balanced = class_balanced
         self.impl = impl
         self.impl_is_logged = False
+
+    def replace_standardization(self) -> None:
+        """Divide logits by a constant instead; see :class:`LogitLoss`."""
+        weight = self.loss_weight
+        super().replace_standardization()
+        if self.scale_compensated:  # the factor is (tau * std)^2 already
+            self.scale_compensated, self.loss_weight = False, weight
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the unweighted loss by the chosen implementation."""
@@ -93,6 +103,8 @@ class KDLoss(LogitLoss):
         weight = None
         if self.class_balanced:
             weight = self.class_weight(teacher, target, size, mask)
+        if self.is_bernoulli:
+            student, teacher, mask = self.bernoulli(student, teacher, mask)
         if obstacle:
             student = resize_logits(student, size, self.align_corners, mask)
             teacher = resize_logits(teacher, size, self.align_corners, mask)
@@ -149,6 +161,22 @@ class KDLoss(LogitLoss):
         mask: Tensor | None,
     ) -> Tensor:
         """Return class-balanced weights at ``size`` with mean 1 over valid pixels."""
+        if not self.is_bernoulli:
+            return self._balance(teacher, target, size, mask)
+        channels = [
+            self._balance(bernoulli_logits(channel), target, size, mask)
+            for channel in teacher.split(1, 1)
+        ]
+        return torch.stack(channels, 1).flatten(0, 1)
+
+    def _balance(
+        self,
+        teacher: Tensor,
+        target: Tensor | None,
+        size: torch.Size,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Return class-balanced weights of softmaxes."""
         if teacher.shape[2:] == size:
             return class_balance(teacher, mask)
         teacher_mask = self.valid_pixels(resize_target(target, teacher.shape[2:]))

@@ -1,11 +1,12 @@
 """Base class of losses between the logits of two networks."""
 
 from abc import ABCMeta, abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from mmkd.functional import bernoulli_logits
 from mmkd.functional.checks import (
     at_least_float32,
     check_logits,
@@ -16,6 +17,9 @@ from mmkd.functional.resizing import resize_logits, resize_target
 
 from .divergences import ForwardKL, build_divergence
 from .schedule import Progress
+
+# Typical standard deviation of a trained network's logits over its classes.
+TYPICAL_STD = 3.0
 
 
 class LogitLoss(nn.Module, metaclass=ABCMeta):
@@ -31,6 +35,14 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     gradient. If maps are resized, the same holds for logits without a bilinear weight
     in a valid pixel. In float32, value and gradient are finite for logits up to 1e34,
     or up to 1e18 with ``scale_compensated``.
+
+    With ``activation='sigmoid'``, each of the C channels of a sample or pixel is a
+    Bernoulli distribution of its own. As a sigmoid is a softmax over two classes,
+    :math:`sigmoid(x / \tau) = softmax([0, x] / \tau)_1`, these distributions are
+    compared like softmaxes; the value is the mean over channels and valid positions:
+
+    .. math:: L = \frac{\tau^2}{M C} \sum_{m,c} D(
+        softmax([0, t_{mc}] / \tau), softmax([0, s_{mc}] / \tau))
 
     Args:
         tau: Temperature of both networks, 0.001 to 1000. The loss includes the factor
@@ -53,12 +65,23 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             ``'label'``: both maps are upsampled bilinearly to the target. The values
             differ because standardization does not commute with interpolation.
         align_corners: Option of the bilinear resizing. Default False, as in mmseg's
-            heads.
+            heads. In a distillation, the defaults of this, ``ignore_index`` and
+            ``activation`` are those of the student's head.
+        activation: ``'softmax'`` over the classes, or ``'sigmoid'`` of each channel.
+            Default None: softmax.
+
+    Attributes:
+        no_sigmoid: Reason why a loss cannot compare sigmoid outputs. None: it can.
+        over_positions: True if the softmax runs over the positions of a map, whatever
+            its channels are.
 
     Raises:
         ValueError: for an argument out of range, mismatched logits, or
             ``resolution='label'`` for maps without a target.
     """
+
+    no_sigmoid: ClassVar[str | None] = None
+    over_positions: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -70,6 +93,7 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         ignore_index: int = 255,
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
+        activation: Literal['softmax', 'sigmoid'] | None = None,
     ) -> None:
         super().__init__()
         check_temperatures(tau=tau, tau_teacher=tau_teacher)
@@ -84,8 +108,46 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         self.ignore_index = ignore_index
         self.resolution = resolution
         self.align_corners = align_corners
+        self.set_activation(activation)
         # Progress of the run; the Distiller sets it before each iteration.
         self.progress = Progress()
+
+    def set_activation(self, activation: Literal['softmax', 'sigmoid'] | None) -> None:
+        """Set the activation of the compared logits.
+
+        Raises:
+            ValueError: for an unknown activation, or one that this loss cannot compare.
+        """
+        if activation not in (None, 'softmax', 'sigmoid'):
+            raise ValueError(
+                f"activation must be 'softmax' or 'sigmoid', not {activation!r}"
+            )
+        if activation == 'sigmoid' and self.no_sigmoid:
+            raise ValueError(
+                f'{type(self).__name__} cannot compare sigmoid outputs, as '
+                f'{self.no_sigmoid}; use KDLoss, CTKDLoss or CWDLoss'
+            )
+        self.activation = activation
+
+    @property
+    def is_bernoulli(self) -> bool:
+        """True if each channel is compared as a distribution of its own."""
+        return self.activation == 'sigmoid' and not self.over_positions
+
+    def replace_standardization(self) -> None:
+        """Divide logits by :data:`TYPICAL_STD` instead of standardizing them.
+
+        For two classes, whose standardized logits are constant. Standardized logits at
+        tau correspond to plain logits at tau * std, and the factor tau^2 of the loss to
+        (tau * std)^2 / std^2.
+        """
+        self.standardize = False
+        self.tau *= TYPICAL_STD
+        if self.tau_teacher is not None:
+            self.tau_teacher *= TYPICAL_STD
+        if getattr(self.divergence, 'tau_reverse', None) is not None:
+            self.divergence.tau_reverse *= TYPICAL_STD
+        self.loss_weight /= TYPICAL_STD**2
 
     @property
     def options(self) -> dict[str, Any]:
@@ -102,14 +164,29 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
     ) -> Tensor:
         """Return the weighted loss of a batch; the target is (N,) or (N, H', W')."""
         check_logits(student, teacher, target)
+        self.check_channels(student.shape[1])
         student = at_least_float32(student)
         teacher = at_least_float32(teacher.detach())
         with torch.autocast(student.device.type, enabled=False):
             return self.loss_weight * self.value(student, teacher, target)
 
+    def check_channels(self, channels: int) -> None:
+        """Raise a ValueError for the softmax of a single channel."""
+        if channels > 1 or self.is_bernoulli or self.over_positions:
+            return
+        fix = "set activation='sigmoid'"
+        if self.no_sigmoid:
+            fix = 'use KDLoss, CTKDLoss or CWDLoss'
+        raise ValueError(
+            f'the logits have one channel, whose softmax is always 1; {fix}'
+        )
+
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the unweighted loss of logits in float32 or better."""
         size, target, mask = self.align_target(student, target)
+        if self.is_bernoulli:
+            student, teacher, mask = self.bernoulli(student, teacher, mask)
+            target = None
         student = resize_logits(student, size, self.align_corners, mask)
         teacher = resize_logits(teacher, size, self.align_corners, mask)
         return self.compare(student, teacher, target, mask)
@@ -131,6 +208,14 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         target = resize_target(target, size)
         return size, target, self.valid_pixels(target)
 
+    def bernoulli(
+        self, student: Tensor, teacher: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return both logits as :func:`bernoulli_logits`, and the mask of these."""
+        if mask is not None:
+            mask = mask.repeat_interleave(student.shape[1], 0)
+        return bernoulli_logits(student), bernoulli_logits(teacher), mask
+
     def valid_pixels(self, target: Tensor | None) -> Tensor | None:
         """Return the mask of a target; None, all pixels valid, without a target."""
         return None if target is None else target != self.ignore_index
@@ -151,6 +236,8 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             target: (N,) or (N, H, W), or None.
             mask: Boolean (N, H, W), valid pixels; None: all positions are valid.
                 Logits at invalid pixels may be NaN or infinite.
+
+        Sigmoid outputs come as (N * C, 2) or (N * C, 2, H, W), without a target.
         """
 
     def check_run(self, progress: Progress) -> None:

@@ -23,6 +23,8 @@ class MLKDLoss(LogitLoss):
         kwargs: Arguments of :class:`LogitLoss`.
     """
 
+    no_sigmoid = 'it relates samples by their distributions over the classes'
+
     def __init__(
         self,
         tau: float | None = None,
