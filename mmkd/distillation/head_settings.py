@@ -44,12 +44,9 @@ def activation_of(network: nn.Module, tap: str) -> Activation | None:
         return 'sigmoid'
     if any(kind.__name__ == 'MultiLabelClsHead' for kind in type(head).__mro__):
         return 'sigmoid'
-    losses = _losses_of(head)
-    losses = losses if isinstance(losses, nn.ModuleList) else [losses]
     sigmoids = [
         any(getattr(part, 'use_sigmoid', False) for part in loss.modules())
-        for loss in losses
-        if isinstance(loss, nn.Module)
+        for loss in _losses_of(head)
     ]
     return 'sigmoid' if sigmoids and all(sigmoids) else 'softmax'
 
@@ -85,12 +82,14 @@ def _head_of(network: nn.Module, tap: str) -> nn.Module | None:
     modules = dict(network.named_modules())
     parts = tap.split('.')
     ancestors = (modules.get('.'.join(parts[:end])) for end in range(len(parts), 0, -1))
-    return next((head for head in ancestors if _losses_of(head) is not None), None)
+    return next((head for head in ancestors if _losses_of(head)), None)
 
 
-def _losses_of(head: nn.Module | None) -> nn.Module | None:
-    """Return the loss or list of losses of a head of mmseg or mmpretrain."""
-    return getattr(head, 'loss_decode', None) or getattr(head, 'loss_module', None)
+def _losses_of(head: nn.Module | None) -> list[nn.Module]:
+    """Return the losses of a head of mmseg or mmpretrain."""
+    found = getattr(head, 'loss_decode', None) or getattr(head, 'loss_module', None)
+    losses = found if isinstance(found, nn.ModuleList) else [found]
+    return [loss for loss in losses if isinstance(loss, nn.Module)]
 
 
 def _last_head(network: nn.Module) -> nn.Module | None:

@@ -15,7 +15,7 @@ from mmkd.functional.checks import (
 )
 from mmkd.functional.resizing import resize_logits, resize_target
 
-from .divergences import ForwardKL, build_divergence
+from .divergences import BalancedKL, ForwardKL, build_divergence
 from .schedule import Progress
 
 # Typical standard deviation of a trained network's logits over its classes.
@@ -145,8 +145,9 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         self.tau *= TYPICAL_STD
         if self.tau_teacher is not None:
             self.tau_teacher *= TYPICAL_STD
-        if getattr(self.divergence, 'tau_reverse', None) is not None:
-            self.divergence.tau_reverse *= TYPICAL_STD
+        divergence = self.divergence
+        if isinstance(divergence, BalancedKL) and divergence.tau_reverse is not None:
+            divergence.tau_reverse *= TYPICAL_STD
         self.loss_weight /= TYPICAL_STD**2
 
     @property

@@ -45,6 +45,7 @@ DEFAULTS = dict(
     ignore_index=255,
     resolution='tap',
     align_corners=False,
+    activation=None,
 )
 
 
