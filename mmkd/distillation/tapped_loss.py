@@ -146,9 +146,12 @@ class TappedLoss:
             reason = 'two standardized logits are always +-0.71'
         else:
             return
+        off = 'standardize is'
+        if getattr(loss, 'scale_compensated', False):
+            off = 'standardize and scale_compensated are'
         loss.replace_standardization()
         print_log(
-            f'{self.key}: standardize and scale_compensated are off, because {reason}; '
+            f'{self.key}: {off} off, because {reason}; '
             f'plain logits are compared with tau={loss.tau:g} and '
             f'loss_weight={loss.loss_weight:g}, which are the same at a standard '
             f'deviation of {TYPICAL_STD:g}',
