@@ -11,6 +11,7 @@ from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
 from mmkd.registry import MODELS
 
+from .input_channels import check_input_channels
 from .paired_prediction import predict_both
 from .tapped_loss import TappedLoss
 from .taps import record
@@ -120,6 +121,8 @@ class Distiller(BaseModel):
             teacher = Teacher(
                 inline_teacher(self.teacher_config), self.data_preprocessor
             )
+        check_input_channels(self.student, self.data_preprocessor, 'model')
+        check_input_channels(teacher.model, self.data_preprocessor, 'teacher.model')
         for loss in self.losses:
             loss.find_taps(self.student, teacher.model)
         device = next(self.student.parameters()).device

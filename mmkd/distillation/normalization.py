@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mmkd.errors import UserError
+
 # Attributes of preprocessors that swap BGR and RGB: in MMEngine and OneDL, in
 # OpenMMLab's mmseg, and in mmpretrain.
 SWAPS = ('_channel_conversion', 'channel_conversion', 'to_rgb')
@@ -15,6 +17,9 @@ class NormalizationBridge(nn.Module):
     preprocessor of MMEngine, mmseg or mmpretrain, and applies those of ``target``. If
     both agree, the images are returned unchanged. Padding, which preprocessors add
     after normalization, is converted like any other pixel.
+
+    Raises:
+        UserError: if the networks' images have different numbers of channels.
 
     Example:
         >>> from mmengine.model import ImgDataPreprocessor
@@ -31,6 +36,13 @@ class NormalizationBridge(nn.Module):
         super().__init__()
         source_mean, source_std, source_swapped = _normalization(source)
         mean, std, swapped = _normalization(target)
+        numbers = source_mean.numel(), mean.numel()
+        if 1 not in numbers and len(set(numbers)) > 1:
+            raise UserError(
+                f'teacher.model.data_preprocessor.mean: {numbers[1]} values, one per '
+                f"channel of the images, but the student's has {numbers[0]}; use a "
+                'teacher of the same images'
+            )
         self.swap = source_swapped != swapped
         if self.swap:
             source_mean, source_std = source_mean.flip(0), source_std.flip(0)
