@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from mmkd.evaluation.class_logits import class_logits
+
 from .taps import record
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
 
     The logits of a segmentor are its ``seg_logits``, (C, H, W) at the size of the
     label; those of a classifier are (C,), from the taps of the first distillation loss.
-    They stay on their device.
+    They stay on their device. One channel of a segmentor becomes two classes.
 
     Args:
         distiller: Distiller with a teacher.
@@ -40,5 +42,5 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
 def _logits(samples: list, taps: Mapping[str, Tensor], tap: str) -> list[Tensor]:
     """Return the logits of each image: ``seg_logits``, or a classifier's tap."""
     if 'seg_logits' in samples[0]:
-        return [sample.seg_logits.data for sample in samples]
+        return [class_logits(sample) for sample in samples]
     return list(taps[tap])

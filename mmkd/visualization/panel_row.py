@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmkd.errors import UserError
+from mmkd.evaluation.class_logits import class_logits
 from mmkd.functional import kl_divergence
 
 
@@ -115,7 +116,8 @@ def _row(
                 f'{classes.shape}; does the pipeline resize the label? Load it after '
                 'Resize'
             )
-        predictions[name], logits[name] = classes, result.seg_logits.data
+        predictions[name] = classes
+        logits[name] = class_logits(result)
     if (reference := logits.pop(teacher, None)) is not None:
         kl = {name: _kl(each, reference, name) for name, each in logits.items()}
     image = mmcv.imread(path, channel_order='rgb')
@@ -133,9 +135,9 @@ def _segment(network: BaseModel, sample: Mapping) -> BaseDataElement:
 
 
 def _kl(student: torch.Tensor, teacher: torch.Tensor, name: str) -> np.ndarray:
-    if student.shape != teacher.shape or len(student) < 2:
+    if student.shape != teacher.shape:
         raise UserError(
-            f'KL: both networks need the same 2 or more classes, but the teacher has '
+            f'KL: both networks need the same classes, but the teacher has '
             f'{len(teacher)} and {name} {len(student)}; use networks with the same '
             'classes'
         )

@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import MODELS
-from tests.conftest import build_distiller, random_batch
+from tests.conftest import build, build_distiller, random_batch
 
 
 def make(config):
@@ -92,3 +92,27 @@ def test_without_labels_the_student_predicts_alone(distiller_config):
     with torch.no_grad():
         (sample,) = distiller.predict(torch.rand(1, 3, 32, 32))
     assert 'teacher_logits' not in sample
+
+
+def test_one_channel_is_compared_as_two_classes(distiller_config, tmp_path):
+    """Agreement is that of the thresholded sigmoids."""
+    sigmoid = dict(type='CrossEntropyLoss', use_sigmoid=True)
+    head = dict(num_classes=2, out_channels=1, threshold=0.5, loss_decode=sigmoid)
+    teacher = distiller_config['teacher']['model']
+    for config in (distiller_config['model'], teacher):
+        config['decode_head'].update(head)
+    torch.manual_seed(7)
+    torch.save(build(teacher).state_dict(), tmp_path / 'teacher.pth')
+    distiller_config['teacher']['checkpoint'] = str(tmp_path / 'teacher.pth')
+    distiller = make(distiller_config)
+    batch = random_batch(3, classes=2)
+    samples = predict(distiller, batch)
+    for sample in samples:
+        logits, stored = sample.student_logits, sample.seg_logits.data
+        torch.testing.assert_close(logits.softmax(0), torch.cat([1 - stored, stored]))
+        assert torch.equal(logits.argmax(0), sample.pred_sem_seg.data[0].long())
+    metric = FidelityMetric()
+    metric.process(batch, [sample.to_dict() for sample in samples])
+    found = metric.evaluate(3)
+    assert 0 < found['fidelity/agreement'] < 1
+    assert found['fidelity/forward_kl'] > 0
