@@ -71,7 +71,8 @@ def check_classes(logits: Tensor, dim: int = 1) -> None:
         raise ValueError(
             f'standardization needs at least 3 entries along dim {dim}, but logits of '
             f'shape {tuple(logits.shape)} have {logits.shape[dim]}: two standardized '
-            'logits are always +-0.71; remove standardize and scale_compensated'
+            'logits are always +-0.71; set standardize=False and '
+            'scale_compensated=False'
         )
 
 

@@ -51,7 +51,7 @@ EMPTY = (
             (torch.zeros(4, 2),),
             'standardization needs at least 3 entries along dim 1, but logits of shape '
             '(4, 2) have 2: two standardized logits are always +-0.71; set '
-            'standardize=False',
+            'standardize=False and scale_compensated=False',
         ),
         (
             balanced_kl_divergence,

@@ -230,7 +230,7 @@ def test_refuses_an_unknown_activation(kind):
 @pytest.mark.parametrize('impl', ['eager', 'fused'])
 def test_refuses_standardization(impl):
     loss = KDLoss(activation='sigmoid', standardize=True, impl=impl)
-    with pytest.raises(ValueError, match='remove standardize and scale_compensated'):
+    with pytest.raises(ValueError, match='set standardize=False and scale_comp'):
         loss(*pair(2, 3, 4, 6))
 
 
