@@ -30,18 +30,15 @@ def loss_settings(network: nn.Module, tap: str) -> dict[str, Any]:
 def activation_of(network: nn.Module, tap: str) -> Activation | None:
     """Return the activation of a tap's logits; None if they are no logits.
 
-    It is a sigmoid if there is one channel, if all losses of the head have
-    ``use_sigmoid``, or if the head predicts several labels per image. Outside the
-    heads, a tap has logits if it has as many outputs as the head that predicts.
+    It is a sigmoid if all losses of the head have ``use_sigmoid``, or if the head
+    predicts several labels per image. A single channel is a sigmoid in any case. Not in
+    a head, a tap has logits if it has as many outputs as the head that predicts.
     """
-    outputs = num_outputs(network, tap)
     head = _head_of(network, tap)
     if head is None:
-        head = _last_head(network)
+        head, outputs = _last_head(network), num_outputs(network, tap)
         if outputs is None or outputs != getattr(head, 'out_channels', None):
             return None
-    if 1 in (outputs, getattr(head, 'out_channels', None)):
-        return 'sigmoid'
     if any(kind.__name__ == 'MultiLabelClsHead' for kind in type(head).__mro__):
         return 'sigmoid'
     sigmoids = [
@@ -52,15 +49,15 @@ def activation_of(network: nn.Module, tap: str) -> Activation | None:
 
 
 def conversion(
-    ours: Activation, theirs: Activation, channels: int | None, others: int | None
+    ours: Activation, theirs: Activation, channels: int, others: int
 ) -> Callable[[Tensor], Tensor] | None:
     """Return the exact conversion of the teacher's logits to the student's activation.
 
     Args:
         ours: Activation of the student's logits.
         theirs: Activation of the teacher's logits.
-        channels: Number of the student's channels, if known.
-        others: Number of the teacher's channels, if known.
+        channels: Number of the student's channels.
+        others: Number of the teacher's channels.
 
     Returns:
         A function of the logits; None if there is no conversion, or none is needed.

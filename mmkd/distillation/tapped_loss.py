@@ -46,6 +46,7 @@ class TappedLoss:
         schedule = config.pop('schedule', None)
         self.named = set(config)
         self.convert: Callable[[Tensor], Tensor] | None = None
+        self.settled = False
         settings = dict(config)
         if schedule is not None:
             settings['schedule'] = dict(schedule, type=WeightSchedule)
@@ -71,16 +72,31 @@ class TappedLoss:
         self.teacher_tap = find_tap(teacher, self.teacher_tap, key)
         theirs = num_outputs(teacher, self.teacher_tap)
         ours = num_outputs(student, self.student_tap)
+        self.found = loss_settings(student, self.student_tap)
+        self.teacher_activation = activation_of(teacher, self.teacher_tap)
         if isinstance(self.loss, LogitLoss):
             self._check_maps(self.loss, student)
-            self._take_settings(self.loss, student, teacher, ours, theirs)
+        if ours is not None and theirs is not None:
+            self._settle(ours, theirs)
+
+    def _settle(self, ours: int, theirs: int) -> None:
+        """Complete the loss's settings for the numbers of channels of both outputs.
+
+        These are known when the taps are found, or else from the first batch.
+
+        Raises:
+            UserError: for outputs that the loss cannot compare.
+        """
+        self.settled = True
+        if isinstance(self.loss, LogitLoss):
+            self._take_settings(self.loss, ours, theirs)
             self._replace_standardization(self.loss, ours)
         one_to_two = {theirs, ours} == {1, 2} and self.convert is not None
-        if None not in (theirs, ours) and theirs != ours and not one_to_two:
+        if theirs != ours and not one_to_two:
             raise UserError(
-                f"{key}: the teacher's '{self.teacher_tap}' outputs {theirs} classes, "
-                f"but the student's '{self.student_tap}' {ours}; use a teacher trained "
-                'on the same classes, or other taps'
+                f"{self.key}.teacher: the teacher's '{self.teacher_tap}' outputs "
+                f"{theirs} classes, but the student's '{self.student_tap}' {ours}; use "
+                'a teacher trained on the same classes, or other taps'
             )
 
     def _check_maps(self, loss: LogitLoss, student: nn.Module) -> None:
@@ -95,23 +111,13 @@ class TappedLoss:
                 'the backbones with student=... and teacher=...'
             )
 
-    def _take_settings(
-        self,
-        loss: LogitLoss,
-        student: nn.Module,
-        teacher: nn.Module,
-        ours: int | None,
-        theirs: int | None,
-    ) -> None:
-        """Set what the loss's config does not name by the heads of both networks.
-
-        Raises:
-            UserError: for outputs that the loss cannot compare.
-        """
-        found = loss_settings(student, self.student_tap)
+    def _take_settings(self, loss: LogitLoss, ours: int, theirs: int) -> None:
+        """Set what the loss's config does not name by the heads of both networks."""
+        if ours == 1:
+            self.found['activation'] = 'sigmoid'
         news = {
             name: value
-            for name, value in found.items()
+            for name, value in self.found.items()
             if name not in self.named and value not in (getattr(loss, name), 'softmax')
         }
         if news:
@@ -119,13 +125,13 @@ class TappedLoss:
             print_log(f"{self.key}: {listed}, as in the student's head", 'current')
         try:
             loss.set_activation(news.pop('activation', loss.activation))
-            loss.check_channels(ours or 2)
+            loss.check_channels(ours)
         except ValueError as error:
             raise UserError(f'{self.key}: {error}') from error
         for name, value in news.items():
             setattr(loss, name, value)
         activation = loss.activation or 'softmax'
-        other = activation_of(teacher, self.teacher_tap) or activation
+        other = 'sigmoid' if theirs == 1 else self.teacher_activation or activation
         self.convert = conversion(activation, other, ours, theirs)
         if self.convert or activation == other or 'activation' in self.named:
             return
@@ -136,13 +142,13 @@ class TappedLoss:
                 "activation='softmax' to compare the logits as they are"
             )
 
-    def _replace_standardization(self, loss: LogitLoss, outputs: int | None) -> None:
+    def _replace_standardization(self, loss: LogitLoss, outputs: int) -> None:
         """Compare plain logits if standardized ones would be constant."""
         if not loss.standardize or loss.over_positions:
             return
         if loss.is_bernoulli:
             reason = 'a sigmoid has a single logit'
-        elif outputs is not None and outputs < 3:
+        elif outputs < 3:
             reason = 'two standardized logits are always +-0.71'
         else:
             return
@@ -191,6 +197,8 @@ class TappedLoss:
         if factor:
             student = student_outputs[self.student_tap]
             teacher = teacher_outputs[self.teacher_tap]
+            if not self.settled:
+                self._settle(student.shape[1], teacher.shape[1])
             if self.convert is not None:
                 teacher = self.convert(teacher)
             try:

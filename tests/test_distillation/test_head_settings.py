@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from mmkd.distillation import tapped_loss
 from mmkd.distillation.head_settings import activation_of
 from mmkd.errors import UserError
+from mmkd.losses.schedule import Progress
 from mmkd.registry import MODELS
 from tests.conftest import build, build_distiller, network, random_batch
 
@@ -21,6 +22,8 @@ SOFTMAX = dict(type='CrossEntropyLoss')
 DICE = dict(type='DiceLoss')  # of sigmoids by default
 ONE_CHANNEL = dict(num_classes=2, out_channels=1, threshold=0.5, loss_decode=SIGMOID)
 LOSS = 'distill_losses.loss_kd'
+OPTIONS = dict(standardize=True, tau=0.33, divergence='BalancedKL')
+COMPENSATED = dict(OPTIONS, scale_compensated=True, class_balanced=True)
 
 
 @pytest.fixture
@@ -87,7 +90,6 @@ def loss_and_logits(distiller, classes):
     ('options', 'expected'),
     [
         (dict(), 'softmax'),
-        (ONE_CHANNEL, 'sigmoid'),
         (dict(loss_decode=SIGMOID), 'sigmoid'),
         (dict(loss_decode=[SIGMOID, DICE]), 'sigmoid'),
         (dict(loss_decode=[SOFTMAX, DICE]), 'softmax'),
@@ -107,7 +109,6 @@ def test_activation_of_a_segmentor(options, expected):
     ('head', 'expected'),
     [
         (dict(type='LinearClsHead'), 'softmax'),
-        (dict(type='LinearClsHead', num_classes=1), 'sigmoid'),
         (dict(type='MultiLabelLinearClsHead'), 'sigmoid'),
         (dict(type='MultiLabelLinearClsHead', loss=dict(type='FocalLoss')), 'sigmoid'),
         (
@@ -236,6 +237,30 @@ def test_cwd_compares_one_channel(make):
     assert loss_and_logits(make(ONE_CHANNEL, type='CWDLoss'), 2)[0] > 0
 
 
+@pytest.mark.parametrize('teacher', [ONE_CHANNEL, dict(num_classes=2)])
+def test_channels_that_the_first_batch_tells(teacher, make, lines):
+    """A head around another network may not know how many channels it returns."""
+    distiller = make(ONE_CHANNEL, teacher, **COMPENSATED)
+    config = dict(type='KDLoss', **COMPENSATED)
+    loss = tapped_loss.TappedLoss('loss_kd', config)
+    for model in (distiller.student, distiller.teacher.model):
+        model.decode_head.out_channels = None
+        model.decode_head.loss_decode = MODELS.build(
+            dict(SOFTMAX, type='mmseg.CrossEntropyLoss')
+        )
+        model.decode_head.conv_seg = torch.nn.Sequential(model.decode_head.conv_seg)
+    loss.find_taps(distiller.student, distiller.teacher.model)
+    assert loss.loss.standardize
+    student = torch.randn(2, 1, 4, 4)
+    other = torch.randn(2, teacher.get('out_channels', 2), 4, 4)
+    found, want = (
+        each({TAP: student}, {TAP: other}, None, Progress())
+        for each in (loss, distiller.losses[0])
+    )
+    assert found == want
+    assert not loss.loss.standardize
+
+
 def test_features_are_no_logits():
     """Whatever the heads' activations, features are compared as they are."""
     tap = 'backbone.layer4'
@@ -245,10 +270,6 @@ def test_features_are_no_logits():
     loss.find_taps(*(build(with_head(8, head)) for head in heads))
     assert loss.convert is None
     assert loss.loss.activation is None
-
-
-OPTIONS = dict(standardize=True, tau=0.33, divergence='BalancedKL')
-COMPENSATED = dict(OPTIONS, scale_compensated=True, class_balanced=True)
 
 
 @pytest.mark.parametrize(
