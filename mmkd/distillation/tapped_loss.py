@@ -164,6 +164,12 @@ class TappedLoss:
             'current',
         )
 
+    def _converted(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the teacher's logits for the activation of the student's."""
+        if not self.settled:
+            self._settle(student.shape[1], teacher.shape[1])
+        return teacher if self.convert is None else self.convert(teacher)
+
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""
         try:
@@ -197,10 +203,7 @@ class TappedLoss:
         if factor:
             student = student_outputs[self.student_tap]
             teacher = teacher_outputs[self.teacher_tap]
-            if not self.settled:
-                self._settle(student.shape[1], teacher.shape[1])
-            if self.convert is not None:
-                teacher = self.convert(teacher)
+            teacher = self._converted(student, teacher)
             try:
                 value = factor * self.loss(student, teacher, target)
             except (TypeError, ValueError) as error:
