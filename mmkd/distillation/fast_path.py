@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from mmkd.errors import UserError
 
+from .run_to_logits import run_to_logits
 from .taps import record
 
 HALF = dict(bf16=torch.bfloat16, fp16=torch.float16)
@@ -27,8 +29,8 @@ class FastPath:
         fuse_conv_bn: Fold each batch normalization (BN) into the preceding convolution;
             exact up to rounding. Skipped if it changes the outputs or taps on the first
             batch. Default True.
-        channels_last: Use the NHWC memory format for images and weights; exact. Default
-            True.
+        channels_last: Use the NHWC memory format for images and weights; exact. Skipped
+            if it fails or changes the outputs or taps on the first batch. Default True.
         precision: ``'fp32'``, the default; ``'bf16'`` or ``'fp16'``, which round the
             teacher's logits; or ``'auto'``, the fastest on the first batch.
         compile: Compile the backbone with ``torch.compile``. Default False, because it
@@ -72,24 +74,28 @@ class FastPath:
         # An error in a single process suffices: the launcher ends the others.
         if not _finite(plain):
             raise UserError(f'teacher: {_first_not_finite(model, images)}')
+        notes = []
         fused = copy.deepcopy(model)
-        if self.fuse_conv_bn:
-            try:
-                fuse_conv_bn(fused)
-                wrong = _differ(_run(fused, images, taps)[0], plain)
-            except (AttributeError, RuntimeError, TypeError):  # unsupported structure
-                wrong = True
-            if wrong:
-                fused = copy.deepcopy(model)
+        if self.fuse_conv_bn and not _same(fuse_conv_bn, fused, images, taps, plain):
+            fused = copy.deepcopy(model)
+            notes.append('fuse_conv_bn')
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        if self.channels_last:
+            trial = copy.deepcopy(fused)
+            convert = partial(_convert, dtype=images.dtype, layout=layout)
+            if not _same(convert, trial, images, taps, plain):
+                layout = torch.preserve_format
+                notes.append('channels_last')
         names: list[str] = [self.precision]
         if self.precision == 'auto':
             names = ['fp32', 'bf16', *(['fp16'] if images.is_cuda else [])]
         found = {}
         for name in names:
             try:
-                candidate = self._convert(
-                    copy.deepcopy(fused), HALF.get(name, images.dtype)
-                )
+                candidate = copy.deepcopy(fused)
+                entry = _convert(candidate, HALF.get(name, images.dtype), layout)
+                if self.compile:
+                    entry.compile()
                 found[name] = candidate, *_run(candidate, images, taps)
             except RuntimeError:  # a layer does not support this precision
                 if self.precision != 'auto':
@@ -101,25 +107,47 @@ class FastPath:
                 "are not finite; set it to 'fp32' or 'bf16'"
             )
         candidate, outputs, fast = found[best]
+        without = f'; without {", ".join(notes)}, not exact here' if notes else ''
         return candidate, (
             f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, '
-            f'{1000 * slow:.0f} ms before; {_agreement(outputs, plain)}'
+            f'{1000 * slow:.0f} ms before; {_agreement(outputs, plain)}{without}'
         )
 
-    def _convert(self, model: nn.Module, dtype: torch.dtype) -> nn.Module:
-        """Convert a network, and the images it is called with, to a fast format."""
-        layout = torch.channels_last if self.channels_last else torch.preserve_format
-        model.to(dtype).to(memory_format=layout)
 
-        def convert(module: nn.Module, inputs: tuple) -> tuple:
-            images, *rest = inputs
-            return images.to(dtype=dtype, memory_format=layout), *rest
+def _convert(
+    model: nn.Module, dtype: torch.dtype, layout: torch.memory_format
+) -> nn.Module:
+    """Convert a network to a fast format, and the images that its entry receives.
 
-        entry = getattr(model, 'backbone', model)
-        entry.register_forward_pre_hook(convert)
-        if self.compile:
-            entry.compile()
-        return model.eval()  # includes the modules that folding inserted for BN
+    Returns:
+        The entry: the backbone, or the network itself.
+    """
+    model.to(dtype).to(memory_format=layout)
+
+    def convert(module: nn.Module, inputs: tuple) -> tuple:
+        images, *rest = inputs
+        return images.to(dtype=dtype, memory_format=layout), *rest
+
+    entry = getattr(model, 'backbone', model)
+    entry.register_forward_pre_hook(convert)
+    model.eval()  # includes the modules that folding inserted for BN
+    return entry
+
+
+def _same(
+    change: Callable[[nn.Module], object],
+    model: nn.Module,
+    images: Tensor,
+    taps: Iterable[str],
+    expected: list[Tensor],
+) -> bool:
+    """Apply a change to a network; return False if it changes outputs or fails."""
+    try:
+        change(model)
+        outputs, _ = _run(model, images, taps)
+    except (AttributeError, RuntimeError, TypeError):  # unsupported structure
+        return False
+    return not _differ(outputs, expected)
 
 
 @torch.no_grad()
@@ -132,7 +160,7 @@ def _run(
         for _ in range(RUNS):
             _wait(images)
             start = time.perf_counter()
-            output = model(images, mode='tensor')
+            output = run_to_logits(model, images, taps)
             _wait(images)
             seconds.append(time.perf_counter() - start)
     return [*_tensors(output), *tapped.values()], min(seconds)
@@ -193,7 +221,7 @@ def _first_not_finite(model: nn.Module, images: Tensor) -> str:
         if name
     ]
     try:
-        model(images, mode='tensor')
+        run_to_logits(model, images)
     finally:
         for handle in handles:
             handle.remove()

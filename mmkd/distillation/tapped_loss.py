@@ -24,7 +24,7 @@ class TappedLoss:
         name: Name of the loss in ``distill_losses``; must contain "loss".
         config: Arguments of the loss, and optionally ``student`` and ``teacher``, the
             taps, i.e. the modules whose outputs are compared (default: see
-            :func:`find_tap`), and ``schedule``, the arguments of a
+            :func:`default_tap`), and ``schedule``, the arguments of a
             :class:`WeightSchedule` (default: a constant weight).
 
     Raises:
@@ -69,7 +69,7 @@ class TappedLoss:
         key = f'{self.key}.student'
         self.student_tap = find_tap(student, self.student_tap, key)
         key = f'{self.key}.teacher'
-        self.teacher_tap = find_tap(teacher, self.teacher_tap, key)
+        self.teacher_tap = find_tap(teacher, self.teacher_tap, key, frozen=True)
         theirs = num_outputs(teacher, self.teacher_tap)
         ours = num_outputs(student, self.student_tap)
         self.found = loss_settings(student, self.student_tap)

@@ -1,12 +1,17 @@
 """Recording of taps, the modules whose outputs a loss compares."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from torch import Tensor, nn
 
 from mmkd.errors import UserError
+
+from .tap_output import logits_of
+
+ENCODE_DECODE = 'encode_decode'  # mmseg's method, a tap of teachers
 
 
 class TapOutputs(dict):
@@ -21,11 +26,12 @@ class TapOutputs(dict):
 
 @contextmanager
 def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
-    """Record the outputs of the named modules of ``model`` within this context.
+    """Record the logits that the named modules of ``model`` output in this context.
 
-    The forward hooks are removed at the end of the context, so that a deep copy of the
-    network, such as EMAHook's, has none. For a module that runs several times, the last
-    output is recorded.
+    Within the context, ``forward`` is replaced on the module itself, because mmseg
+    calls ``head.forward(x)``, which runs no forward hook. At the end the module is as
+    before. For a module that runs several times, the last output is recorded, and of an
+    output that is not a tensor, its :func:`~mmkd.distillation.tap_output.logits_of`.
 
     Example:
         >>> import torch
@@ -36,50 +42,95 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
         torch.Size([1, 3])
     """
     outputs = TapOutputs()
-
-    def keep(tap: str) -> Callable[[nn.Module, tuple, Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-            if not isinstance(output, Tensor):
-                raise UserError(
-                    f"the tap '{tap}' outputs a {type(output).__name__}, not a tensor; "
-                    'name a module inside it'
-                )
-            outputs[tap] = output
-
-        return hook
-
-    handles = [
-        model.get_submodule(tap).register_forward_hook(keep(tap)) for tap in set(taps)
-    ]
-    try:
+    with ExitStack() as replaced:
+        for tap in set(taps):
+            if tap == ENCODE_DECODE:
+                replaced.enter_context(_kept(model, ENCODE_DECODE, tap, outputs))
+            else:
+                module = model.get_submodule(tap)
+                replaced.enter_context(_kept(module, 'forward', tap, outputs))
         yield outputs
+
+
+@contextmanager
+def _kept(
+    module: nn.Module, method: str, tap: str, outputs: TapOutputs
+) -> Iterator[None]:
+    """Keep the logits that a method of a module returns in this context."""
+    own = vars(module).get(method)
+    original = getattr(module, method)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        logits = logits_of(output)
+        if logits is None:
+            raise UserError(
+                f"the tap '{tap}' outputs a {type(output).__name__} without a map or "
+                'vector of logits; name a module inside it'
+            )
+        outputs[tap] = logits
+        return output
+
+    setattr(module, method, call)
+    try:
+        yield
     finally:
-        for handle in handles:
-            handle.remove()
+        if own is None:
+            delattr(module, method)
+        else:
+            setattr(module, method, own)
 
 
-def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
+def last_head(model: nn.Module) -> nn.Module | None:
+    """Return a segmentor's head, the last one of a cascade; None without one."""
+    head = getattr(model, 'decode_head', None)
+    return head[-1] if isinstance(head, nn.ModuleList) else head
+
+
+def default_tap(model: nn.Module, frozen: bool) -> str | None:
+    """Return the module that outputs a network's logits; None if there is none.
+
+    * ``decode_head.conv_seg`` of a segmentor, of the last stage of a cascade;
+    * of PointRend, whose last stage classifies points: a student's last stage with a
+      ``conv_seg``, and ``encode_decode``, the refined logits, of a teacher;
+    * ``decode_head`` of a segmentor without ``conv_seg``;
+    * ``head.fc`` of a classifier, or ``head``.
+
+    Args:
+        model: Segmentor or classifier.
+        frozen: True for a teacher.
+    """
+    names = {name for name, _ in model.named_modules()}
+    if isinstance(getattr(model, 'decode_head', None), nn.ModuleList):
+        stages = [f'decode_head.{i}' for i in range(len(model.decode_head))][::-1]
+        if frozen and f'{stages[0]}.conv_seg' not in names:
+            return ENCODE_DECODE
+        usual = [f'{stage}.conv_seg' for stage in stages] + stages
+    else:
+        usual = ['decode_head.conv_seg', 'decode_head', 'head.fc', 'head']
+    return next((name for name in usual if name in names), None)
+
+
+def find_tap(model: nn.Module, tap: str | None, key: str, frozen: bool = False) -> str:
     """Return the name of a tap after checking that the module exists.
 
-    For None, return the default: ``decode_head.conv_seg`` of a segmentor (of the last
-    stage of a cascade) or ``head.fc`` of a classifier.
+    For None, return the :func:`default_tap`.
 
     Raises:
         UserError: for an unknown module; the message names the config ``key`` and the
             closest names.
     """
-    names = [name for name, _ in model.named_modules() if name]
     if tap is None:
-        stages = getattr(model, 'decode_head', None)
-        last = len(stages) - 1 if isinstance(stages, nn.ModuleList) else 0
-        usual = ['decode_head.conv_seg', f'decode_head.{last}.conv_seg', 'head.fc']
-        found = [name for name in usual if name in names]
-        if not found:
+        tap = default_tap(model, frozen)
+        if tap is None:
             raise UserError(
-                f'{key}: the network has none of the default taps {", ".join(usual)}; '
-                'set it to the name of the module that outputs the logits'
+                f'{key}: the network has neither a decode_head nor a head, the default '
+                'taps; set it to the name of the module that outputs the logits'
             )
-        return found[0]
+        return tap
+    names = [name for name, _ in model.named_modules() if name]
+    if tap == ENCODE_DECODE and frozen and hasattr(model, ENCODE_DECODE):
+        return tap
     if tap not in names:
         leaf = tap.rpartition('.')[2]
         near = get_close_matches(tap, names, n=3, cutoff=0.6)
@@ -92,5 +143,5 @@ def find_tap(model: nn.Module, tap: str | None, key: str) -> str:
 
 def num_outputs(model: nn.Module, tap: str) -> int | None:
     """Return the number of output channels of a tap; None if it is unknown."""
-    module = model.get_submodule(tap)
+    module = model if tap == ENCODE_DECODE else model.get_submodule(tap)
     return getattr(module, 'out_channels', getattr(module, 'out_features', None))

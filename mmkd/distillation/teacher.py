@@ -14,6 +14,7 @@ from mmkd.registry import MODELS
 
 from .fast_path import FastPath
 from .normalization import NormalizationBridge
+from .run_to_logits import run_to_logits
 from .taps import record
 from .teacher_config import FAST, KEY
 
@@ -22,7 +23,7 @@ class Teacher(nn.Module):
     """Frozen pretrained teacher.
 
     The network is always in eval mode, including dropout, and computes no gradients. It
-    runs in mode ``'tensor'``, so that its auxiliary heads, built only to match the
+    runs only as far as its logits: its auxiliary heads, built only to match the
     checkpoint, never run. Deep copies share the same teacher.
 
     Args:
@@ -81,7 +82,7 @@ class Teacher(nn.Module):
                 self.model, report = self.fast_path.apply(self.model, images, taps)
                 print_log(report, logger='current')
             with record(self.model, taps) as outputs:
-                self.model(images, data_samples, mode='tensor')
+                run_to_logits(self.model, images, taps)
         return outputs
 
     @torch.no_grad()

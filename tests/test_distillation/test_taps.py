@@ -26,13 +26,14 @@ def dict_of(**modules):
     return OrderedDict(modules)
 
 
-def test_record_gives_the_output_and_leaves_no_hook():
+def test_record_gives_the_output_and_leaves_no_trace():
     net = Net(conv_seg())
+    before = [set(vars(module)) for module in net.modules()]
     with record(net, ['backbone', 'decode_head.conv_seg']) as outputs:
         result = net(torch.zeros(1, 2))
     assert outputs['decode_head.conv_seg'] is result
     assert outputs['backbone'].shape == (1, 3)
-    assert not any(module._forward_hooks for module in net.modules())
+    assert [set(vars(module)) for module in net.modules()] == before
 
 
 def test_record_keeps_the_graph():
@@ -43,11 +44,61 @@ def test_record_keeps_the_graph():
     assert net.backbone.bias.grad is not None
 
 
-def test_hooks_go_when_the_forward_fails():
+def test_nothing_remains_when_the_forward_fails():
     net = Net(conv_seg())
     with pytest.raises(RuntimeError), record(net, ['backbone']):
         net(torch.zeros(1, 5))
-    assert not net.backbone._forward_hooks
+    assert 'forward' not in vars(net.backbone)
+
+
+def test_records_what_is_called_past_the_hooks():
+    """As mmseg calls its heads."""
+    net = Net(conv_seg())
+    with record(net, ['decode_head']) as outputs:
+        result = net.decode_head.forward(torch.zeros(1, 3))
+    assert outputs['decode_head'] is result
+
+
+def test_keeps_a_forward_of_the_module_itself():
+    net = Net(conv_seg())
+    own = net.backbone.forward = lambda inputs: torch.ones(1, 3)
+    with record(net, ['backbone']) as outputs:
+        net(torch.zeros(1, 2))
+    assert torch.equal(outputs['backbone'], torch.ones(1, 3))
+    assert net.backbone.forward is own
+
+
+def test_two_names_of_one_module():
+    net = Net(conv_seg())
+    net.other = net.backbone
+    with record(net, ['backbone', 'other']) as outputs:
+        net(torch.zeros(1, 2))
+    assert outputs['backbone'] is outputs['other']
+    assert 'forward' not in vars(net.backbone)
+
+
+def test_the_last_run_counts():
+    net = Net(conv_seg())
+    with record(net, ['backbone']) as outputs:
+        net.backbone(torch.zeros(1, 2))
+        last = net.backbone(torch.ones(1, 2))
+    assert outputs['backbone'] is last
+
+
+@pytest.mark.parametrize('tap', ['backbone', 'backbone.1'])
+def test_compiled_module(tap):
+    """Recorded in each iteration, and compiled once."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    net = Net(conv_seg())
+    net.backbone = nn.Sequential(nn.ReLU(), nn.Linear(2, 3))
+    net.backbone.compile(backend='eager')
+    for _ in range(10):
+        images = torch.randn(1, 2)
+        with record(net, [tap]) as outputs:
+            net(images)
+        assert torch.equal(outputs[tap], net.backbone[1](images.relu()))
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1
 
 
 def test_a_module_that_did_not_run():
@@ -58,22 +109,39 @@ def test_a_module_that_did_not_run():
         outputs['backbone']
 
 
-def test_an_output_that_is_no_tensor():
+def test_an_output_without_logits():
     net = nn.Sequential(nn.LSTM(2, 3))
     with pytest.raises(UserError, match="'0' outputs a tuple"), record(net, ['0']):
         net(torch.zeros(1, 1, 2))
 
 
-def test_usual_taps():
-    assert find_tap(Net(conv_seg()), None, 'key') == 'decode_head.conv_seg'
-    cascade = Net(nn.ModuleList([conv_seg(), conv_seg()]))
-    assert find_tap(cascade, None, 'key') == 'decode_head.1.conv_seg'
-    classifier = nn.Sequential(dict_of(head=nn.Sequential(dict_of(fc=nn.Linear(3, 4)))))
-    assert find_tap(classifier, None, 'key') == 'head.fc'
+def cascade(*stages):
+    return Net(nn.ModuleList(stages))
+
+
+def classifier(**layers):
+    return nn.Sequential(dict_of(head=nn.Sequential(dict_of(**layers))))
+
+
+@pytest.mark.parametrize(
+    ('net', 'student', 'teacher'),
+    [
+        (Net(conv_seg()), 'decode_head.conv_seg', 'decode_head.conv_seg'),
+        (Net(nn.ReLU()), 'decode_head', 'decode_head'),
+        (cascade(conv_seg(), conv_seg()), *['decode_head.1.conv_seg'] * 2),
+        (cascade(conv_seg(), nn.ReLU()), 'decode_head.0.conv_seg', 'encode_decode'),
+        (cascade(nn.ReLU(), nn.ReLU()), 'decode_head.1', 'encode_decode'),
+        (classifier(fc=nn.Linear(3, 4)), 'head.fc', 'head.fc'),
+        (classifier(layers=nn.Linear(3, 4)), 'head', 'head'),
+    ],
+)
+def test_usual_taps(net, student, teacher):
+    assert find_tap(net, None, 'key') == student
+    assert find_tap(net, None, 'key', frozen=True) == teacher
 
 
 def test_no_usual_tap():
-    with pytest.raises(UserError, match=r'key: .*decode_head\.conv_seg.*head\.fc'):
+    with pytest.raises(UserError, match=r'key: .*neither a decode_head nor a head'):
         find_tap(nn.Linear(2, 3), None, 'key')
 
 

@@ -1,0 +1,30 @@
+"""Forward pass of a frozen network as far as its logits."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from .taps import ENCODE_DECODE, last_head
+
+
+def run_to_logits(
+    model: nn.Module, images: Tensor, taps: Iterable[str] = ()
+) -> object:
+    """Run a network in eval mode as far as its logits; return its output.
+
+    A network's mode ``'tensor'`` is the cheapest way. A segmentor whose head has no
+    ``conv_seg`` runs its own ``encode_decode`` instead: mask classifiers need the size
+    of the images, which mode ``'tensor'`` does not pass, and PointRend refines there.
+    """
+    head = last_head(model)
+    by_conv_seg = head is None or hasattr(head, 'conv_seg')
+    if ENCODE_DECODE not in taps and (by_conv_seg or not hasattr(model, ENCODE_DECODE)):
+        return model(images, mode='tensor')
+    size = tuple(images.shape[2:])
+    metas = [
+        dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+        for _ in images
+    ]
+    # A network without a backbone, such as SAN, converts no images of its own.
+    parameter = next(model.parameters(), images)
+    return model.encode_decode(images.to(parameter.dtype), metas)

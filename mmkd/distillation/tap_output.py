@@ -1,0 +1,71 @@
+"""Logits in the output of a tap."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmkd.functional.checks import at_least_float32
+
+SMALLEST = 1e-6  # probability at which the logits of masks are clamped
+
+
+def logits_of(output: object) -> Tensor | None:
+    """Return the logits in a module's output; None if there are none.
+
+    * A tensor is returned as it is.
+    * Class scores and masks of a mask classifier become :func:`mask_logits`, those of
+      the last decoder layer.
+    * Of other lists and tuples, the last map (N, C, H, W) is returned, as of K-Net's
+      stages.
+    * Several (N, C), such as Conformer's, are added, since their sum is predicted.
+    """
+    if isinstance(output, Tensor):
+        return output
+    if not isinstance(output, list | tuple):
+        return None
+    pair = _scores_and_masks(output)
+    if pair is not None:
+        return mask_logits(*pair)
+    if not output or not all(isinstance(item, Tensor) for item in output):
+        return None
+    maps = [item for item in output if item.ndim == 4]
+    if maps:
+        return maps[-1]
+    same = {item.shape for item in output}
+    return sum(output) if len(same) == 1 and output[0].ndim == 2 else None
+
+
+def mask_logits(scores: Tensor, masks: Tensor) -> Tensor:
+    """Return per-pixel logits of a mask classifier.
+
+    The log of each class's score, which is the sum over the queries of the class's
+    probability times the mask's. Its argmax is the prediction.
+
+    Args:
+        scores: (N, Q, C + 1), class scores of each query; the last class, "no object",
+            is dropped after the softmax.
+        masks: (N, Q, H, W), mask of each query before the sigmoid.
+
+    Returns:
+        (N, C, H, W), at least log(1e-6).
+    """
+    with torch.autocast(scores.device.type, enabled=False):
+        classes = at_least_float32(scores).softmax(-1)[..., :-1]
+        inside = at_least_float32(masks).sigmoid()
+        summed = torch.einsum('nqc,nqhw->nchw', classes, inside)
+        return summed.clamp(min=SMALLEST).log()
+
+
+def _scores_and_masks(output: Sequence) -> tuple[Tensor, Tensor] | None:
+    """Return a mask classifier's class scores and masks, given in any order."""
+    if len(output) != 2:
+        return None
+    last = [item[-1] if isinstance(item, list | tuple) else item for item in output]
+    if not all(isinstance(item, Tensor) for item in last):
+        return None
+    scores, masks = sorted(last, key=lambda item: item.ndim)
+    if (scores.ndim, masks.ndim) == (4, 5):  # all decoder layers, stacked
+        scores, masks = scores[-1], masks[-1]
+    fits = (scores.ndim, masks.ndim) == (3, 4) and scores.shape[:2] == masks.shape[:2]
+    return (scores, masks) if fits else None
