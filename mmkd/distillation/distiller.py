@@ -106,6 +106,7 @@ class Distiller(BaseModel):
         )
         self.progress = Progress()
         self.compares = False
+        self.checked = False  # True once a batch's tap outputs have been checked
         self.recorded: dict[str, Tensor] = {}
 
     @property
@@ -166,6 +167,10 @@ class Distiller(BaseModel):
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
+        if not self.checked:
+            for loss in active:
+                loss.check_outputs(student_outputs, teacher_outputs, inputs)
+            self.checked = True
         if 'loss' in losses:  # a classifier's; MMEngine logs the total as 'loss'
             losses['task.loss'] = losses.pop('loss')
         outputs = dict(student=student_outputs, teacher=teacher_outputs)

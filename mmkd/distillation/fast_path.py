@@ -107,7 +107,8 @@ class FastPath:
                 "are not finite; set it to 'fp32' or 'bf16'"
             )
         candidate, outputs, fast = found[best]
-        without = f'; without {", ".join(notes)}, not exact here' if notes else ''
+        without = ', '.join(notes)
+        without = without and f'; without {without}, which is not exact here'
         return candidate, (
             f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, '
             f'{1000 * slow:.0f} ms before; {_agreement(outputs, plain)}{without}'

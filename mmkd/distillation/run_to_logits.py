@@ -1,15 +1,14 @@
 """Forward pass of a frozen network as far as its logits."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor, nn
 
 from .taps import ENCODE_DECODE, last_head
 
 
-def run_to_logits(
-    model: nn.Module, images: Tensor, taps: Iterable[str] = ()
-) -> object:
+def run_to_logits(model: nn.Module, images: Tensor, taps: Iterable[str] = ()) -> object:
     """Run a network in eval mode as far as its logits; return its output.
 
     A network's mode ``'tensor'`` is the cheapest way. A segmentor whose head has no
@@ -18,7 +17,8 @@ def run_to_logits(
     """
     head = last_head(model)
     by_conv_seg = head is None or hasattr(head, 'conv_seg')
-    if ENCODE_DECODE not in taps and (by_conv_seg or not hasattr(model, ENCODE_DECODE)):
+    encode_decode: Any = getattr(model, ENCODE_DECODE, None)
+    if ENCODE_DECODE not in taps and (by_conv_seg or encode_decode is None):
         return model(images, mode='tensor')
     size = tuple(images.shape[2:])
     metas = [
@@ -27,4 +27,4 @@ def run_to_logits(
     ]
     # A network without a backbone, such as SAN, converts no images of its own.
     parameter = next(model.parameters(), images)
-    return model.encode_decode(images.to(parameter.dtype), metas)
+    return encode_decode(images.to(parameter.dtype), metas)

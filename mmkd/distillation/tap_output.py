@@ -32,8 +32,8 @@ def logits_of(output: object) -> Tensor | None:
     maps = [item for item in output if item.ndim == 4]
     if maps:
         return maps[-1]
-    same = {item.shape for item in output}
-    return sum(output) if len(same) == 1 and output[0].ndim == 2 else None
+    vectors = output[0].ndim == 2 and len({item.shape for item in output}) == 1
+    return torch.stack(tuple(output)).sum(0) if vectors else None
 
 
 def mask_logits(scores: Tensor, masks: Tensor) -> Tensor:

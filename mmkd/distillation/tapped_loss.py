@@ -14,6 +14,7 @@ from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
 from .head_settings import activation_of, conversion, loss_settings
+from .tap_checks import check_taps
 from .taps import find_tap, num_outputs
 
 
@@ -169,6 +170,20 @@ class TappedLoss:
         if not self.settled:
             self._settle(student.shape[1], teacher.shape[1])
         return teacher if self.convert is None else self.convert(teacher)
+
+    def check_outputs(
+        self,
+        student_outputs: Mapping[str, Tensor],
+        teacher_outputs: Mapping[str, Tensor],
+        images: Tensor,
+    ) -> None:
+        """Raise a UserError if the outputs of the taps cannot be compared."""
+        student = student_outputs[self.student_tap]
+        teacher = teacher_outputs[self.teacher_tap]
+        if student.ndim == teacher.ndim:
+            teacher = self._converted(student, teacher)
+        taps = self.student_tap, self.teacher_tap
+        check_taps(self.key, taps, student, teacher, images)
 
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""

@@ -101,8 +101,9 @@ def default_tap(model: nn.Module, frozen: bool) -> str | None:
         frozen: True for a teacher.
     """
     names = {name for name, _ in model.named_modules()}
-    if isinstance(getattr(model, 'decode_head', None), nn.ModuleList):
-        stages = [f'decode_head.{i}' for i in range(len(model.decode_head))][::-1]
+    heads = getattr(model, 'decode_head', None)
+    if isinstance(heads, nn.ModuleList):
+        stages = [f'decode_head.{i}' for i in range(len(heads))][::-1]
         if frozen and f'{stages[0]}.conv_seg' not in names:
             return ENCODE_DECODE
         usual = [f'{stage}.conv_seg' for stage in stages] + stages

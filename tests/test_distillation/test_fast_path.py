@@ -120,8 +120,9 @@ def test_folding_that_would_change_the_output_is_undone(images, bias):
     model = Shared().eval().requires_grad_(False)
     nn.init.uniform_(model.bn.bias, bias, 2 * bias)
     expected = model(images)
-    fast, _ = FastPath().apply(copy.deepcopy(model), images)
+    fast, report = FastPath().apply(copy.deepcopy(model), images)
     assert count(fast, nn.BatchNorm2d) == 1
+    assert report.endswith('; without fuse_conv_bn, which is not exact here')
     assert_close(fast(images), expected)
 
 
@@ -143,6 +144,31 @@ def test_cifar_networks(name):
     expected = model(images)
     fast, _ = FastPath().apply(model, images, ['head.fc'])
     assert_close(fast(images), expected, rtol=1e-3, atol=1e-4)
+
+
+class Viewing(nn.Module):
+    """Needs contiguous maps, as DMNet and VGG do, or gives others for NHWC ones."""
+
+    def __init__(self, raises):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.raises = raises
+
+    def forward(self, images, mode='tensor'):
+        maps = self.conv(images)
+        if self.raises:
+            return maps.view(len(images), -1, 1, 1)
+        return maps * (1 if maps.is_contiguous() else 1.01)
+
+
+@pytest.mark.parametrize('raises', [True, False])
+@pytest.mark.parametrize('precision', ['fp32', 'auto'])
+def test_without_nhwc_where_it_is_not_exact(images, raises, precision):
+    model = Viewing(raises).eval().requires_grad_(False)
+    expected = model(images)
+    fast, report = FastPath(precision=precision).apply(model, images)
+    assert report.endswith('; without channels_last, which is not exact here')
+    assert_close(fast(images).float(), expected, rtol=0.02, atol=0.02)
 
 
 class Overflowing(nn.Module):

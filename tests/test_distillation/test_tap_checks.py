@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from mmkd.distillation.tap_checks import check_taps
+from mmkd.distillation.taps import record
+from mmkd.errors import UserError
+from tests.conftest import build_distiller, random_batch
+
+IMAGES = torch.zeros(2, 3, 65, 128)
+KEY = r'^distill_losses\.loss_kd'
+
+
+def check(student, teacher, grad=True):
+    tensors = [torch.zeros(shape) for shape in (student, teacher)]
+    tensors[0].requires_grad_(grad)
+    check_taps('distill_losses.loss_kd', ('ours', 'theirs'), *tensors, IMAGES)
+
+
+@pytest.mark.parametrize(
+    'shape', [(9, 16), (8, 16), (65, 128), (3, 4), (2, 4), (17, 32), (1, 1)]
+)
+def test_maps_of_all_strides(shape):
+    check((2, 5, *shape), (2, 5, 65, 128))
+
+
+def test_vectors():
+    check((2, 5), (2, 5))
+
+
+@pytest.mark.parametrize(
+    ('student', 'teacher', 'message'),
+    [
+        ((2, 5, 1, 512), (2, 5, 8, 16), r"\.student: 'ours' .*aspect ratio.*65x128"),
+        ((2, 5, 8, 16), (2, 5, 1, 512), r"\.teacher: 'theirs' .*aspect ratio"),
+        ((2, 128, 5), (2, 5), r"\.student: 'ours' outputs .*\(2, 128, 5\), not logits"),
+        ((4, 5), (2, 5), r"\.student: 'ours' .*of the 2 images"),
+        ((2, 5, 8, 16), (2, 5), r": the teacher's 'theirs' outputs a vector"),
+        ((2, 5), (2, 5, 8, 16), r": the teacher's 'theirs' outputs a map"),
+        ((2, 5), (2, 6), r"\.teacher: .* outputs 6 classes, but .*'ours' 5"),
+    ],
+)
+def test_invalid_outputs(student, teacher, message):
+    with pytest.raises(UserError, match=KEY + message) as raised:
+        check(student, teacher)
+    assert '\n' not in str(raised.value)
+
+
+def test_no_gradient():
+    with pytest.raises(UserError, match=KEY + r"\.student: the output of 'ours'"):
+        check((2, 5), (2, 5), grad=False)
+    with torch.no_grad():  # such as a loss that is only measured
+        check((2, 5), (2, 5), grad=False)
+
+
+class Block(nn.Module):
+    """A block as of a backbone with ``with_cp=True``."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 1)
+
+    def forward(self, inputs):
+        def inner(maps):
+            return self.conv(maps) + 1
+
+        return checkpoint(inner, inputs, use_reentrant=True)
+
+
+def test_inside_a_checkpointed_block():
+    block = Block()
+    images = IMAGES.clone().requires_grad_()
+    with record(block, ['conv', '']) as outputs:
+        block(images)
+    teacher = torch.zeros(2, 5, 65, 128)
+    check_taps('key', ('', ''), outputs[''], teacher, images)
+    with pytest.raises(UserError, match=r"key\.student: .*'conv'.*with_cp=True"):
+        check_taps('key', ('conv', ''), outputs['conv'], teacher, images)
+
+
+def test_the_first_batch_is_checked(distiller_config):
+    """And none after it."""
+    distiller = build_distiller(distiller_config)
+    data = distiller.data_preprocessor(random_batch(), True)
+    distiller.student.requires_grad_(False)
+    with pytest.raises(UserError, match=KEY + r'\.student: .*carries no gradient'):
+        distiller(**data, mode='loss')
+    distiller.student.requires_grad_(True)
+    distiller(**data, mode='loss')
+    distiller.student.requires_grad_(False)
+    distiller(**data, mode='loss')
