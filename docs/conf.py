@@ -44,6 +44,7 @@ NAVIGATION = {
     'Use': [
         'docs/install',
         'docs/own_networks_and_data',
+        'docs/families',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',

@@ -1,0 +1,318 @@
+"""Write the tables of docs/families.md: every family of networks in both roles.
+
+    python tools/dev/family_table.py                   all; takes about 15 minutes
+    python tools/dev/family_table.py knet vgg          only these families
+
+For one config of each family of mmseg and MMPretrain, made small enough for a CPU and
+without pretrained weights, one distillation step runs with the network as student, and
+one with it as teacher; the other network is a small one. No tap is named. A family
+works as student if the distillation loss alone gives its parameters a gradient, and as
+teacher if the loss is positive and finite.
+
+Rows of families whose requirements are not installed stay as they are.
+"""
+
+import argparse
+import copy
+import logging
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+
+from mmkd.cli.console import silence_import_warnings
+from mmkd.distillation import Distiller
+from mmkd.distillation.teacher_config import without_pretraining
+from mmkd.registry import MODELS
+
+PAGE = Path(__file__).parents[2] / 'docs' / 'families.md'
+ROLES = ('student', 'teacher')
+LIBRARIES = ('mmseg', 'mmpretrain')
+# Side of the images; some networks need larger ones.
+SIDES = {'mmseg': 64, 'mmpretrain': 224}
+SPECIAL_SIDES = {('mmseg', 'mobilenet_v3'): 512, ('mmpretrain', 'lenet'): 32}
+GRAY = ('lenet',)
+# Configs, where the smallest by name is not suitable.
+CHOSEN = {
+    'swin': 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+}
+NO_NETWORKS = ('_base_', 'dsdl')  # folders of configs
+# Backbones of mmseg whose widths are divided by 8, to save time.
+NARROWED = ('ResNetV1', 'ResNet', 'VisionTransformer', 'BEiT', 'MAE', 'Swin')
+OPERATORS = 'the compiled operators of mmcv'
+NEEDS = {
+    'ccnet': OPERATORS,
+    'psanet': OPERATORS,
+    'point_rend': OPERATORS,
+    'san': OPERATORS,
+    'maskformer': 'mmdet',
+    'mask2former': 'mmdet',
+}
+SMALL = 't tiny nano atto xt b0 r18 18 hr18 s small s0 s1 mini r34 r50 50 b base'
+
+
+@dataclass
+class Row:
+    """Row of a table: a family, its results by role and the taps compared."""
+
+    family: str
+    config: str
+    results: dict[str, str]
+    taps: dict[str, str]
+    needs: str
+
+    def __str__(self) -> str:
+        """Return the row in Markdown."""
+        names = {f'`{tap}`' for tap in self.taps.values()}
+        if len(names) > 1:
+            names = {', '.join(f'`{tap}` ({role})' for role, tap in self.taps.items())}
+        cells = [self.family, f'`{self.config}`', *self.results.values()]
+        return f'| {" | ".join([*cells, *names, self.needs])} |'
+
+
+def families(library: str) -> dict[str, Path]:
+    """Return the smallest config of each family of segmentors or classifiers."""
+    found = {}
+    package = find_spec(library)
+    if not package or not package.origin:
+        return {}
+    root = Path(package.origin).parent / '.mim' / 'configs'
+    for folder in sorted(root.iterdir()):
+        if folder.name in NO_NETWORKS or not folder.is_dir():
+            continue
+        paths = sorted(folder.glob('*.py'), key=_size)
+        if library == 'mmseg' and folder.name in CHOSEN:
+            paths = [folder / CHOSEN[folder.name]]
+        usable = (path for path in paths if library == 'mmseg' or _classifier(path))
+        if path := next(usable, None):
+            found[folder.name] = path
+    return found
+
+
+def _size(path: Path) -> tuple:
+    """Sort key of configs: small networks first, by the usual words in names."""
+    small = SMALL.split()
+    ranks = [small.index(w) for w in re.split(r'[-_]', path.stem) if w in small]
+    other_data = 'cityscapes' not in path.stem and not path.stem.endswith('in1k')
+    return min(ranks, default=99), other_data, len(path.name), path.name
+
+
+def _classifier(path: Path) -> bool:
+    """Return True for the config of a classifier for ImageNet."""
+    try:
+        model = read(path).get('model') or {}
+    except RuntimeError:  # a config in Python that inherits one in the other form
+        return False
+    return model.get('type') == 'ImageClassifier' and bool(model.get('head'))
+
+
+def read(path: Path) -> Config:
+    """Read a config file without the imports that it asks for."""
+    return Config.fromfile(path, import_custom_modules=False)
+
+
+def network(path: Path, library: str, side: int) -> ConfigDict:
+    """Return the model of a config, without pretraining and for small images."""
+    config = read(path)
+    model = _with_bn(without_pretraining(config.model.to_dict()))
+    backbone = model.get('backbone') or {}
+    if 'img_size' in backbone:
+        backbone['img_size'] = side
+    if library == 'mmpretrain':
+        model.pop('train_cfg', None)  # mixes labels
+        model.pop('data_preprocessor', None)
+        return ConfigDict(model)
+    preprocessor = model['data_preprocessor']
+    for key in ('size_divisor', 'test_cfg'):
+        preprocessor.pop(key, None)
+    preprocessor['size'] = (side, side)
+    model['test_cfg'] = dict(model.get('test_cfg') or {}, mode='whole')
+    if str(backbone.get('type')).startswith(NARROWED):
+        if backbone['type'].startswith('ResNet'):
+            backbone |= dict(base_channels=64, stem_channels=64)
+        model = _narrow(model)
+    return ConfigDict(model)
+
+
+def _with_bn(node: Any) -> Any:
+    """Replace SyncBN, which needs several processes."""
+    if isinstance(node, dict):
+        return {key: _with_bn(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(_with_bn(value) for value in node)
+    return 'BN' if node == 'SyncBN' else node
+
+
+def _narrow(node: Any, key: str = '') -> Any:
+    """Divide all widths of a network by 8."""
+    if isinstance(node, dict):
+        return {key: _narrow(value, key) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(_narrow(value, key) for value in node)
+    wide = isinstance(node, int) and node > 8 and re.search(r'channels|embed_dim', key)
+    return node // 8 if wide else node
+
+
+def small_network(library: str, classes: int, side: int, channels: int) -> ConfigDict:
+    """Return the config of the network on the other side."""
+    backbone = dict(
+        type='ResNet',
+        depth=18,
+        in_channels=channels,
+        base_channels=8,
+        stem_channels=8,
+        norm_cfg=dict(type='BN'),
+    )
+    head = dict(num_classes=classes, in_channels=64)
+    if library == 'mmpretrain':
+        return ConfigDict(
+            type='ImageClassifier',
+            backbone=backbone,
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', **head),
+        )
+    normalization = dict(mean=[0.0] * 3, std=[1.0] * 3, size=(side, side))
+    return ConfigDict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(type='SegDataPreProcessor', **normalization),
+        backbone=backbone,
+        decode_head=dict(type='FCNHead', channels=8, num_convs=1, **head),
+        test_cfg=dict(mode='whole'),
+    )
+
+
+def batch(library: str, classes: int, side: int, channels: int) -> dict:
+    """Return a batch of two random images."""
+    images = [torch.randint(0, 256, (channels, side, side)).float() for _ in range(2)]
+    samples = []
+    for label in range(2):
+        if library == 'mmpretrain':
+            from mmpretrain.structures import DataSample
+
+            samples.append(DataSample().set_gt_label(label))
+        else:
+            from mmseg.structures import SegDataSample
+
+            sample = SegDataSample(
+                gt_sem_seg=PixelData(data=torch.randint(0, classes, (1, side, side))),
+                gt_edge_map=PixelData(data=torch.randint(0, 2, (1, side, side))),
+            )
+            sample.set_metainfo(dict(img_shape=(side, side), ori_shape=(side, side)))
+            samples.append(sample)
+    inputs = torch.stack(images) if library == 'mmpretrain' else images
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def step(student: ConfigDict, teacher: ConfigDict, data: dict) -> Distiller:
+    """Run one distillation step without named taps; return the Distiller."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = f'{folder}/teacher.pth'
+        torch.save(MODELS.build(copy.deepcopy(teacher)).state_dict(), checkpoint)
+        distiller = Distiller(
+            MODELS.build(copy.deepcopy(student)),
+            teacher=dict(model=teacher, checkpoint=checkpoint),
+            distill_losses=dict(loss_kd=dict(type='KDLoss')),
+        )
+        distiller.init_weights()
+    distiller.train()
+    losses = distiller(**distiller.data_preprocessor(data, True), mode='loss')
+    loss = losses['distill.loss_kd']
+    loss.backward()
+    gradients = [p.grad for p in distiller.parameters() if p.grad is not None]
+    if not loss.isfinite() or loss <= 0 or not any(grad.any() for grad in gradients):
+        raise RuntimeError(f'the loss is {loss}, or has no gradient')
+    return distiller
+
+
+def row_of(family: str, path: Path, library: str) -> Row:
+    """Run a family in both roles and return its row."""
+    row = Row(family, path.stem, {}, {}, NEEDS.get(family, ''))
+    side = SPECIAL_SIDES.get((library, family), SIDES[library])
+    channels = 1 if family in GRAY else 3
+    with DefaultScope.overwrite_default_scope(library):
+        for role in ROLES:
+            torch.manual_seed(0)
+            try:
+                model = network(path, library, side)
+                if model.type == 'DepthEstimator':
+                    row.results[role] = 'no: estimates depth, not classes'
+                    continue
+                classes = num_classes(model)
+                small = small_network(library, classes, side, channels)
+                pair = dict.fromkeys(ROLES, small) | {role: model}
+                distiller = step(**pair, data=batch(library, classes, side, channels))
+                row.results[role] = 'yes'
+                row.taps[role] = getattr(distiller.losses[0], f'{role}_tap')
+            except Exception as error:
+                reason = ' '.join(str(error).split()) or type(error).__name__
+                row.results[role] = f'no: {reason}'
+    return row
+
+
+def num_classes(model: ConfigDict) -> int:
+    """Return the number of classes of a network's config."""
+    head = model.get('decode_head') or model.get('head')
+    head = head[-1] if isinstance(head, list) else head
+    head = head.get('kernel_generate_head', head)
+    return head.get('num_classes') or model.backbone.get('num_classes') or 1000
+
+
+def is_available(family: str) -> bool:
+    """Return True if what a family of mmseg needs is installed."""
+    needs = NEEDS.get(family)
+    if needs and not find_spec('mmcv._ext'):
+        return False
+    return needs != 'mmdet' or find_spec('mmdet') is not None
+
+
+def rows(library: str, chosen: Iterable[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a library's families that can run here."""
+    import_module('mmpretrain.models')  # some of mmseg's families use its backbones
+    for family, path in families(library).items():
+        if chosen and family not in chosen:
+            continue
+        if library == 'mmseg' and not is_available(family):
+            continue
+        yield row_of(family, path, library)
+
+
+def replace_row(page: str, library: str, row: Row) -> str:
+    """Replace a family's row in a library's table of the page, or append it."""
+    start = page.index(f'<!-- {library} -->')
+    end = page.index(f'<!-- end of {library} -->')
+    lines = page[start:end].splitlines()
+    kept = [line for line in lines if not line.startswith(f'| {row.family} |')]
+    table = [*kept[:3], *sorted([*kept[3:], str(row)])]
+    return f'{page[:start]}{chr(10).join(table)}\n{page[end:]}'
+
+
+def main() -> None:
+    """Write the rows of the families named on the command line, or of all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('families', nargs='*', help='default: all')
+    args = parser.parse_args()
+    silence_import_warnings()
+    warnings.filterwarnings('ignore')
+    logging.disable(logging.WARNING)
+    for library in LIBRARIES:
+        for row in rows(library, args.families):
+            print(row, flush=True)
+            page = PAGE.read_text(encoding='utf-8')
+            PAGE.write_text(replace_row(page, library, row), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
