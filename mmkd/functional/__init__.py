@@ -33,6 +33,7 @@ from .dist import dist_loss
 from .divergence import balanced_kl_divergence, kl_divergence
 from .dkd import dkd_loss
 from .kd import ctkd_loss, curriculum_temperature, kd_loss
+from .mask_logits import mask_logits
 from .masking import masked_mean
 from .mlkd import mlkd_loss
 from .standardize import prepare_logits, standardize
@@ -49,6 +50,7 @@ __all__ = [
     'kd_loss',
     'kl_divergence',
     'log_odds',
+    'mask_logits',
     'masked_mean',
     'mlkd_loss',
     'prepare_logits',
