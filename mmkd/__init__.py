@@ -8,11 +8,16 @@ from importlib import import_module
 
 __version__ = '0.1.0'
 
-_MODULES = dict(Runner='mmkd.engine.runner', DistillRunner='mmkd.distillation')
+_MODULES = dict(
+    Runner='mmkd.engine.runner',
+    DistillRunner='mmkd.distillation',
+    TorchClassifier='mmkd.models.torch_classifier',
+    TorchSegmentor='mmkd.models',
+)
 
 
 def __getattr__(name: str) -> object:
-    """Import the Runners on first use, since they require the OpenMMLab stack."""
+    """Import these classes on first use, since they require the OpenMMLab stack."""
     if name not in _MODULES:
         raise AttributeError(f"module 'mmkd' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)

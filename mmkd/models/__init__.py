@@ -1,4 +1,6 @@
-"""Backbones of the distillation literature that MMPretrain lacks."""
+"""Backbones that MMPretrain lacks, and models around networks of PyTorch."""
+
+from importlib.util import find_spec
 
 from mmkd import registry  # noqa: F401  first: it names a missing extra
 
@@ -7,7 +9,9 @@ from .cifar_resnet import CIFARResNet
 from .cifar_shufflenet_v2 import CIFARShuffleNetV2
 from .cifar_vgg import CIFARVGG
 from .cifar_wide_resnet import CIFARWideResNet
+from .linear_segmentor import LinearSegmentor
 from .mobilenet_v1 import MobileNetV1
+from .torch_segmentor import TorchSegmentor
 
 __all__ = [
     'CIFARVGG',
@@ -15,5 +19,12 @@ __all__ = [
     'CIFARResNet',
     'CIFARShuffleNetV2',
     'CIFARWideResNet',
+    'LinearSegmentor',
     'MobileNetV1',
+    'TorchSegmentor',
 ]
+
+if find_spec('mmpretrain'):
+    from .torch_classifier import TorchClassifier
+
+    __all__ += ['TorchClassifier']

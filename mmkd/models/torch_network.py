@@ -1,0 +1,150 @@
+"""Parts that segmentors and classifiers around a network of another library share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.model import BaseModel
+from mmengine.model.weight_init import initialize
+from torch import Tensor, nn
+
+from mmkd.errors import UserError
+from mmkd.functional import mask_logits
+
+from .import_module import build_module
+
+Output = str | int | Sequence[str | int] | None
+
+
+class TorchNetwork(BaseModel):
+    """Base of models whose network is any ``torch.nn.Module``.
+
+    For optimizers, hooks and checkpoints it behaves like that module: ``state_dict()``
+    has the module's own keys. The module has initialized itself when it was built;
+    ``init_weights`` changes it only for an ``init_cfg``.
+
+    Attributes:
+        module: The network.
+        classes: Names of its classes, or None.
+    """
+
+    module: nn.Module
+    classes: Sequence[str] | None
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The module, under mmseg's name of what is applied to the images."""
+        return self.module
+
+    def init_weights(self) -> None:
+        """Load the weights of ``init_cfg``, such as pretrained ones."""
+        if self.init_cfg and not self._is_init:
+            initialize(self, self.init_cfg)
+        self._is_init = True
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the module's state dict, so that checkpoints are the module's."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: object
+    ) -> None:
+        """Load the module's state dict; keep what else the model has, as of losses."""
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            name = key.removeprefix(prefix)
+            state_dict[f'{prefix}module.{name}'] = state_dict.pop(key)
+        for name, child in self.named_children():
+            if name != 'module':
+                child.state_dict(destination=state_dict, prefix=f'{prefix}{name}.')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def as_module(module: Mapping | nn.Module, allow_code: bool) -> nn.Module:
+    """Return a module, built if it is a config."""
+    if isinstance(module, nn.Module):
+        return module
+    if not isinstance(module, Mapping):
+        raise UserError(
+            "model.module: it must be dict(type='IMPORT.PATH', ...) with the arguments "
+            f'of the network, not {module!r}'
+        )
+    return build_module(module, 'model.module', allow_code)
+
+
+class LogitsMixin:
+    """Parameter-free head that takes the logits from the outputs of a network.
+
+    Attributes:
+        output: Where the logits are; see :class:`TorchSegmentor`.
+        ndim: Number of their dimensions.
+    """
+
+    output: Output
+    ndim: int
+
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the logits among the outputs.
+
+        Raises:
+            UserError: if they are not there, or are not logits.
+        """
+        if isinstance(self.output, list | tuple):
+            pair = [_pick(outputs, place) for place in self.output]
+            try:
+                found = mask_logits(*pair)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise UserError(
+                    f'model.output: {self.output} must name the logits of the classes '
+                    f'and the masks of a mask classifier: {error}'
+                ) from error
+        else:
+            found = _pick(outputs, self.output)
+        if not hasattr(found, 'ndim'):
+            raise UserError(
+                f'model.output: the network returns {_describe(found)}; set output to '
+                'the key, attribute or index of the logits in it'
+            )
+        if found.ndim != self.ndim:
+            raise UserError(
+                f'model.output: the network returns {_describe(found)}; {self.expected}'
+            )
+        return found
+
+    @property
+    def expected(self) -> str:
+        """What the logits must be."""
+        if self.ndim == 2:
+            return (
+                'a classifier returns logits (N, C); for maps of logits, use '
+                'mmkd.TorchSegmentor'
+            )
+        return (
+            'a segmentor returns logits (N, C, H, W), which a depth estimator has not; '
+            'name them with output, or use mmkd.TorchClassifier for vectors of logits'
+        )
+
+
+def _pick(outputs: Any, place: str | int | None) -> Any:
+    """Return the part of a network's outputs at a key, attribute or index."""
+    if place is None:
+        return outputs
+    try:
+        if isinstance(place, str) and not isinstance(outputs, Mapping):
+            return getattr(outputs, place)
+        return outputs[place]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise UserError(
+            f'model.output: {place!r} is not in the outputs of the network, '
+            f'{_describe(outputs)}'
+        ) from error
+
+
+def _describe(outputs: Any) -> str:
+    """Describe the outputs of a network."""
+    if hasattr(outputs, 'ndim'):
+        return f'a tensor of shape {tuple(outputs.shape)}'
+    kind = f'a {type(outputs).__name__}'
+    if isinstance(outputs, Mapping):
+        return f'{kind} of {", ".join(map(repr, outputs))}'
+    if isinstance(outputs, list | tuple):
+        return f'{kind} of {len(outputs)}'
+    return kind
