@@ -171,10 +171,8 @@ def builds_network(kind: object) -> bool:
         return issubclass(kind, (nn.Module, *_config_classes()))
     if inspect.ismethod(kind):
         owner = kind.__self__
-        known = builds_network(owner) or (
-            getattr(owner, '__module__', '') == 'transformers.models.auto.modeling_auto'
-        )
-        return isinstance(owner, type) and known and kind.__name__ in BUILDERS
+        is_class = isinstance(owner, type) and builds_network(owner)
+        return (is_class or _is_auto(owner)) and kind.__name__ in BUILDERS
     if not inspect.isfunction(kind):
         return False
     try:
@@ -204,4 +202,12 @@ def without_downloads(kind: Callable) -> dict[str, object]:
     }
     if getattr(kind, '__name__', '') == 'from_pretrained':
         found['local_files_only'] = True
+    if _is_auto(getattr(kind, '__self__', None)):  # would ask on the console
+        found['trust_remote_code'] = False
     return found
+
+
+def _is_auto(owner: object) -> bool:
+    """Return True for a class of Transformers that chooses a network by its config."""
+    auto = 'transformers.models.auto.modeling_auto'
+    return isinstance(owner, type) and owner.__module__ == auto

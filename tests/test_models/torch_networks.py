@@ -12,7 +12,7 @@ RESNET = dict(embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1]
 RESNET |= dict(layer_type='basic', out_features=['stage1', 'stage2', 'stage3'])
 RESNET['out_features'] += ['stage4']
 MASKS = ('class_queries_logits', 'masks_queries_logits')
-SMP = dict(encoder_name='resnet18', classes=CLASSES)
+SMP = dict(encoder_name='mobilenet_v2', classes=CLASSES)
 
 
 def hugging_face(model, config, **arguments):
