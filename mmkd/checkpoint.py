@@ -27,6 +27,7 @@ from torch.serialization import (
 )
 
 from .errors import UserError
+from .safetensors_files import SINGLE, is_safetensors, read_safetensors
 
 # URL schemes of published checkpoints; MMEngine resolves them.
 PUBLISHED = ('open-mmlab', 'openmmlab', 'torchvision', 'mmcls')
@@ -151,8 +152,9 @@ def load_weights(
     """Load the weights and the ``meta`` dict of a checkpoint without running code.
 
     Args:
-        path: A file, a URL or any path scheme that MMEngine supports. In distributed
-            runs only rank 0 downloads a URL.
+        path: A file, a folder written by ``save_pretrained`` with safetensors, a URL or
+            any path scheme that MMEngine supports. In distributed runs only rank 0
+            downloads a URL.
         key: Config key that contains the path, for error messages.
         entry: Key of the state dict in the file. If the file has no such key, the whole
             file is taken as the state dict.
@@ -242,8 +244,14 @@ def _fix(key: str) -> str:
 
 def _load_local(path: Path, what: str, give: str) -> object:
     """Read a file as weights only, bypassing MMEngine's loader and its fallback."""
+    if is_safetensors(path) and path.exists():
+        try:
+            return read_safetensors(path)
+        except ValueError as error:
+            raise UserError(f'{what} {error}; {give}') from error
     if not path.is_file():
-        state = 'is a folder' if path.is_dir() else 'does not exist'
+        without = f'is a folder without {SINGLE}'
+        state = without if path.is_dir() else 'does not exist'
         raise UserError(f'{what} {state}; train it first, or {give}')
     if problem := _problem_of_archive(path, path.stat().st_size):
         raise UserError(f'{what} {problem}; {give}')
@@ -291,6 +299,8 @@ def _load_remote(path: str, key: str) -> object:
                 return CheckpointLoader.load_checkpoint(path, map_location='cpu')
         if scheme in ('http', 'https'):
             cached = _download(path)
+            if is_safetensors(cached):
+                return read_safetensors(cached)
             file: Path | io.BytesIO = cached
             size = cached.stat().st_size
         else:
@@ -391,6 +401,7 @@ def check_fit(
         for key in own
         if key not in state and not key.endswith('num_batches_tracked')
     ]
+    missing = _without_tied(missing, own, state)
     extra = [] if allow_extra else [key for key in state if key not in own]
     mismatched = [
         f'{key} {tuple(state[key].shape)} for {tuple(own[key].shape)}'
@@ -406,6 +417,16 @@ def check_fit(
     if found:
         cause = _likely_cause(missing, extra, mismatched)
         raise UserError(f'{what} does not match the network: {found}; {cause}')
+
+
+def _without_tied(
+    missing: list[str],
+    own: Mapping[str, torch.Tensor],
+    state: Mapping[str, torch.Tensor],
+) -> list[str]:
+    """Remove the keys of weights that a network shares with others in the state."""
+    present = {own[key].data_ptr() for key in own if key in state and own[key].numel()}
+    return [key for key in missing if own[key].data_ptr() not in present]
 
 
 def check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:

@@ -177,7 +177,8 @@ class TestUnreadable:
 
     def test_folder(self, tmp_path):
         error = error_of(tmp_path)
-        assert f"{tmp_path}' is a folder; train it first, or {GIVE_ANOTHER}" in error
+        expected = 'is a folder without model.safetensors; train it first, or'
+        assert f"{tmp_path}' {expected} {GIVE_ANOTHER}" in error
 
     @pytest.mark.parametrize('new', [True, False])
     @pytest.mark.parametrize('share', [0.01, 0.5, 0.99])

@@ -45,6 +45,8 @@ class Teacher(nn.Module):
         state, meta = load_weights(path, f'{KEY}.checkpoint')
         try:
             self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
+        except UserError as error:  # it names a key such as model.module
+            raise UserError(f'{KEY}.{error}') from error
         except (KeyError, TypeError) as error:
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())
             raise UserError(
@@ -60,7 +62,11 @@ class Teacher(nn.Module):
         )
         # Checkpoints of mmseg before 1.0 have CLASSES instead.
         dataset_meta = meta.get('dataset_meta') or {}
-        self.classes = dataset_meta.get('classes') or meta.get('CLASSES')
+        self.classes = (
+            dataset_meta.get('classes')
+            or meta.get('CLASSES')
+            or getattr(self.model, 'classes', None)
+        )
         self.eval()
 
     @torch.no_grad()

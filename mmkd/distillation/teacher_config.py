@@ -8,6 +8,7 @@ from typing import Any
 
 from mmkd.engine.config import read_config
 from mmkd.errors import UserError
+from mmkd.models.import_module import PRETRAINED
 
 from .fast_path import FastPath
 
@@ -54,7 +55,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         model = copy.deepcopy(dict(teacher['model']))
     rest = {key: value for key, value in teacher.items() if key in FAST}
     beside = Path(folder, teacher['checkpoint'])
-    checkpoint = str(beside) if beside.is_file() else teacher['checkpoint']
+    checkpoint = str(beside) if beside.exists() else teacher['checkpoint']
     return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 
@@ -76,14 +77,17 @@ def _read_model(path: str, folder: str | Path) -> dict:
     return model
 
 
-def without_pretraining(node: Any) -> Any:
-    """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them."""
+def without_pretraining(node: Any, removed: tuple = ('pretrained', 'init_cfg')) -> Any:
+    """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them.
+
+    So do the arguments of other libraries' networks that choose pretrained weights.
+    """
     if isinstance(node, Mapping):
         return {
-            key: without_pretraining(value)
+            key: without_pretraining(value, PRETRAINED if key == 'module' else removed)
             for key, value in node.items()
-            if key not in ('pretrained', 'init_cfg')
+            if key not in removed
         }
     if isinstance(node, (list, tuple)):
-        return type(node)(without_pretraining(value) for value in node)
+        return type(node)(without_pretraining(value, removed) for value in node)
     return node

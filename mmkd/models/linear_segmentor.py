@@ -26,13 +26,15 @@ class LinearSegmentor(nn.Module):
         torch.Size([1, 11, 2, 2])
     """
 
+    backbone: Any
+
     def __init__(
         self, backbone: nn.Module, num_classes: int, frozen: bool = True
     ) -> None:
         super().__init__()
-        self.backbone: Any = backbone
+        self.backbone = backbone
         if hasattr(backbone, 'reset_classifier'):
-            backbone.reset_classifier(0)  # its own layer for classes is not needed
+            self.backbone.reset_classifier(0)  # its own layer for classes is not needed
         self.frozen = frozen
         self.backbone.requires_grad_(not frozen)
         self.head = nn.Conv2d(self.backbone.num_features, num_classes, 1)

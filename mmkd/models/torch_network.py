@@ -29,6 +29,7 @@ class TorchNetwork(BaseModel):
 
     module: nn.Module
     classes: Sequence[str] | None
+    _is_init: bool
 
     @property
     def backbone(self) -> nn.Module:
@@ -123,7 +124,7 @@ class LogitsMixin:
         )
 
 
-def _pick(outputs: Any, place: str | int | None) -> Any:
+def _pick(outputs: Any, place: Any) -> Any:
     """Return the part of a network's outputs at a key, attribute or index."""
     if place is None:
         return outputs

@@ -153,7 +153,7 @@ class TorchHead(LogitsMixin, BaseDecodeHead):
         del self.conv_seg
         self.output = output
         self.num_classes = num_classes or (len(classes) if classes else None)
-        self.out_channels = None
+        self.out_channels: int | None = None
 
     def forward(self, inputs: Any) -> Tensor:
         """Return the logits (N, C, H, W) among the outputs of the network."""

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmseg.models import SegDataPreProcessor
 
 from mmkd.distillation import Teacher
-from mmkd.distillation.teacher_config import inline_teacher
+from mmkd.distillation.teacher_config import inline_teacher, without_pretraining
 from mmkd.errors import UserError
 from tests.conftest import network
 
@@ -102,3 +102,16 @@ def test_knows_the_classes_it_was_trained_on(teacher_config, meta):
     path = teacher_config['checkpoint']
     torch.save(dict(torch.load(path), meta=meta), path)
     assert Teacher(teacher_config, SegDataPreProcessor()).classes == ('a', 'b')
+
+
+def test_weights_of_other_libraries_are_not_chosen():
+    """Since the checkpoint overwrites them; elsewhere these keys have other uses."""
+    module = dict(
+        type='a.b', weights='DEFAULT', encoder_weights='imagenet', part=dict(weights=1)
+    )
+    model = dict(type='mmkd.TorchSegmentor', module=module, decode_head=dict(weights=2))
+    assert without_pretraining(model) == dict(
+        type='mmkd.TorchSegmentor',
+        module=dict(type='a.b', part={}),
+        decode_head=dict(weights=2),
+    )

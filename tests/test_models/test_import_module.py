@@ -162,7 +162,7 @@ def test_module_in_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'path', path)
     (tmp_path / 'my_nets.py').write_text('from torch.nn import Identity as Net\n')
     (tmp_path / 'my_broken.py').write_text('import absent_package\n')
-    with pytest.raises(UserError, match="no package 'my_nets'; .*PYTHONPATH=FOLDER"):
+    with pytest.raises(UserError, match=r"no package 'my_nets'; .*PYTHONPATH=FOL"):
         build_module(dict(type='my_nets.Net'), KEY)
     before = list(sys.path)
     monkeypatch.chdir(tmp_path)
