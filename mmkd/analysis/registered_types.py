@@ -13,6 +13,7 @@ from mmengine.registry import Registry
 
 from mmkd.engine.config_errors import walk
 from mmkd.errors import UserError
+from mmkd.models.import_module import builds_network
 
 # Registries of the parts of networks and datasets.
 KINDS = (
@@ -26,7 +27,7 @@ def check_registered(config: Mapping) -> None:
     """Raise a UserError if a ``type`` in a config is not the name of a known class.
 
     Known classes are those registered by installed packages or by modules that the user
-    has imported. No other module is imported.
+    has imported, and networks of these modules. No other module is imported.
     """
     registries = list(_registries())
     names = {name for registry in registries for name in registry.module_dict}
@@ -38,7 +39,8 @@ def check_registered(config: Mapping) -> None:
         prefix, _, name = str(value).rpartition('.')
         known = name in names and prefix in ('', *scopes)
         found = getattr(sys.modules.get(prefix), name, None)
-        if isinstance(value, str) and (known or (callable(found) and found in classes)):
+        imported = callable(found) and (found in classes or builds_network(found))
+        if isinstance(value, str) and (known or imported):
             continue
         raise UserError(
             f"{key}: '{value}' is not a registered class and is not imported for a "

@@ -52,6 +52,9 @@ class Teacher(nn.Module):
             raise UserError(
                 f'{KEY}.config: the network cannot be built: {reason}'
             ) from (error)
+        for part in self.model.children():
+            if hasattr(part, 'config_key'):
+                part.config_key = f'{KEY}.model'
         what = f"{KEY}.checkpoint: '{path}'"
         check_fit(self.model, state, what)
         check_finite(state, what)

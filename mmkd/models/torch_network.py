@@ -77,10 +77,12 @@ class LogitsMixin:
     Attributes:
         output: Where the logits are; see :class:`TorchSegmentor`.
         ndim: Number of their dimensions.
+        config_key: Config key of the model, for error messages.
     """
 
     output: Output
     ndim: int
+    config_key = 'model'
 
     def logits(self, outputs: Any) -> Tensor:
         """Return the logits among the outputs.
@@ -88,40 +90,40 @@ class LogitsMixin:
         Raises:
             UserError: if they are not there, or are not logits.
         """
-        if isinstance(self.output, list | tuple):
-            pair = [_pick(outputs, place) for place in self.output]
-            try:
-                found = mask_logits(*pair)
-            except (TypeError, ValueError, AttributeError) as error:
-                raise UserError(
-                    f'model.output: {self.output} must name the logits of the classes '
-                    f'and the masks of a mask classifier: {error}'
-                ) from error
-        else:
-            found = _pick(outputs, self.output)
-        if not hasattr(found, 'ndim'):
-            raise UserError(
-                f'model.output: the network returns {_describe(found)}; set output to '
-                'the key, attribute or index of the logits in it'
-            )
-        if found.ndim != self.ndim:
-            raise UserError(
-                f'model.output: the network returns {_describe(found)}; {self.expected}'
-            )
+        try:
+            found = self._find(outputs)
+            if not isinstance(found, Tensor):
+                raise ValueError(
+                    f'the network returns {_describe(found)}; set it to the key, '
+                    'attribute or index of the logits in it'
+                )
+            if found.ndim != self.ndim:
+                raise ValueError(
+                    f'the network returns {_describe(found)}; {EXPECTED[self.ndim]}'
+                )
+        except ValueError as error:
+            raise UserError(f'{self.config_key}.output: {error}') from error
         return found
 
-    @property
-    def expected(self) -> str:
-        """What the logits must be."""
-        if self.ndim == 2:
-            return (
-                'a classifier returns logits (N, C); for maps of logits, use '
-                'mmkd.TorchSegmentor'
+    def _find(self, outputs: Any) -> Any:
+        """Return what ``output`` names, combined if it is two tensors."""
+        if not isinstance(self.output, list | tuple):
+            return _pick(outputs, self.output)
+        parts = [_pick(outputs, place) for place in self.output]
+        if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+            raise ValueError(
+                'a list must name two tensors, the logits of the classes and of the '
+                'masks of a mask classifier'
             )
-        return (
-            'a segmentor returns logits (N, C, H, W), which a depth estimator has not; '
-            'name them with output, or use mmkd.TorchClassifier for vectors of logits'
-        )
+        return mask_logits(*parts)
+
+
+EXPECTED = {
+    2: 'a classifier returns logits (N, C); for maps of logits, use '
+    'mmkd.TorchSegmentor',
+    4: 'a segmentor returns logits (N, C, H, W), which a depth estimator has not; name '
+    'them with output, or use mmkd.TorchClassifier for vectors of logits',
+}
 
 
 def _pick(outputs: Any, place: Any) -> Any:
@@ -133,15 +135,14 @@ def _pick(outputs: Any, place: Any) -> Any:
             return getattr(outputs, place)
         return outputs[place]
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise UserError(
-            f'model.output: {place!r} is not in the outputs of the network, '
-            f'{_describe(outputs)}'
+        raise ValueError(
+            f'{place!r} is not in the outputs of the network, {_describe(outputs)}'
         ) from error
 
 
 def _describe(outputs: Any) -> str:
     """Describe the outputs of a network."""
-    if hasattr(outputs, 'ndim'):
+    if isinstance(outputs, Tensor):
         return f'a tensor of shape {tuple(outputs.shape)}'
     kind = f'a {type(outputs).__name__}'
     if isinstance(outputs, Mapping):

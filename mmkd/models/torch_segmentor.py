@@ -167,8 +167,8 @@ class TorchHead(LogitsMixin, BaseDecodeHead):
         classes = max(channels, 2)  # a single channel separates two classes
         if self.num_classes not in (None, classes):
             raise UserError(
-                f'model.decode_head.num_classes: {self.num_classes} (or so many '
-                f'model.classes), but the network returns {channels} channels; make '
+                f'{self.config_key}.decode_head.num_classes: {self.num_classes} (or so '
+                f'many classes), but the network returns {channels} channels; make '
                 'them equal'
             )
         self.num_classes, self.out_channels = classes, channels

@@ -218,14 +218,19 @@ def test_output(kind, output):
 @pytest.mark.parametrize(
     ('kind', 'output', 'error'),
     [
-        ('dict', None, "the network returns a dict of 'aux', 'out'; set output to"),
+        ('dict', None, "the network returns a dict of 'aux', 'out'; set it to"),
         ('dict', 'logits', "'logits' is not in the outputs of the network, a dict of"),
         ('tensor', 'logits', "'logits' is not in the outputs of the network, a tensor"),
         ('list', 2, '2 is not in the outputs of the network, a list of 2'),
-        ('list', None, 'the network returns a list of 2; set output to'),
+        ('list', None, 'the network returns a list of 2; set it to'),
         ('depth', None, 'returns a tensor of shape (1, 4, 4); a segmentor returns'),
         ('vector', None, 'returns a tensor of shape (1, 5); a segmentor returns'),
-        ('dict', ('aux', 'out'), 'must name the logits of the classes and the masks'),
+        (
+            'dict',
+            ('aux', 'out'),
+            'the logits of classes and masks must be',
+        ),
+        ('dict', ['out'], 'a list must name two tensors'),
     ],
 )
 def test_invalid_output(kind, output, error):

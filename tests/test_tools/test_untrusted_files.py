@@ -333,9 +333,14 @@ def test_types_of_ones_own(tmp_path, monkeypatch):
     """Are known once the user, not the run, has named their module."""
     text = """
 from mmengine.registry import MODELS
+from torch import nn
 @MODELS.register_module()
 class OfOnesOwn:
     pass
+class Net(nn.Module):
+    pass
+def function():
+    raise AssertionError
 """
     (tmp_path / 'of_ones_own.py').write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -345,7 +350,9 @@ class OfOnesOwn:
         ):
             check_registered(dict(a=dict(type=name)))
     import_modules(['of_ones_own'])
-    for name in ('OfOnesOwn', 'of_ones_own.OfOnesOwn'):
+    for name in ('OfOnesOwn', 'of_ones_own.OfOnesOwn', 'of_ones_own.Net'):
         check_registered(dict(a=dict(type=name)))
+    with pytest.raises(UserError, match='is not a registered class'):
+        check_registered(dict(a=dict(type='of_ones_own.function')))
     with pytest.raises(UserError, match='--import absent: '):
         import_modules(['absent'])
