@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && \
 	$(PIP) --upgrade pip && \
 	$(PIP) torch torchvision && \
-	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,deploy,docs,dev]' && \
+	PYTHONWARNINGS=ignore $(PIP) -e '.[onedl,cls,networks,deploy,docs,dev]' && \
 	touch $@ && echo "Installed in $$(($$(date +%s) - start)) s."
 
 demo: install

@@ -36,11 +36,11 @@ install --upgrade pip setuptools
 case $name in
     oldest)
         oldest torch torchvision
-        oldest --editable '.[onedl,cls,deploy,dev]'
+        oldest --editable '.[onedl,cls,networks,deploy,dev]'
         ;;
     newest)
         install torch torchvision
-        install --editable '.[onedl,cls,deploy,dev]'
+        install --editable '.[onedl,cls,networks,deploy,dev]'
         ;;
     openmmlab)
         oldest torch torchvision
@@ -48,7 +48,7 @@ case $name in
         # pip's cache is not used, as compiled code works with a single torch version.
         install 'setuptools<82' ninja
         oldest --no-build-isolation --no-cache-dir mmcv
-        oldest --editable '.[openmmlab,deploy,dev]' mmpretrain==1.2.0
+        oldest --editable '.[openmmlab,networks,deploy,dev]' mmpretrain==1.2.0
         ;;
 esac
 
