@@ -1,4 +1,4 @@
-"""What an import path in a config builds, and what it may not call."""
+"""Networks built from import paths, and objects that are refused."""
 
 import os
 import subprocess

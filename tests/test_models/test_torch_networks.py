@@ -123,7 +123,7 @@ def test_names():
 
 
 def white(model, value=255.0, **kwargs):
-    """What the network gets for an image of a value in blue, green and red."""
+    """Return the input of the network for an image of a single color."""
     images = torch.tensor([value, value / 5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     return model.data_preprocessor(dict(inputs=images))['inputs'][0, :, 0, 0].tolist()
 
@@ -261,7 +261,7 @@ def test_layers_of_a_decode_head():
 
 
 def test_single_channel():
-    """Has two classes, separated by a threshold of the probability."""
+    """Two classes separated by a threshold of the probability."""
     head = dict(
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True), threshold=0.7
     )
