@@ -38,6 +38,7 @@ class TorchSegmentor(TorchNetwork, EncoderDecoder):
         classes: Names of the network's classes, in the order of its logits.
         allow_code: Also build what may execute code of a file or of the internet.
             Default False.
+        pretrained: Checkpoint to start the training from.
         data_preprocessor, train_cfg, test_cfg, init_cfg: As for any segmentor.
 
     Raises:
@@ -68,8 +69,11 @@ class TorchSegmentor(TorchNetwork, EncoderDecoder):
         data_preprocessor: Mapping | nn.Module | None = None,
         train_cfg: Mapping | None = None,
         test_cfg: Mapping | None = None,
+        pretrained: str | None = None,
         init_cfg: Mapping | Sequence[Mapping] | None = None,
     ) -> None:
+        if pretrained is not None:
+            init_cfg = dict(type='Pretrained', checkpoint=pretrained)
         if not isinstance(data_preprocessor, nn.Module):
             data_preprocessor = preprocessor_config(
                 # mmseg's needs one of size and size_divisor in training.

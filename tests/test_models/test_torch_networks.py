@@ -316,9 +316,13 @@ def test_own_initialization_is_kept(tmp_path):
 
     file = tmp_path / 'plain.pth'
     torch.save(Plain().state_dict(), file)
-    model = build(init_cfg=dict(type='Pretrained', checkpoint=str(file)))
-    model.init_weights()
-    assert_close(model.state_dict(), torch.load(file))
+    for arguments in (
+        dict(init_cfg=dict(type='Pretrained', checkpoint=str(file))),
+        dict(pretrained=str(file)),
+    ):
+        model = build(**arguments)
+        model.init_weights()
+        assert_close(model.state_dict(), torch.load(file))
 
 
 def test_average_and_synchronized_batch_normalization():
