@@ -15,7 +15,7 @@ except ImportError as error:
 
 from mmkd.registry import MODELS
 
-from .torch_network import LogitsMixin, Output, TorchNetwork, as_module
+from .torch_network import SIZES, LogitsMixin, Output, TorchNetwork, as_module
 from .torch_preprocessor import preprocessor_config
 
 
@@ -77,6 +77,7 @@ class TorchClassifier(TorchNetwork, ImageClassifier):
             )
         self.module = self._modules.pop('backbone')
         self.classes = classes
+        self.try_out(self.head, SIZES)
 
 
 class TorchClsHead(LogitsMixin, ClsHead):

@@ -1,8 +1,9 @@
 """Parts that segmentors and classifiers around a network of another library share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from mmengine.model.weight_init import initialize
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from mmkd.functional import mask_logits
 
 from .import_module import build_module
 
+# Sizes that most networks accept, among them those with a fixed one.
+SIZES = ((64, 64), (224, 224))
 Output = str | int | Sequence[str | int] | None
 
 
@@ -35,6 +38,32 @@ class TorchNetwork(BaseModel):
     def backbone(self) -> nn.Module:
         """The module, under mmseg's name of what is applied to the images."""
         return self.module
+
+    def try_out(self, head: nn.Module, sizes: Iterable[tuple[int, int]]) -> None:
+        """Run the network on a black image, so that wrong outputs are found at once.
+
+        Args:
+            head: Gets the outputs; it raises a UserError if they are not logits.
+            sizes: Sizes of the image to try, until the network accepts one.
+        """
+        mean = getattr(self.data_preprocessor, 'mean', torch.zeros(1))
+        modes = {module: module.training for module in self.modules()}
+        parameter = next(self.module.parameters(), mean)
+        self.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                for size in sizes:
+                    channels = mean.numel() if mean.numel() > 1 else 3
+                    image = parameter.new_zeros(1, channels, *size)
+                    try:
+                        outputs = self.module(image)
+                    except Exception:  # it needs another size
+                        continue
+                    head(outputs)
+                    return
+        finally:
+            for module, training in modes.items():
+                module.training = training
 
     def init_weights(self) -> None:
         """Load the weights of ``init_cfg``, such as pretrained ones."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
-from .torch_network import LogitsMixin, Output, TorchNetwork, as_module
+from .torch_network import SIZES, LogitsMixin, Output, TorchNetwork, as_module
 from .torch_preprocessor import preprocessor_config
 
 
@@ -94,6 +94,11 @@ class TorchSegmentor(TorchNetwork, EncoderDecoder):
         self.classes = classes
         self.train_cfg = train_cfg
         self.test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
+        own = (
+            self.test_cfg.get('crop_size'),
+            getattr(self.data_preprocessor, 'size', None),
+        )
+        self.try_out(self.decode_head, [*SIZES, *filter(None, own)])
 
     @property
     def align_corners(self) -> bool:
@@ -102,12 +107,12 @@ class TorchSegmentor(TorchNetwork, EncoderDecoder):
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes; None before the first image if it is not given."""
+        """Number of classes; None if no image has told it yet."""
         return self.decode_head.num_classes
 
     @property
     def out_channels(self) -> int | None:
-        """Channels of the logits; None before the first image."""
+        """Channels of the logits; None if no image has told them yet."""
         return self.decode_head.out_channels
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:

@@ -1,6 +1,7 @@
 """Teachers and students of other libraries, trained and saved by their own means."""
 
 import copy
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from mmkd.checkpoint import load_weights
 from mmkd.datasets import CamVidDataset
 from mmkd.errors import UserError
-from mmkd.models.import_module import build_module
+from mmkd.models.import_module import build_module, import_object
 from tests.test_models.torch_networks import MAPS, Plain
 from tests.test_tools.conftest import BASE, NETWORK, write_camvid
 
@@ -221,3 +222,58 @@ class Depth(Plain):
 
     def forward(self, images):
         return super().forward(images)[:, 0]
+
+
+VOID = """_base_ = 'student.py'
+runner_type = 'mmkd.DistillRunner'
+teacher = dict(
+    model=dict(
+        type='mmkd.TorchSegmentor',
+        module=dict(type='my_twelve.Net', classes=12),
+        mean=[0.41, 0.42, 0.40],
+        std=[0.30, 0.31, 0.32],
+        channel_order='bgr'),
+    {classes},
+    checkpoint='{checkpoint}')
+distill_losses = dict(loss_kd=dict(type='KDLoss'))
+"""
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        layers = [nn.Conv2d(3, 8, 3, 4, 1), nn.BatchNorm2d(8), nn.ReLU()]
+        super().__init__(*layers, nn.Conv2d(8, classes, 1))
+"""
+
+
+def test_network_of_ones_own(config, tmp_path, monkeypatch):
+    """With twelve outputs, of which the last is void, in twelve lines of config."""
+    (tmp_path / 'my_twelve.py').write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', [*sys.path, str(tmp_path)])
+    torch.manual_seed(0)
+    net = import_object('my_twelve.Net', 'module')(12)
+    torch.save(net.state_dict(), 'net.pth')
+    text = VOID.format(
+        classes='class_map={i: i for i in range(11)}', checkpoint='net.pth'
+    )
+    assert len(text.splitlines()) == 12
+    (tmp_path / 'void.py').write_text(text)
+    ours = Config.fromfile('void.py')
+    for key in ('work_dir', 'launcher', 'experiment_name'):
+        ours[key] = config[key]
+    teacher = run(ours).teacher
+    image = torch.rand(1, 3, 64, 64)  # RGB, 0 to 1
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1)
+        for values in ((0.41, 0.42, 0.40), (0.30, 0.31, 0.32))
+    )
+    with torch.no_grad():
+        expected = net.eval()((image.flip(1) - mean) / std)
+        rgb = config.model.data_preprocessor
+        seen = (255 * image - torch.tensor(rgb.mean).view(3, 1, 1)) / torch.tensor(
+            rgb.std
+        ).view(3, 1, 1)
+        found = teacher.outputs(seen, None, ['decode_head'])['decode_head']
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

@@ -150,7 +150,9 @@ def test_normalization(arguments, expected):
         options = copy.deepcopy(arguments)
         if kind is TorchClassifier and 'data_preprocessor' in options:
             options['data_preprocessor'].pop('size', None)
-        model = kind(dict(PLAIN), **options)
+        layers = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        module = PLAIN if kind is TorchSegmentor else nn.Sequential(Plain(), *layers)
+        model = kind(module, **options)
         assert_close(white(model), [float(value) for value in expected])
 
 
@@ -223,7 +225,7 @@ def test_output(kind, output):
         ('tensor', 'logits', "'logits' is not in the outputs of the network, a tensor"),
         ('list', 2, '2 is not in the outputs of the network, a list of 2'),
         ('list', None, 'the network returns a list of 2; set it to'),
-        ('depth', None, 'returns a tensor of shape (1, 4, 4); a segmentor returns'),
+        ('depth', None, 'returns a tensor of shape (1, 64, 64); a segmentor returns'),
         ('vector', None, 'returns a tensor of shape (1, 5); a segmentor returns'),
         (
             'dict',
@@ -235,15 +237,14 @@ def test_output(kind, output):
 )
 def test_invalid_output(kind, output, error):
     with pytest.raises(UserError, match=r'^model\.output: ') as raised:
-        returning(kind, output)(torch.randn(1, 3, 4, 4))
+        returning(kind, output)
     assert error in str(raised.value)
     assert '\n' not in str(raised.value)
 
 
 def test_maps_of_a_classifier():
-    model = TorchClassifier(Returns('tensor'), **HALF)
-    with pytest.raises(UserError, match=r'\(1, 5, 4, 4\); .*use mmkd.TorchSegmentor'):
-        model(torch.randn(1, 3, 4, 4))
+    with pytest.raises(UserError, match=r'\(1, 5, 64, 64\); .*use mmkd.TorchSegmen'):
+        TorchClassifier(Returns('tensor'), **HALF)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_maps_of_a_classifier():
 def test_other_number_of_classes(options):
     error = r'^model.decode_head.num_classes: 4 .*the network returns 5 channels'
     with pytest.raises(UserError, match=error):
-        build(**options)(torch.randn(1, 3, 8, 8))
+        build(**options)
 
 
 def test_layers_of_a_decode_head():
@@ -295,10 +296,47 @@ def test_options_of_the_head():
     assert losses['decode.loss_ce'] == 0
 
 
+def test_random_numbers_are_kept():
+    class Noisy(Plain):
+        def forward(self, images):
+            return super().forward(images + torch.randn(1))
+
+    model = TorchSegmentor(Noisy(), **HALF)
+    before = torch.random.get_rng_state()
+    model.try_out(model.decode_head, [(64, 64)])
+    assert torch.random.get_rng_state().equal(before)
+
+
+class FixedSize(Plain):
+    """A network for images of a single size, which no other has."""
+
+    def forward(self, images):
+        assert images.shape[2:] == (36, 36)
+        return super().forward(images)
+
+
+def test_number_of_classes():
+    """Found when the model is built, which does not change the network."""
+    torch.manual_seed(0)
+    module = nn.Sequential(Plain(), nn.Dropout()).train()
+    module[0].eval()
+    state = copy.deepcopy(module.state_dict())
+    model = TorchSegmentor(module, **HALF)
+    assert (model.num_classes, model.out_channels) == (CLASSES, CLASSES)
+    assert [part.training for part in (module, *module)] == [True, False, True]
+    assert_close(model.state_dict(), state)
+
+    assert TorchSegmentor(FixedSize(), **HALF).num_classes is None
+    size = dict(size=(36, 36))
+    model = TorchSegmentor(FixedSize(), **HALF, data_preprocessor=size)
+    assert model.num_classes == CLASSES
+
+
 def test_sliding_window():
-    """Predicts before anything has told the number of channels."""
-    test_cfg = dict(mode='slide', crop_size=(32, 32), stride=(16, 16))
-    model = build(test_cfg=test_cfg).eval()
+    """Predict images of another size, before the number of channels is known."""
+    test_cfg = dict(mode='slide', crop_size=(36, 36), stride=(28, 28))
+    model = TorchSegmentor(FixedSize(), **HALF, test_cfg=test_cfg).eval()
+    model.decode_head.out_channels = None
     (sample,) = model.test_step(random_batch(1, SIZE))
     assert sample.seg_logits.data.shape == (CLASSES, *SIZE)
 
