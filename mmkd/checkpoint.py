@@ -83,7 +83,7 @@ def check_saved(path: Path) -> None:
         UserError: if an entry or the checksums would be refused; the message names
             the entry.
     """
-    if _problem_of_archive(path, path.stat().st_size):
+    if problem_of_archive(path, path.stat().st_size):
         raise UserError(
             'the checkpoint would be refused on resume, as its checksums are wrong: '
             'remove any call of torch.serialization.set_crc32_options(False), which '
@@ -249,12 +249,7 @@ def _load_local(path: Path, what: str, give: str) -> object:
             return read_safetensors(path)
         except ValueError as error:
             raise UserError(f'{what} {error}; {give}') from error
-    if not path.is_file():
-        without = f'is a folder without {SINGLE}'
-        state = without if path.is_dir() else 'does not exist'
-        raise UserError(f'{what} {state}; train it first, or {give}')
-    if problem := _problem_of_archive(path, path.stat().st_size):
-        raise UserError(f'{what} {problem}; {give}')
+    check_file(path, what, give, f'is a folder without {SINGLE}')
     try:
         return load_safely(path)
     except pickle.UnpicklingError as error:
@@ -266,7 +261,23 @@ def _load_local(path: Path, what: str, give: str) -> object:
         raise UserError(f'{what} {_what_is_wrong(path)}; {give}') from error
 
 
-def _problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
+def check_file(path: Path, what: str, give: str, folder: str = 'is a folder') -> None:
+    """Raise a UserError for a missing file, or an invalid zip file.
+
+    Args:
+        path: The file.
+        what: Description of the file; the error message starts with it.
+        give: Hint for replacing it; the error message ends with it.
+        folder: Description of a folder's problem.
+    """
+    if not path.is_file():
+        state = folder if path.is_dir() else 'does not exist'
+        raise UserError(f'{what} {state}; train it first, or {give}')
+    if problem := problem_of_archive(path, path.stat().st_size):
+        raise UserError(f'{what} {problem}; {give}')
+
+
+def problem_of_archive(file: Path | io.BytesIO, size: int) -> str:
     """Describe the problem of an invalid zip file; '' for valid or non-zip files.
 
     Verifies the checksums, which PyTorch's reader ignores.
@@ -306,7 +317,7 @@ def _load_remote(path: str, key: str) -> object:
         else:
             content = fileio.get(path)
             file, size = io.BytesIO(content), len(content)
-        reason = _problem_of_archive(file, size)
+        reason = problem_of_archive(file, size)
         if not reason:
             return load_safely(file)
     except pickle.UnpicklingError as error:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmkd.checkpoint import check_finite, check_fit, load_weights
 from mmkd.errors import UserError
+from mmkd.models.programs import load_program
 from mmkd.registry import MODELS
 
 from .fast_path import FastPath
@@ -17,6 +18,7 @@ from .normalization import NormalizationBridge
 from .run_to_logits import run_to_logits
 from .taps import record
 from .teacher_config import FAST, KEY
+from .teacher_program import is_program
 
 
 class Teacher(nn.Module):
@@ -28,7 +30,8 @@ class Teacher(nn.Module):
 
     Args:
         config: ``model``, the config of the network, ``checkpoint``, its weights, and
-            the arguments of :class:`FastPath`; see :func:`inline_teacher`.
+            the arguments of :class:`FastPath`; see :func:`inline_teacher`. A program
+            is network and weights in one.
         student_preprocessor: Preprocessor of the images that the teacher receives; they
             are converted if the teacher expects another normalization.
 
@@ -42,9 +45,16 @@ class Teacher(nn.Module):
         path = config['checkpoint']
         self.fast_path = FastPath(**{k: config[k] for k in FAST if k in config})
         self.ready = False
-        state, meta = load_weights(path, f'{KEY}.checkpoint')
+        model = copy.deepcopy(dict(config['model']))
+        state: dict[str, Tensor] = {}
+        meta: dict = {}
+        if is_program(model):
+            allow_code = model.get('allow_code', False)
+            model['module'] = load_program(path, f'{KEY}.checkpoint', allow_code)
+        else:
+            state, meta = load_weights(path, f'{KEY}.checkpoint')
         try:
-            self.model = MODELS.build(ConfigDict(copy.deepcopy(config['model'])))
+            self.model = MODELS.build(ConfigDict(model))
         except UserError as error:  # it names a key such as model.module
             raise UserError(f'{KEY}.{error}') from error
         except (KeyError, TypeError) as error:

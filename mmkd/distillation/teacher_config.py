@@ -11,6 +11,7 @@ from mmkd.errors import UserError
 from mmkd.models.import_module import PRETRAINED
 
 from .fast_path import FastPath
+from .teacher_program import as_exported, check_program_keys, is_program
 
 KEY = 'teacher'
 FAST = [field.name for field in fields(FastPath)]
@@ -22,6 +23,9 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     Args:
         teacher: ``checkpoint``, either ``config``, the path of the network's config, or
             ``model``, the network's config itself, and arguments of :class:`FastPath`.
+            A :class:`TorchSegmentor` or :class:`TorchClassifier` without ``module`` is
+            the program that ``checkpoint`` contains. ``allow_code`` executes the code
+            of a network from elsewhere. Default False.
         folder: Folder of the current config. Relative paths are looked up there, then
             in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
@@ -37,11 +41,11 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         raise UserError(
             f'{KEY}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
         )
-    unknown = set(teacher) - {'config', 'model', 'checkpoint', *FAST}
+    unknown = set(teacher) - {'config', 'model', 'checkpoint', 'allow_code', *FAST}
     if unknown:
         raise UserError(
             f'{KEY}: unknown key {", ".join(sorted(unknown))}; use only config (or '
-            f'model), checkpoint, {", ".join(FAST)}'
+            f'model), checkpoint, allow_code, {", ".join(FAST)}'
         )
     if not teacher.get('checkpoint'):
         raise UserError(
@@ -54,6 +58,11 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     else:
         model = copy.deepcopy(dict(teacher['model']))
     rest = {key: value for key, value in teacher.items() if key in FAST}
+    check_program_keys(model, teacher, KEY)
+    if teacher.get('allow_code'):
+        model['allow_code'] = True
+    if is_program(model):
+        rest = as_exported(rest, KEY)
     beside = Path(folder, teacher['checkpoint'])
     checkpoint = str(beside) if beside.exists() else teacher['checkpoint']
     return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
