@@ -370,8 +370,8 @@ def _what_is_wrong(path: Path) -> str:
         head = file.read(len(ZIP))
     if not head:
         return 'is empty'
-    if zipfile.is_zipfile(path) and _holds_a_program(path):
-        return 'is a TorchScript program, not a checkpoint'
+    if zipfile.is_zipfile(path) and (kind := _kind_of_program(path)):
+        return f'is a {kind} program, not a checkpoint'
     if tarfile.is_tarfile(path):
         return (
             'is a tar file, perhaps a checkpoint of PyTorch before 0.4: save it again '
@@ -382,10 +382,14 @@ def _what_is_wrong(path: Path) -> str:
     return 'is not a checkpoint of PyTorch'
 
 
-def _holds_a_program(path: Path) -> bool:
-    """Return True if a zip file was written by ``torch.jit.save``."""
+def _kind_of_program(path: Path) -> str:
+    """Return what wrote a zip file that contains a program; '' for other files."""
     with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
+        names = archive.namelist()
+    if any(name.endswith('/constants.pkl') for name in names):
+        return 'TorchScript'
+    exported = ('/models/model.json', 'serialized_exported_program.json')
+    return 'torch.export' if any(name.endswith(exported) for name in names) else ''
 
 
 def check_fit(

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmkd.distillation.teacher_config import without_pretraining
+from mmkd.distillation.teacher_program import is_program
 from mmkd.registry import MODELS
 
 from .registered_types import check_registered
@@ -50,6 +51,8 @@ def teacher_cost(config: Config) -> Cost | None:
     config would be executed.
     """
     model = config.teacher.get('model')
+    if model is not None and is_program(model):
+        raise CostError('its cost is unknown: it is a program, not a network')
     return None if model is None else _cost(model, config)
 
 

@@ -26,6 +26,8 @@ PACKAGES = ('mmengine', 'mmseg', 'mmpretrain', 'mmkd')
 def check_registered(config: Mapping) -> None:
     """Raise a UserError if a ``type`` in a config is not the name of a known class.
 
+    Nor may it allow code of other files.
+
     Known classes are those registered by installed packages or by modules that the user
     has imported, and networks of these modules. No other module is imported.
     """
@@ -34,6 +36,8 @@ def check_registered(config: Mapping) -> None:
     classes = {kind for each in registries for kind in each.module_dict.values()}
     scopes = {registry.scope for registry in registries}
     for key, value in walk(config):
+        if key.rpartition('.')[2] == 'allow_code' and value:
+            raise UserError(f'{key}: a report executes no code of a run')
         if key.rpartition('.')[2] != 'type':
             continue
         prefix, _, name = str(value).rpartition('.')

@@ -20,6 +20,7 @@ from mmkd.analysis.registered_types import check_registered
 from mmkd.cli.report import import_modules
 from mmkd.cli.report import main as report
 from mmkd.errors import UserError
+from tests.test_models.programs import edit, export, nodes, rewrite, write_onnx
 from tests.test_tools.conftest import TOOLS
 
 pytestmark = pytest.mark.filterwarnings('ignore:`torch.jit')  # of TorchScript itself
@@ -99,6 +100,18 @@ def with_torchscript(path, code):
     torch.jit.save(torch.jit.script(Program(code.path)), path)
 
 
+def with_export(path, code):
+    """Program of torch.export whose weights are pickled objects."""
+    export(path)
+    rewrite(path, lambda name, c: pickle.dumps(code) if 'weight_0' in name else c)
+
+    def pickled(config):
+        for entry in config['config'].values():
+            entry['use_pickle'] = True
+
+    edit(path, pickled, 'model_weights_config.json')
+
+
 def with_tar(path, code):
     """Checkpoint in the format of PyTorch before 0.4."""
     with tarfile.open(path, 'w') as archive:
@@ -141,6 +154,7 @@ KINDS = {
     'pickle': (with_pickle, unpickle, REFUSED),
     'getattr': (with_getattr, unsafely, REFUSED),
     'torchscript': (with_torchscript, unsafely, 'is a TorchScript program'),
+    'export': (with_export, torch.export.load, 'is a torch.export program'),
     'tar': (
         with_tar,
         unsafely,
@@ -270,6 +284,62 @@ def test_refused_by_the_process(bench, untrusted, way):
     assert error.startswith(f"error: {key}: '{path}' {REFUSED}")
 
 
+def with_target(path, code):
+    """Program of torch.export with a function that PyTorch's loader finds."""
+    export(path)
+    target = 'torch.serialization.os.mkdir'
+    edit(path, lambda program: nodes(program)[0].update(target=target))
+
+
+def with_secret(path, code):
+    """ONNX graph that reads a file of another folder."""
+    model = write_onnx(path)
+    model.graph.initializer[0].data_location = 1
+    location = dict(key='location', value='../secret')
+    model.graph.initializer[0].external_data.add(**location)
+    path.write_bytes(model.SerializeToString())
+
+
+def truncated(make):
+    def with_half(path, code):
+        make(path, code)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return with_half
+
+
+PROGRAMS = {
+    'export': ('pt2', with_export, 'is a pickled object'),
+    'target': ('pt2', with_target, "it uses the operator 'torch.serialization"),
+    'truncated export': ('pt2', truncated(with_export), 'is not a complete program'),
+    'onnx': ('onnx', with_secret, "it reads '../secret', a file outside its folder"),
+    'truncated onnx': ('onnx', truncated(with_secret), 'is not a complete ONNX graph'),
+    'torchscript': ('pt', with_torchscript, 'set teacher.allow_code=True'),
+    'torchscript as export': ('pt2', with_torchscript, 'no exported program'),
+    'torchscript as onnx': ('onnx', with_torchscript, 'is not a complete ONNX graph'),
+    'pickle as onnx': ('onnx', with_pickle, 'is not a complete ONNX graph'),
+}
+
+
+@pytest.mark.parametrize('kind', PROGRAMS)
+def test_refused_as_a_program(bench, kd, tmp_path, monkeypatch, kind):
+    suffix, make, reason = PROGRAMS[kind]
+    path, marker = tmp_path / f'a.{suffix}', tmp_path / 'marker'
+    make(path, MakeFolder(marker))
+    model = "dict(type='mmkd.TorchSegmentor', mean=[0.5] * 3)"
+    text = f"teacher = dict(_delete_=True, model={model}, checkpoint='{path}')\n"
+    bench.write('program.py', f"_base_ = 'kd.py'\n{text}")
+    monkeypatch.chdir(bench.folder)
+    monkeypatch.setattr(sys, 'argv', ['train.py', 'program.py'])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(TOOLS / 'train.py'), run_name='__main__')
+    error = left.value.code
+    assert error.startswith(f"error: teacher.checkpoint: '{path}' ")
+    assert reason in error
+    assert '\n' not in error
+    assert not marker.exists()
+
+
 def test_config_in_a_checkpoint_is_not_run(bench, teacher, tmp_path):
     """MMEngine's Runner runs it when it resumes."""
     marker, path = tmp_path / 'marker', tmp_path / 'iter_2.pth'
@@ -296,6 +366,10 @@ RECORDED = {
         "teacher = dict(model=dict(type='os.mkdir', path='{marker}'), checkpoint='a')\n"
     ),
     "teacher's path": "teacher = dict(config='untrusted.py', checkpoint='a.pth')\n",
+    "teacher's switch": (
+        "teacher = dict(model=dict(type='mmkd.TorchSegmentor', mean=[0, 0, 0]), "
+        "checkpoint='{folder}/a.pt', allow_code=True)\n"
+    ),
     "dataset's type": (
         "val_dataloader = dict(dataset=dict(type='os.mkdir', path='{marker}'))\n"
     ),
@@ -311,7 +385,8 @@ def test_a_report_executes_nothing_of_a_run(
     (tmp_path / 'untrusted.py').write_text(f"import os\nos.mkdir('{marker}')\n")
     *_, path = sorted(run.glob('*/vis_data/config.py'))
     settings = Config.fromfile(path)
-    line = RECORDED[kind].format(marker=marker)
+    with_torchscript(tmp_path / 'a.pt', MakeFolder(marker))
+    line = RECORDED[kind].format(marker=marker, folder=tmp_path)
     if kind == 'nested type':
         settings.model.backbone = dict(type='os.mkdir', path=str(marker))
         line = ''
@@ -321,7 +396,10 @@ def test_a_report_executes_nothing_of_a_run(
     with suppress(SystemExit):
         report([str(run)])
     assert not marker.exists()
-    if kind != 'code':
+    if kind == "teacher's switch":
+        page = (run / 'report' / 'report.html').read_text()
+        assert 'a report executes no code of a run' in page
+    elif kind != 'code':
         page = (run / 'report' / 'report.html').read_text()
         assert 'is not a registered class' in page or kind in (
             'import',
