@@ -46,6 +46,7 @@ NAVIGATION = {
         'docs/own_networks_and_data',
         'docs/families',
         'docs/any_network',
+        'docs/exported_teachers',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',
