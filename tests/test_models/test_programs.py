@@ -172,6 +172,19 @@ class TestExported:
         with torch.no_grad():
             assert torch.equal(program(images), net(images.bfloat16()))
 
+    def test_on_another_device(self, tmp_path):
+        """Tensors are made where the images are, not where the program was exported."""
+
+        class Made(torch.nn.Module):
+            def forward(self, images):
+                rows = torch.arange(images.shape[2], dtype=images.dtype)
+                return images + rows[:, None] + torch.zeros_like(images)
+
+        program = torch.export.export(Made(), (torch.rand(2, 3, 8, 12),))
+        torch.export.save(program, tmp_path / 'a.pt2')
+        images = torch.rand(2, 3, 8, 12, device='meta')
+        assert load_program(str(tmp_path / 'a.pt2')).to('meta')(images).is_meta
+
     @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
     def test_on_a_gpu(self, exported):
         path, net = exported

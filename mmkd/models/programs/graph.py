@@ -102,9 +102,9 @@ class Graph:
 def _read_node(node: Mapping[str, Any], needed: set[str]) -> Step:
     """Read an operator and its arguments; ``needed`` are names that later steps use."""
     target = node['target']
-    values = {n: read_argument(entry['arg']) for n, entry in enumerate(node['inputs'])}
+    args = [read_argument(entry['arg']) for entry in node['inputs']]
+    kwargs: dict[str, Any] = {}
     outputs = [read_argument(output) for output in node['outputs']]
-    args, kwargs = list(values.values()), {}
     if target in BLOCKS:
         run: Callable = _Block(args, BLOCKS[target])
         args = args[BLOCKS[target] + 1 :]
@@ -115,14 +115,7 @@ def _read_node(node: Mapping[str, Any], needed: set[str]) -> Step:
             args, kwargs = [], dict(zip(names, args, strict=True))
             _check_eval(target, kwargs)
     used = {*names_in([args, list(kwargs.values()), outputs])}
-    return Step(
-        target,
-        run,
-        args,
-        kwargs,
-        outputs,
-        sorted(used - needed),
-    )
+    return Step(target, run, args, kwargs, outputs, sorted(used - needed))
 
 
 def _check_eval(target: str, kwargs: Mapping[str, object]) -> None:
