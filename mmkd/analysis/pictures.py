@@ -4,9 +4,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import nn
 
 from mmkd.datasets.build_dataset import build_dataset
 from mmkd.deployment.network import load_network, load_teacher
+from mmkd.distillation.taps import num_classes
 from mmkd.errors import UserError
 from mmkd.runs.run_directory import RunDirectory
 from mmkd.visualization import draw_panel, evenly_spaced, panel_columns, panel_rows
@@ -49,16 +51,18 @@ def _draw(
     name = comparison.names[run.method]
     check_buildable(run.config)
     baseline = comparison.baseline_runs.get(run.seed)
-    networks = dict(teacher=load_teacher(run.config))
+    networks: dict[str, nn.Module] = {'teacher': (teacher := load_teacher(run.config))}
     if baseline is not None:
         check_buildable(baseline.config)
         networks['baseline'], _ = load_network(
             baseline.config, str(baseline.checkpoint)
         )
-    networks[name], _ = load_network(run.config, str(run.checkpoint))
+    student, _ = load_network(run.config, str(run.checkpoint))
+    networks[name] = student
     for network in networks.values():
         network.to(get_device())
     dataset = build_dataset(run.config, 'val')
+    teacher.map_classes(dataset.metainfo.get('classes'), num_classes(student))
     rows = list(panel_rows(networks, dataset, evenly_spaced(len(dataset), images)))
     alone = 'baseline' if baseline is not None else None
     path = folder / f'pictures_{name}.png'

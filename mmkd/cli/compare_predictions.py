@@ -94,7 +94,7 @@ def compare_predictions(args: argparse.Namespace) -> None:
     chosen = evenly_spaced(len(dataset), args.number)
     if args.images:
         chosen = find_images(args.images, paths)
-    networks = load_networks(args, config)
+    networks = load_networks(args, config, dataset.metainfo.get('classes'))
     with output_errors():  # fail before the work starts
         args.out.mkdir(parents=True, exist_ok=True)
     if args.worst:
@@ -107,18 +107,23 @@ def compare_predictions(args: argparse.Namespace) -> None:
         print(args.out / name)
 
 
-def load_networks(args: argparse.Namespace, config: 'Config') -> dict[str, 'nn.Module']:
+def load_networks(
+    args: argparse.Namespace, config: 'Config', classes: Sequence[str] | None
+) -> dict[str, 'nn.Module']:
     """Load the networks in the order of their columns."""
     from mmengine.device import get_device
 
     from mmkd.deployment.network import load_network, load_teacher
+    from mmkd.distillation.taps import num_classes
     from mmkd.engine.config import read_config
 
-    networks = dict(teacher=load_teacher(config))
+    networks: dict[str, nn.Module] = {'teacher': (teacher := load_teacher(config))}
     if args.baseline:
         path, checkpoint = args.baseline
         networks['baseline'], _ = load_network(read_config(path), checkpoint, True)
-    networks['distilled'], _ = load_network(config, args.checkpoint, True)
+    student, _ = load_network(config, args.checkpoint, True)
+    teacher.map_classes(classes, num_classes(student))
+    networks['distilled'] = student
     return {name: network.to(get_device()) for name, network in networks.items()}
 
 

@@ -83,7 +83,7 @@ def export(args: argparse.Namespace) -> None:
     networks = {'student': network.Deployable(student)}
     teacher = config.get('teacher') or {}
     if Path(teacher.get('checkpoint') or '').is_file():
-        networks['teacher'] = network.Deployable(network.load_teacher(config))
+        networks['teacher'] = network.Deployable(network.load_teacher(config).model)
 
     graph = onnx_export.export_onnx(networks['student'], size, args.dynamic, args.opset)
     onnx_export.note_classes(graph, meta)

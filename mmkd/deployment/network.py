@@ -52,8 +52,10 @@ def load_network(
     return network.eval().requires_grad_(False), meta
 
 
-def load_teacher(config: Config) -> nn.Module:
+def load_teacher(config: Config) -> Teacher:
     """Build the teacher of a distillation config with its weights.
+
+    It predicts its own classes until :meth:`Teacher.map_classes` is called.
 
     Raises:
         UserError: if the config has no teacher, or its weights do not match.
@@ -62,9 +64,11 @@ def load_teacher(config: Config) -> nn.Module:
         raise UserError(
             f"teacher: missing in '{config.filename}'; give a distillation config"
         )
-    teacher = inline_teacher(config.teacher, Path(config.filename or '.').parent)
+    keys = inline_teacher(config.teacher, Path(config.filename or '.').parent)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        return revert_sync_batchnorm(Teacher(teacher, nn.Identity()).model)
+        teacher = Teacher(keys, nn.Identity())
+    teacher.model = revert_sync_batchnorm(teacher.model)
+    return teacher
 
 
 def check_exportable(network: BaseModel) -> None:

@@ -1,6 +1,5 @@
 """Hook that connects a Distiller with its Runner."""
 
-import re
 from typing import TYPE_CHECKING
 
 from mmengine.dist import broadcast
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 class DistillHook(Hook):
     """Check a distillation and update, save and restore the state of its Distiller.
 
-    * Before the first iteration: refuse a teacher with other classes or another class
-      order, and a schedule that is invalid for the length of the run.
+    * Before the first iteration: map the teacher's classes to the dataset's, and refuse
+      a schedule that is invalid for the length of the run.
     * Before each iteration: set :attr:`Distiller.progress`.
     * Before each validation: enable the teacher's predictions if a metric compares both
       networks.
@@ -30,9 +29,10 @@ class DistillHook(Hook):
     """
 
     def before_train(self, runner: 'DistillRunner') -> None:
-        """Check classes and schedules, and broadcast the losses' parameters."""
+        """Map classes, check schedules, and broadcast the losses' parameters."""
         distiller = runner.distiller
-        check_classes(distiller.teacher.classes, runner)
+        metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
+        distiller.map_classes(metainfo.get('classes'))
         for loss in distiller.losses:
             loss.check_run(progress_of(runner))
         for parameter in distiller.distill_losses.parameters():
@@ -94,34 +94,3 @@ def progress_of(runner: 'DistillRunner') -> Progress:
         runner.max_iters,
         runner.max_epochs if counts_epochs else None,
     )
-
-
-def check_classes(classes: list | None, runner: 'DistillRunner') -> None:
-    """Raise a UserError if the teacher's classes differ from the dataset's."""
-    metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
-    ours = [str(name) for name in metainfo.get('classes') or ()]
-    theirs = [str(name) for name in classes or ()]
-    here, there = ([_plain(name) for name in names] for names in (ours, theirs))
-    if not here or not there or here == there:
-        return
-    pairs = enumerate(zip(here, there, strict=False))
-    place = next((i for i, (a, b) in pairs if a != b), min(len(here), len(there)))
-    same = sorted(here) == sorted(there)
-    what = 'the classes in another order' if same else 'other classes'
-    first = theirs[place] if place < len(theirs) else 'nothing'
-    own = ours[place] if place < len(ours) else 'nothing'
-    raise UserError(
-        f'teacher.checkpoint: the teacher was trained on {what}: its class {place} '
-        f"is '{first}', but '{own}' in train_dataloader.dataset; use a teacher trained "
-        "on this dataset, or set the dataset's metainfo.classes to the teacher's order"
-    )
-
-
-def _plain(name: str) -> str:
-    """Return a class name in lowercase, without spaces and underscores.
-
-    Example:
-        >>> _plain('Traffic light') == _plain('traffic_light')
-        True
-    """
-    return re.sub(r'[\s_]', '', name).lower()

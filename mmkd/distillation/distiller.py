@@ -1,6 +1,6 @@
 """Model trained in a distillation: student, frozen teacher and losses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from mmkd.registry import MODELS
 from .input_channels import check_input_channels
 from .paired_prediction import predict_both
 from .tapped_loss import TappedLoss
-from .taps import record
+from .taps import num_classes, record
 from .targets import stack_targets
 from .teacher import Teacher
 from .teacher_config import inline_teacher
@@ -47,7 +47,7 @@ class Distiller(BaseModel):
     Args:
         student: Segmentor or classifier.
         teacher: Config of the teacher: ``config`` (path) or ``model`` (dict),
-            ``checkpoint``, and the arguments of :class:`FastPath`.
+            ``checkpoint``, and further keys; see :func:`inline_teacher`.
         distill_losses: Config of each loss by name; see :class:`TappedLoss`. Logged as
             ``distill.<name>``.
 
@@ -126,9 +126,21 @@ class Distiller(BaseModel):
         check_input_channels(teacher.model, self.data_preprocessor, 'teacher.model')
         for loss in self.losses:
             loss.find_taps(self.student, teacher.model)
+        teacher.check_taps([loss.teacher_tap for loss in self.losses])
         device = next(self.student.parameters()).device
-        teacher.model._set_device(device)
         self.__dict__['teacher'] = teacher.to(device)
+
+    def map_classes(self, classes: Sequence[str] | None = None) -> None:
+        """Map the teacher's outputs to the dataset's classes.
+
+        :class:`DistillHook` calls it; without it, classes are matched by index.
+
+        Args:
+            classes: Names of the dataset's classes.
+        """
+        self.teacher.map_classes(classes, num_classes(self.student))
+        for loss in self.losses:
+            loss.set_class_map(self.teacher.class_map)
 
     def __getattr__(self, name: str) -> Any:
         """Look up attributes of the student, under the names that configs use."""
@@ -160,6 +172,8 @@ class Distiller(BaseModel):
             raise RuntimeError(
                 'a Distiller has no teacher before init_weights(); call it first'
             )
+        if self.teacher.class_map is None:
+            self.map_classes()
         active = [loss for loss in self.losses if loss.factor(self.progress)]
         teacher_outputs = self.teacher.outputs(
             inputs, data_samples, [loss.teacher_tap for loss in active]
@@ -212,9 +226,3 @@ class Distiller(BaseModel):
         if self.teacher is not None:
             self.teacher._apply(*args, **kwargs)
         return self
-
-    def _set_device(self, device: torch.device) -> None:
-        """Set the device of the preprocessors of both networks."""
-        super()._set_device(device)
-        if self.teacher is not None:
-            self.teacher.model._set_device(device)

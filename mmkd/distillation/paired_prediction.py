@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from mmkd.evaluation.class_logits import class_logits
@@ -18,7 +19,8 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
 
     The logits of a segmentor are its ``seg_logits``, (C, H, W) at the size of the
     label; those of a classifier are (C,), from the taps of the first distillation loss.
-    They stay on their device. One channel of a segmentor becomes two classes.
+    They stay on their device. One channel of a segmentor becomes two classes. The
+    teacher's are over the dataset's classes; see :meth:`ClassMap.spread`.
 
     Args:
         distiller: Distiller with a teacher.
@@ -30,6 +32,9 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
     with record(distiller.teacher.model, [loss.teacher_tap]) as taps:
         samples = distiller.teacher.predict(inputs, data_samples)
     theirs = _logits(samples, taps, loss.teacher_tap)
+    class_map = distiller.teacher.class_map
+    if class_map is not None and 'seg_logits' not in samples[0]:
+        theirs = list(class_map.spread(torch.stack(theirs)))
     with record(distiller.student, [loss.student_tap]) as taps:
         samples = distiller.student(inputs, data_samples, mode='predict')
     ours = _logits(samples, taps, loss.student_tap)

@@ -13,9 +13,10 @@ from mmkd.losses.logit_loss import TYPICAL_STD, LogitLoss
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
+from .class_map import ClassMap
 from .head_settings import activation_of, conversion, loss_settings
 from .tap_checks import check_taps
-from .taps import find_tap, num_outputs
+from .taps import find_tap, num_classes, num_outputs
 
 
 class TappedLoss:
@@ -44,6 +45,7 @@ class TappedLoss:
             )
         self.student_tap = config.pop('student', None)
         self.teacher_tap = config.pop('teacher', None)
+        self.class_map: ClassMap | None = None
         schedule = config.pop('schedule', None)
         self.named = set(config)
         self.convert: Callable[[Tensor], Tensor] | None = None
@@ -73,6 +75,8 @@ class TappedLoss:
         self.teacher_tap = find_tap(teacher, self.teacher_tap, key, frozen=True)
         theirs = num_outputs(teacher, self.teacher_tap)
         ours = num_outputs(student, self.student_tap)
+        # Outputs over classes are mapped; see set_class_map.
+        self.classes = num_classes(student), num_classes(teacher)
         self.found = loss_settings(student, self.student_tap)
         self.teacher_activation = activation_of(teacher, self.teacher_tap)
         if isinstance(self.loss, LogitLoss):
@@ -93,7 +97,7 @@ class TappedLoss:
             self._take_settings(self.loss, ours, theirs)
             self._replace_standardization(self.loss, ours)
         one_to_two = {theirs, ours} == {1, 2} and self.convert is not None
-        if theirs != ours and not one_to_two:
+        if theirs != ours and not one_to_two and (ours, theirs) != self.classes:
             raise UserError(
                 f"{self.key}.teacher: the teacher's '{self.teacher_tap}' outputs "
                 f"{theirs} classes, but the student's '{self.student_tap}' {ours}; use "
@@ -165,11 +169,17 @@ class TappedLoss:
             'current',
         )
 
-    def _converted(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the teacher's logits for the activation of the student's."""
+    def _aligned(
+        self, student: Tensor, teacher: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return both logits over the same classes and of the same activation."""
+        if self.class_map is not None and self.class_map.applies(student, teacher):
+            student, teacher, target = self.class_map.align(
+                student, teacher, target, self.ignore_index
+            )
         if not self.settled:
             self._settle(student.shape[1], teacher.shape[1])
-        return teacher if self.convert is None else self.convert(teacher)
+        return student, teacher if self.convert is None else self.convert(teacher), target
 
     def check_outputs(
         self,
@@ -181,9 +191,28 @@ class TappedLoss:
         student = student_outputs[self.student_tap]
         teacher = teacher_outputs[self.teacher_tap]
         if student.ndim == teacher.ndim:
-            teacher = self._converted(student, teacher)
+            student, teacher, _ = self._aligned(student, teacher, None)
         taps = self.student_tap, self.teacher_tap
         check_taps(self.key, taps, student, teacher, images)
+    def set_class_map(self, class_map: ClassMap) -> None:
+        """Set the map of outputs over the teacher's classes.
+
+        Raises:
+            UserError: if ignored pixels would have the label of a class.
+        """
+        ignored = self.ignore_index
+        if not class_map.complete and 0 <= ignored < len(class_map.kept):
+            raise UserError(
+                f'{self.key}.ignore_index: {ignored} is also a class, which is not '
+                'possible if teacher.class_map leaves classes out; ignore 255, or '
+                'leave this class out, too'
+            )
+        self.class_map = class_map
+
+    @property
+    def ignore_index(self) -> int:
+        """Label of ignored pixels."""
+        return getattr(self.loss, 'ignore_index', 255)
 
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""
@@ -218,7 +247,7 @@ class TappedLoss:
         if factor:
             student = student_outputs[self.student_tap]
             teacher = teacher_outputs[self.teacher_tap]
-            teacher = self._converted(student, teacher)
+            student, teacher, target = self._aligned(student, teacher, target)
             try:
                 value = factor * self.loss(student, teacher, target)
             except (TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmkd.engine.num_classes import segmentation_head
 from mmkd.errors import UserError
 
 from .tap_output import logits_of
@@ -146,3 +147,11 @@ def num_outputs(model: nn.Module, tap: str) -> int | None:
     """Return the number of output channels of a tap; None if it is unknown."""
     module = model if tap == ENCODE_DECODE else model.get_submodule(tap)
     return getattr(module, 'out_channels', getattr(module, 'out_features', None))
+
+
+def num_classes(model: nn.Module) -> int | None:
+    """Return the number of a network's outputs; None if it is unknown."""
+    head = segmentation_head(model)
+    if head is None:
+        head = getattr(model, 'head', None)
+    return getattr(head, 'out_channels', None) or getattr(head, 'num_classes', None)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -13,11 +14,15 @@ from mmkd.errors import UserError
 from mmkd.models.programs import load_program
 from mmkd.registry import MODELS
 
+from .class_map import ClassMap
 from .fast_path import FastPath
+from .match_classes import match_classes
 from .normalization import NormalizationBridge
+from .resolution import Resolution, naming_resolution
 from .run_to_logits import run_to_logits
-from .taps import record
-from .teacher_config import FAST, KEY
+from .taps import TapOutputs, find_tap, num_classes, record
+from .teacher_config import FAST, KEY, RESOLUTION
+from .teacher_prediction import predict_classes
 from .teacher_program import is_program
 
 
@@ -29,11 +34,17 @@ class Teacher(nn.Module):
     checkpoint, never run. Deep copies share the same teacher.
 
     Args:
-        config: ``model``, the config of the network, ``checkpoint``, its weights, and
-            the arguments of :class:`FastPath`; see :func:`inline_teacher`. A program
-            is network and weights in one.
+        config: ``model``, the config of the network, ``checkpoint``, its weights,
+            ``class_map``, and the arguments of :class:`FastPath` and
+            :class:`Resolution`; see :func:`inline_teacher`. A program is network and
+            weights in one.
         student_preprocessor: Preprocessor of the images that the teacher receives; they
             are converted if the teacher expects another normalization.
+
+    Attributes:
+        classes: Names of the teacher's classes; None if they are not known.
+        class_map: Map from its outputs to the dataset's classes, set by
+            :meth:`map_classes`.
 
     Raises:
         UserError: if the weights are missing, not finite or do not match the network
@@ -44,6 +55,9 @@ class Teacher(nn.Module):
         super().__init__()
         path = config['checkpoint']
         self.fast_path = FastPath(**{k: config[k] for k in FAST if k in config})
+        self.resolution = Resolution(
+            **{key: config[key] for key in RESOLUTION if key in config}
+        )
         self.ready = False
         model = copy.deepcopy(dict(config['model']))
         state: dict[str, Tensor] = {}
@@ -80,7 +94,43 @@ class Teacher(nn.Module):
             or meta.get('CLASSES')
             or getattr(self.model, 'classes', None)
         )
+        self.given_map = config.get('class_map')
+        self.class_map: ClassMap | None = None
+        self.resolution.check(self.model)
         self.eval()
+
+    def map_classes(self, classes: Sequence[str] | None, outputs: int | None) -> None:
+        """Map the outputs to the dataset's classes, and log a map that is not trivial.
+
+        Args:
+            classes: Names of the dataset's classes; None if they are not known.
+            outputs: Number of the student's outputs; None if it is not known.
+
+        Raises:
+            UserError: for classes that cannot be matched; see :func:`match_classes`.
+        """
+        ours, theirs = (list(names or ()) for names in (classes, self.classes))
+        theirs_count = num_classes(self.model) or len(theirs)
+        count = outputs or len(ours) or theirs_count
+        if not count and self.given_map is None:
+            self.class_map = ClassMap((), 0)  # nothing is known, nothing is mapped
+            return
+        self.class_map, line = match_classes(
+            ours, theirs, (count, theirs_count or count), self.given_map
+        )
+        if line:
+            print_log(f'{KEY}: {line}', logger='current')
+
+    def check_taps(self, taps: Sequence[str]) -> None:
+        """Raise a UserError for taps that a sliding teacher does not have."""
+        if self.resolution.slide:
+            own = find_tap(self.model, None, f'{KEY}.slide', frozen=True)
+            for tap in taps:
+                if tap != own:
+                    raise UserError(
+                        f"{KEY}.slide: windows are merged only for the output '{own}', "
+                        f"not for '{tap}'; remove the tap or slide"
+                    )
 
     @torch.no_grad()
     def outputs(
@@ -95,20 +145,45 @@ class Teacher(nn.Module):
         if not taps:
             return {}
         with torch.autocast(inputs.device.type, enabled=False):
-            images = self.bridge(inputs)
-            if not self.ready:
-                self.ready = True
-                self.model, report = self.fast_path.apply(self.model, images, taps)
-                print_log(report, logger='current')
-            with record(self.model, taps) as outputs:
-                run_to_logits(self.model, images, taps)
+            images = self.resolution.resize(self.bridge(inputs))
+            with naming_resolution(self.model, images):
+                if not self.ready:
+                    self.ready = True
+                    part = self.resolution.window(self.model, images)
+                    self.model, report = self.fast_path.apply(self.model, part, taps)
+                    print_log(report, logger='current')
+                if self.resolution.slide:
+                    metas = [dict(ori_shape=images.shape[2:])] * len(images)
+                    logits = self.resolution.logits(self.model, images, metas)
+                    return TapOutputs(dict.fromkeys(taps, logits))
+                with record(self.model, taps) as outputs:
+                    run_to_logits(self.model, images, taps)
         return outputs
 
-    @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Return the predictions for images preprocessed for the student."""
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self.model(self.bridge(inputs), data_samples, mode='predict')
+        return self._predict(self.bridge(inputs), data_samples)
+
+    def val_step(self, data: dict) -> list:
+        """Return the predictions for a batch of a dataloader."""
+        data = self.model.data_preprocessor(data, False)
+        return self._predict(data['inputs'], data['data_samples'])
+
+    test_step = val_step
+
+    @torch.no_grad()
+    def _predict(self, images: Tensor, data_samples: list | None) -> list:
+        """Predict the dataset's classes at the teacher's own resolution."""
+        with torch.autocast(images.device.type, enabled=False):
+            return predict_classes(
+                self.model, images, data_samples, self.resolution, self.class_map
+            )
+
+    def _apply(self, *args: Any, **kwargs: Any) -> 'Teacher':
+        """Apply a change of device to the teacher's preprocessor, too."""
+        super()._apply(*args, **kwargs)
+        self.model._set_device(self.bridge.scale.device)
+        return self
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Keep the eval mode for any ``mode``."""

@@ -11,10 +11,13 @@ from mmkd.errors import UserError
 from mmkd.models.import_module import PRETRAINED
 
 from .fast_path import FastPath
+from .resolution import Resolution
 from .teacher_program import as_exported, check_program_keys, is_program
 
 KEY = 'teacher'
 FAST = [field.name for field in fields(FastPath)]
+RESOLUTION = [field.name for field in fields(Resolution)]
+OPTIONS = ['class_map', *RESOLUTION, *FAST]
 
 
 def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
@@ -22,17 +25,17 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
 
     Args:
         teacher: ``checkpoint``, either ``config``, the path of the network's config, or
-            ``model``, the network's config itself, and arguments of :class:`FastPath`.
-            A :class:`TorchSegmentor` or :class:`TorchClassifier` without ``module`` is
-            the program that ``checkpoint`` contains. ``allow_code`` executes the code
-            of a network from elsewhere. Default False.
+            ``model``, the network's config itself, and optionally ``class_map`` (see
+            :func:`match_classes`) and arguments of :class:`Resolution` and
+            :class:`FastPath`. A :class:`TorchSegmentor` or :class:`TorchClassifier`
+            without ``module`` is the program that ``checkpoint`` contains.
+            ``allow_code`` executes the code of a network from elsewhere. Default False.
         folder: Folder of the current config. Relative paths are looked up there, then
             in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
     Returns:
-        Dict of ``model``, without pretrained weights, ``checkpoint`` and the arguments
-        of :class:`FastPath`.
+        Dict of ``model``, without pretrained weights, ``checkpoint`` and the options.
 
     Raises:
         UserError: for missing, unknown or contradictory keys, or a missing config.
@@ -41,11 +44,11 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         raise UserError(
             f'{KEY}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
         )
-    unknown = set(teacher) - {'config', 'model', 'checkpoint', 'allow_code', *FAST}
+    unknown = set(teacher) - {'config', 'model', 'checkpoint', 'allow_code', *OPTIONS}
     if unknown:
         raise UserError(
             f'{KEY}: unknown key {", ".join(sorted(unknown))}; use only config (or '
-            f'model), checkpoint, allow_code, {", ".join(FAST)}'
+            f'model), checkpoint, allow_code, {", ".join(OPTIONS)}'
         )
     if not teacher.get('checkpoint'):
         raise UserError(
@@ -57,7 +60,13 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         model = _read_model(teacher['config'], folder)
     else:
         model = copy.deepcopy(dict(teacher['model']))
-    rest = {key: value for key, value in teacher.items() if key in FAST}
+    class_map = teacher.get('class_map')
+    if class_map is not None and not isinstance(class_map, Mapping):
+        raise UserError(
+            f"{KEY}.class_map: it must be a dict of the teacher's class, or classes, "
+            f'of each of ours, not {class_map!r}'
+        )
+    rest = {key: value for key, value in teacher.items() if key in OPTIONS}
     check_program_keys(model, teacher, KEY)
     if teacher.get('allow_code'):
         model['allow_code'] = True

@@ -62,7 +62,7 @@ class TeacherMetricHook(Hook):
         images = min(batches * share, total)
         runner.logger.info(f'Measuring the teacher on {images} of {total} images ...')
         for batch in islice(loader, batches):
-            outputs = runner.distiller.teacher.model.val_step(batch)
+            outputs = runner.distiller.teacher.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
         scalars, texts = {}, []
         for name, value in evaluator.evaluate(images).items():

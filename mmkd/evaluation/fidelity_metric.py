@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmkd.errors import UserError
+from mmkd.functional.classes import included_classes, renumber, select_classes
 from mmkd.registry import METRICS
 
 from .fidelity_sums import MEANS, fidelity_sums
@@ -49,6 +50,9 @@ class FidelityMetric(BaseMetric):
     image is collected. The result is therefore independent of the number of processes,
     and images that a sampler repeats to fill the last batch are not counted twice. The
     cost is a forward pass of the teacher for each validation image.
+
+    Classes that ``teacher.class_map`` leaves out are removed from both distributions,
+    and positions labeled with them are invalid.
 
     Without a teacher, as in ``tools/test.py``, the metric logs this and is empty.
 
@@ -135,8 +139,11 @@ class FidelityMetric(BaseMetric):
                 )
         if students[0].ndim == 1:  # each image is a group of one position
             labels = torch.stack([sample['gt_label'] for sample in data_samples])
-            student, teacher = (torch.stack(x)[:, None] for x in (students, teachers))
-            sums = self._sums(student, teacher, labels)
+            student, teacher, labels = _common(
+                torch.stack(students), torch.stack(teachers), labels, ignore_index=-1
+            )
+            sums = self._sums(student[:, None], teacher[:, None], labels)
+            sums = torch.where((labels != -1).to(sums.device), sums, 0)
         else:
             maps = [sample['gt_sem_seg']['data'] for sample in data_samples]
             images = zip(students, teachers, maps, strict=True)
@@ -151,6 +158,10 @@ class FidelityMetric(BaseMetric):
         """Return the sums (1, K) over one image's valid pixels, computed in chunks."""
         sampled = ..., slice(None, None, self.stride), slice(None, None, self.stride)
         student, teacher, label = (x[sampled] for x in (student, teacher, label))
+        student, teacher, label = _common(
+            student[None], teacher[None], label, self.ignore_index
+        )
+        student, teacher = student[0], teacher[0]
         label = label.flatten().to(student.device)
         mask = label != self.ignore_index
         wrong = label[mask & ((label < 0) | (label >= len(student)))]
@@ -183,3 +194,15 @@ class FidelityMetric(BaseMetric):
         names = (*MEANS, 'ece', 'teacher_ece')
         values = np.concatenate([means, errors]).tolist()
         return dict(zip(names, values, strict=True))
+
+
+def _common(
+    student: Tensor, teacher: Tensor, target: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Remove the classes that the teacher's map leaves out from logits and labels."""
+    classes = included_classes(teacher)
+    total = teacher.shape[1]
+    if len(classes) == total:
+        return student, teacher, target
+    student, teacher = (select_classes(x, classes) for x in (student, teacher))
+    return student, teacher, renumber(target, classes, total, ignore_index)

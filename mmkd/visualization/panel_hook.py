@@ -69,7 +69,7 @@ class PanelHook(Hook):
         networks = dict(student=_network(runner))
         teacher = getattr(runner, 'teacher', None)
         if teacher is not None:
-            networks = dict(teacher=teacher.model, **networks)
+            networks = dict(teacher=teacher, **networks)
         dataset = runner.val_dataloader.dataset
         with random_numbers_kept():
             indices = evenly_spaced(len(dataset), self.images)

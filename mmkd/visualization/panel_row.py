@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from mmkd.errors import UserError
 from mmkd.evaluation.class_logits import class_logits
 from mmkd.functional import kl_divergence
+from mmkd.functional.classes import included_classes, select_classes
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def panel_rows(
     the dataset's pipeline.
 
     Args:
-        networks: mmseg segmentors by name, in eval mode, with the same classes.
+        networks: mmseg segmentors or a :class:`Teacher` by name, in eval mode, with the
+            same classes.
         dataset: mmseg dataset, possibly wrapped, whose pipeline loads labels; see
             :func:`mmkd.datasets.build_dataset.build_dataset`.
         indices: Indices of the images.
@@ -141,7 +143,10 @@ def _kl(student: torch.Tensor, teacher: torch.Tensor, name: str) -> np.ndarray:
             f'{len(teacher)} and {name} {len(student)}; use networks with the same '
             'classes'
         )
-    return kl_divergence(student, teacher.to(student.device), dim=0).cpu().numpy()
+    teacher = teacher.to(student.device)
+    classes = included_classes(teacher[None])
+    student, teacher = (select_classes(x[None], classes) for x in (student, teacher))
+    return kl_divergence(student, teacher)[0].cpu().numpy()
 
 
 def image_path(dataset: Dataset, index: int) -> str:

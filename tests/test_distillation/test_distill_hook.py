@@ -1,13 +1,9 @@
 """A Distiller in an epoch-based run, with a loss that learns: CTKD."""
 
-from contextlib import nullcontext
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from mmkd.checkpoint import load_safely
-from mmkd.distillation.distill_hook import check_classes
 from mmkd.errors import UserError
 from tests.conftest import build, build_runner, network, random_batch
 
@@ -143,20 +139,3 @@ def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
         assert torch.equal(value, saved['state_dict'][name]), name
     run(3, 'on', resume=True)
     assert (tmp_path / 'epoch_3.pth').exists()
-
-
-@pytest.mark.parametrize(
-    ('theirs', 'error'),
-    [
-        (('Traffic light', 'side_walk'), None),
-        (('TRAFFIC_LIGHT', 'Side walk'), None),
-        (('sidewalk', 'traffic light'), "in another order: its class 0 is 'sidewalk'"),
-        (('traffic light', 'sidewalks'), "other classes: its class 1 is 'sidewalks'"),
-    ],
-)
-def test_class_names(theirs, error):
-    """Are the same but for spaces, underscores and case."""
-    dataset = SimpleNamespace(metainfo=dict(classes=('traffic_light', 'sidewalk')))
-    runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset))
-    with pytest.raises(UserError, match=error) if error else nullcontext():
-        check_classes(theirs, runner)

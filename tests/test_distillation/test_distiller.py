@@ -149,9 +149,9 @@ def test_follows_to_another_precision(distiller_config):
     assert distiller(**data, mode='loss')['distill.loss_kd'].dtype == torch.float64
 
 
-def test_set_device_reaches_both_preprocessors(distiller_config):
+def test_a_change_of_device_reaches_both_preprocessors(distiller_config):
     distiller = make(distiller_config)
-    distiller._set_device(torch.device('meta'))
+    distiller.to('meta')
     assert distiller.data_preprocessor.device.type == 'meta'
     assert distiller.teacher.model.data_preprocessor.device.type == 'meta'
 
@@ -328,8 +328,8 @@ def test_refuses_a_teacher_of_other_classes(distiller_config, tmp_path):
     distiller_config['teacher'] = dict(
         model=config, checkpoint=str(tmp_path / 'other.pth')
     )
-    with pytest.raises(UserError, match=r'outputs 7 classes, but the student.* 5'):
-        make(distiller_config)
+    with pytest.raises(UserError, match=r'outputs 7 classes and the student 5, and'):
+        make(distiller_config).map_classes()
 
 
 def test_a_tap_that_never_runs(distiller_config):
