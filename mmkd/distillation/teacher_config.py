@@ -67,6 +67,7 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
             f'of each of ours, not {class_map!r}'
         )
     rest = {key: value for key, value in teacher.items() if key in OPTIONS}
+    Resolution(**{key: rest[key] for key in RESOLUTION if key in rest})
     check_program_keys(model, teacher, KEY)
     if teacher.get('allow_code'):
         model['allow_code'] = True
