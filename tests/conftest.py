@@ -124,6 +124,31 @@ def teacher_config(tmp_path):
 
 
 @pytest.fixture
+def classifiers(tmp_path):
+    """A Distiller's config of two small classifiers."""
+    from mmkd.registry import MODELS
+
+    config = dict(
+        type='mmpretrain.ImageClassifier',
+        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', num_classes=7),
+        backbone=dict(type='mmkd.CIFARResNet', depth=8),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=7, in_channels=64),
+        neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    )
+    torch.manual_seed(7)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        teacher = MODELS.build(Config(dict(model=config)).model)
+        teacher.init_weights()
+        checkpoint = tmp_path / 'classifier.pth'
+        torch.save(dict(state_dict=teacher.state_dict(), meta={}), checkpoint)
+        yield dict(
+            model=config,
+            teacher=dict(model=config, checkpoint=str(checkpoint)),
+            distill_losses=dict(loss_kd=dict(type='KDLoss')),
+        )
+
+
+@pytest.fixture
 def distiller_config(teacher_config):
     """Keys of a distillation's config; tests change what they are about."""
     return dict(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -32,8 +31,10 @@ def predict_classes(
     resized = resolution.resize(images)
     with naming_resolution(model, resized):
         if not hasattr(model, 'encode_decode'):
-            samples = model(resized, data_samples, mode='predict')
-            return samples if class_map is None else _relabel(samples, class_map)
+            if class_map is None:
+                return model(resized, data_samples, mode='predict')
+            logits = class_map.spread(model(resized, mode='tensor'))
+            return _label(logits.softmax(1), data_samples)
         if class_map is None and not resolution.changes:
             return model(images, data_samples, mode='predict')
         size = images.shape[2:]
@@ -49,10 +50,11 @@ def predict_classes(
     return model.postprocess_result(logits, data_samples)
 
 
-def _relabel(samples: list, class_map: ClassMap) -> list:
-    """Replace the scores and labels that a classifier predicted."""
-    scores = torch.stack([sample.pred_score for sample in samples])
-    logits = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-    for sample, score in zip(samples, class_map.spread(logits).softmax(1), strict=True):
+def _label(scores: Tensor, data_samples: list | None) -> list[BaseDataElement]:
+    """Set the scores and labels of images, as mmpretrain's heads do."""
+    from mmpretrain.structures import DataSample
+
+    samples = data_samples or [DataSample() for _ in scores]
+    for sample, score in zip(samples, scores, strict=True):
         sample.set_pred_score(score).set_pred_label(score.argmax())
     return samples

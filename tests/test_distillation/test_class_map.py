@@ -236,3 +236,50 @@ def test_a_tap_of_features_is_not_mapped(distiller_config, permuted):
     )
     with pytest.raises(UserError, match=r'loss_kd'):
         losses_of(make(distiller_config), random_batch())
+
+
+def test_classifiers(classifiers, tmp_path):
+    """Scores and labels are of our classes, also at another size of the images."""
+    from mmpretrain.structures import DataSample
+
+    ours = [f'class {number}' for number in range(7)]
+    state = torch.load(classifiers['teacher']['checkpoint'])['state_dict']
+    order = [6, 5, 4, 3, 2, 1, 0, 0]  # the first class is split in two
+    for kind in ('weight', 'bias'):
+        state[f'head.fc.{kind}'] = state[f'head.fc.{kind}'][order]
+    state['head.fc.bias'][6:] -= torch.tensor(2.0).log()
+    theirs = [*ours[:0:-1], 'first half', 'second half']
+    meta = dict(dataset_meta=dict(classes=theirs))
+    torch.save(dict(state_dict=state, meta=meta), tmp_path / 'split.pth')
+    model = copy.deepcopy(classifiers['model'])
+    model['head']['num_classes'] = 8
+    split = dict(model=model, checkpoint=str(tmp_path / 'split.pth'), scale=2)
+    split['class_map'] = {'class 0': ['first half', 'second half']}
+
+    inputs = torch.rand(4, 3, 32, 32)
+    samples = [DataSample().set_gt_label(label) for label in (0, 3, 6, 0)]
+    results, losses = [], []
+    for teacher in (dict(classifiers['teacher'], scale=2), split):
+        distiller = make(dict(classifiers, teacher=teacher), ours, mode=False)
+        batch = dict(inputs=inputs, data_samples=copy.deepcopy(samples))
+        results.append(distiller.teacher.val_step(batch))
+        losses.append(distiller.loss(inputs, samples)['distill.loss_kd'])
+    assert_close(*losses)
+    for expected, found in zip(*results, strict=True):
+        assert_close(found.pred_score, expected.pred_score)
+        assert torch.equal(found.pred_label, expected.pred_label)
+        assert found.pred_label.shape == expected.pred_label.shape
+    absent = int(results[0][0].pred_label)
+    split['class_map'][absent] = None
+    partial = make(dict(classifiers, teacher=split), ours, mode=False)
+    partial.compares = True
+    for sample in partial.teacher.val_step(dict(inputs=inputs, data_samples=samples)):
+        assert sample.pred_label != absent
+        assert sample.pred_score[absent] == 0
+        assert sample.pred_score.sum() == pytest.approx(1)
+    with torch.no_grad():
+        both = partial.val_step(dict(inputs=inputs, data_samples=samples))
+    metric = FidelityMetric()
+    metric.process(None, [sample.to_dict() for sample in both])
+    found = metric.evaluate(4)
+    assert 0 < found['fidelity/forward_kl'] < 10

@@ -2,13 +2,9 @@
 
 import copy
 
-import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from mmkd.evaluation import FidelityMetric
-from mmkd.registry import MODELS
 from tests.conftest import build, build_distiller, random_batch
 
 
@@ -21,29 +17,6 @@ def predict(distiller, batch, compares=True):
     distiller.compares = compares
     with torch.no_grad():
         return distiller.val_step(copy.deepcopy(batch))
-
-
-@pytest.fixture
-def classifiers(tmp_path):
-    """A Distiller's config of two small classifiers."""
-    config = dict(
-        type='mmpretrain.ImageClassifier',
-        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', num_classes=7),
-        backbone=dict(type='mmkd.CIFARResNet', depth=8),
-        head=dict(type='mmpretrain.LinearClsHead', num_classes=7, in_channels=64),
-        neck=dict(type='mmpretrain.GlobalAveragePooling'),
-    )
-    torch.manual_seed(7)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        teacher = MODELS.build(Config(dict(model=config)).model)
-        teacher.init_weights()
-        checkpoint = tmp_path / 'classifier.pth'
-        torch.save(dict(state_dict=teacher.state_dict(), meta={}), checkpoint)
-        yield dict(
-            model=config,
-            teacher=dict(model=config, checkpoint=str(checkpoint)),
-            distill_losses=dict(loss_kd=dict(type='KDLoss')),
-        )
 
 
 def test_maps_at_the_labels_size(distiller_config):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 
+from mmkd.errors import UserError
 from mmkd.registry import MODELS
 from tests.conftest import CLASSES, build_runner
 from tests.test_distillation.test_distill_hook import Images as RandomImages
@@ -98,6 +99,42 @@ def test_each_validation_knows_both(run, distiller_config, tmp_path):
     last = json.loads(scalars.read_text().splitlines()[-1])
     assert {'mIoU', 'teacher/mIoU', 'fidelity/agreement'} < set(last)
     assert last['step'] == 2
+
+
+def reverse_classes(config):
+    """Reverse the order of a teacher's classes, which its checkpoint names."""
+    checkpoint = torch.load(config['checkpoint'])
+    for name, value in checkpoint['state_dict'].items():
+        if '.conv_seg.' in name:
+            checkpoint['state_dict'][name] = value.flip(0)
+    checkpoint['meta'] = dict(
+        dataset_meta=dict(classes=Images.metainfo['classes'][::-1])
+    )
+    torch.save(checkpoint, config['checkpoint'])
+
+
+def test_of_a_teacher_with_another_order_of_classes(run, distiller_config, tmp_path):
+    """Everything is of our classes, and one line of the log says so."""
+    expected = teachers_miou(distiller_config)
+    fidelity = logged(run(1, [IOU, FIDELITY]), 'fidelity/teacher_ece')
+    reverse_classes(distiller_config['teacher'])
+    runner = run(2, [IOU, FIDELITY])
+    assert logged(runner, 'teacher/mIoU') == pytest.approx([expected] * 2)
+    assert logged(runner, 'fidelity/teacher_ece')[:1] == pytest.approx(fidelity)
+    logs = [path.read_text().splitlines() for path in tmp_path.glob('*/*.log')]
+    (line,) = (line for log in logs for line in log if '<-' in line)
+    assert "'0' <- '0', '1' <- '1'" in line
+    assert line.endswith('left out: none; unused outputs of the teacher: none')
+
+
+def test_a_teacher_of_other_classes_ends_the_run_before_the_first_iteration(
+    run, distiller_config, tmp_path
+):
+    reverse_classes(distiller_config['teacher'])
+    distiller_config['teacher']['class_map'] = {'5': 0}
+    with pytest.raises(UserError, match=r'^teacher\.class_map: .* no class 5, only 0'):
+        run(1, [IOU])
+    assert 'Epoch(train)' not in next(tmp_path.glob('*/*.log')).read_text()
 
 
 class Scores(BaseMetric):

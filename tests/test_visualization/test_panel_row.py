@@ -10,6 +10,7 @@ from PIL import Image
 
 from mmkd.datasets import CamVidDataset
 from mmkd.errors import UserError
+from mmkd.functional.masking import EXCLUDED
 from mmkd.visualization import PanelRow, evenly_spaced, image_path, panel_rows
 from tests.test_deployment.networks import segmentor
 from tests.test_tools.conftest import write_camvid
@@ -73,6 +74,25 @@ def test_rows(folder, networks):
         expected = naive_kl(logits['teacher'], logits['student'])
         assert expected.max() > 0.1
         np.testing.assert_allclose(row.kl['student'], expected, atol=1e-4)
+
+
+def test_a_class_that_the_teacher_leaves_out(folder, networks):
+    """Is in neither distribution; see ClassMap.spread."""
+
+    class LeavesOut:
+        def test_step(self, data):
+            (result,) = networks['teacher'].test_step(data)
+            result.seg_logits.data[3] = EXCLUDED
+            return [result]
+
+    both = dict(networks, teacher=LeavesOut())
+    (row,) = panel_rows(both, dataset(folder), [1])
+    student, teacher = (
+        np.delete(logits_of(networks[name], folder / 'val/1.png'), 3, axis=0)
+        for name in ('student', 'teacher')
+    )
+    expected = naive_kl(teacher, student)
+    np.testing.assert_allclose(row.kl['student'], expected, atol=1e-4)
 
 
 def test_the_teacher_is_the_one_that_is_named(folder, networks):
