@@ -47,6 +47,7 @@ NAVIGATION = {
         'docs/families',
         'docs/any_network',
         'docs/exported_teachers',
+        'docs/other_classes_and_sizes',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.apis import init_model
+from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
 from mmkd.datasets import CamVidDataset
@@ -41,7 +42,8 @@ def write_clone(clone: Path) -> None:
     state = weights_of(clone / 'my_teacher.py')
     torch.save(dict(state_dict=state, meta=meta), clone / 'my_teacher.pth')
     (r101,) = REPO.glob('configs/pspnet/*r101*cityscapes*.py')
-    torch.save(dict(state_dict=weights_of(r101)), clone / TEACHER)
+    meta = dict(dataset_meta=CityscapesDataset.METAINFO)
+    torch.save(dict(state_dict=weights_of(r101), meta=meta), clone / TEACHER)
     shutil.copy(clone / TEACHER, clone / 'resnet18_v1c.pth')
     _, state = run_mdistiller('wrn_40_2', torch.zeros(1, 3, 32, 32))
     folder = clone / 'cifar_teachers/wrn_40_2_vanilla'
