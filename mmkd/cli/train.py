@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
             add_method(config, args.method)
         if args.teacher:
             path, checkpoint = args.teacher
-            path = str(Path(path).resolve())
+            if '::' not in path:  # otherwise a config of an installed package
+                path = str(Path(path).resolve())
             config.teacher = dict(config=path, checkpoint=checkpoint)
         config.merge_from_dict(args.cfg_options or {})  # may change teacher and losses
         check_distillation(config)

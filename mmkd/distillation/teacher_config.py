@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mmkd.engine.config import read_config
+from mmkd.engine.config import find_config, read_config
 from mmkd.errors import UserError
 from mmkd.models.import_module import PRETRAINED
 
@@ -78,16 +78,26 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 
+def _find_config(path: str, folder: str | Path) -> Path:
+    """Return the path of the teacher's config, which may be one of a package."""
+    if '::' in path:
+        try:
+            return find_config(path)
+        except UserError as error:
+            raise UserError(f'{KEY}.config: {error}') from None
+    for file in (Path(folder, path), Path(path)):
+        if file.is_file():
+            return file
+    raise UserError(
+        f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
+        "directory; write '{{ fileDirname }}/...' for a path relative to the "
+        'config file that contains it'
+    )
+
+
 def _read_model(path: str, folder: str | Path) -> dict:
     """Return the model of a config file, such that any default scope can build it."""
-    found = [file for file in (Path(folder, path), Path(path)) if file.is_file()]
-    if not found:
-        raise UserError(
-            f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
-            "directory; write '{{ fileDirname }}/...' for a path relative to the "
-            'config file that contains it'
-        )
-    config = read_config(str(found[0]))
+    config = read_config(_find_config(path, folder))
     model = config.model.to_dict()
     if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())

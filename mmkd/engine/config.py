@@ -1,8 +1,11 @@
 """Reading of configs, and changes to them by command-line options."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -20,29 +23,63 @@ CONFIGS = Path(mmkd.__file__).parent / '.mim' / 'configs'
 
 
 @contextmanager
-def mmkd_bases() -> Iterator[None]:
-    """Support ``'mmkd::...'`` bases in configs that are read within this context.
+def package_bases() -> Iterator[None]:
+    """Support ``'mmkd::...'``, ``'mmseg::...'`` etc. in configs read in this context.
 
     MMEngine looks up such a base in site-packages, where an editable install has no
-    files, and resolves its types in scope mmkd, which does not contain mmseg's types.
-    Therefore one of MMEngine's functions is replaced within this context. Remove this
-    when MMEngine's ``get_installed_path`` finds editable installs (PEP 660).
+    files, by the name of OpenMMLab's distribution, which OneDL's is not. It also
+    resolves its types in scope mmkd, which does not contain mmseg's types. Therefore
+    one of MMEngine's functions is replaced within this context. Remove this when
+    MMEngine's ``get_installed_path`` finds editable installs (PEP 660) and OneDL's
+    distributions.
     """
     original = Config._get_cfg_path
 
     def get_cfg_path(path: str, filename: str) -> tuple[str, str | None]:
-        package, _, config = path.partition('::')
-        if package != 'mmkd':
+        if '::' not in path:
             return original(path, filename)
-        if not (CONFIGS / config).is_file():
-            raise FileNotFoundError(f"'{path}': mmkd has no config '{config}'")
-        return str(CONFIGS / config), None
+        package = path.partition('::')[0]
+        # As in MMEngine, other packages' types are looked up in their own scope.
+        return str(find_config(path)), None if package == 'mmkd' else package
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
     try:
         yield
     finally:
         Config._get_cfg_path = staticmethod(original)
+
+
+def find_config(name: str) -> Path:
+    """Return the path of an installed config, ``'<package>::<config>'``.
+
+    Raises:
+        UserError: if the package is not installed or has no such config; the message
+            suggests similar names.
+
+    Example:
+        >>> find_config('mmkd::methods/kd.py').name
+        'kd.py'
+    """
+    package, _, config = name.partition('::')
+    folder = CONFIGS
+    if package != 'mmkd':
+        spec = find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.origin:
+            raise UserError(
+                f"'{name}': the package '{package}' is not installed; install it, or "
+                'give the path of a config file'
+            )
+        folder = Path(spec.origin).parent / '.mim' / 'configs'
+    for path in (folder / config, folder / f'{config}.py'):
+        if path.is_file():
+            return path
+    known = [str(path.relative_to(folder)) for path in folder.rglob('*.py')]
+    by_stem = {Path(path).stem: path for path in known}
+    near = get_close_matches(config, known, n=3) or [
+        by_stem[stem] for stem in get_close_matches(Path(config).stem, by_stem, n=3)
+    ]
+    like = f'did you mean {" or ".join(near)}?' if near else f"see '{folder}'"
+    raise UserError(f"'{name}': {package} has no config '{config}'; {like}")
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -83,18 +120,28 @@ def read_config(
 
     A Python config is executed as code; YAML and JSON configs are data.
 
+    Args:
+        path: Path of a file, or ``'<package>::<config>'`` for one of a package.
+        options: Values by dotted key.
+
     Raises:
         UserError: if the file does not exist, is not a valid config or has no model.
     """
+    if '::' in str(path):
+        try:
+            path = find_config(str(path))
+        except UserError as error:
+            raise UserError(f'config: {error}') from None
     if not Path(path).is_file():
         raise UserError(f"config: '{path}' does not exist; check the path")
     try:
-        with mmkd_bases(), safe_yaml():
+        with package_bases(), safe_yaml():
             config = Config.fromfile(path)
         config.merge_from_dict(dict(options or {}))
+    except UserError as error:
+        raise UserError(f"config: '{path}' cannot be read: {error}") from error
     except Exception as error:  # a config is code and can raise any exception
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise UserError(f"config: '{path}' cannot be read: {reason}") from error
+        raise UserError(f"config: '{path}' {_reason(error)}") from error
     _check_printable(config, path)
     if not isinstance(config.get('model'), dict):
         raise UserError(
@@ -102,6 +149,19 @@ def read_config(
             'of those'
         )
     return config
+
+
+def _reason(error: Exception) -> str:
+    """Describe why a config cannot be read, in one line."""
+    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+    if found := re.search(r'Duplicate keys: \{(.+?)\}', reason):
+        keys = ', '.join(sorted(re.findall(r'\w+', found[1])))
+        return (
+            f'has two bases that both define {keys}: Duplicate keys are not merged; '
+            'remove one of the bases and write its keys into this file, or let one '
+            'base have the other as its own _base_'
+        )
+    return f'cannot be read: {reason}'
 
 
 def _check_printable(config: Config, path: str | Path) -> None:

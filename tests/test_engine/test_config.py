@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.fileio.handlers import file_handlers
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 
 from mmkd.cli.arguments import run_config
 from mmkd.cli.print_config import main as print_config
@@ -18,6 +19,7 @@ from mmkd.engine.config import (
     read_config,
 )
 from mmkd.errors import UserError
+from mmkd.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 (PLAIN,) = CONFIGS.glob('pspnet/pspnet_r18quarter-*.py')
@@ -64,6 +66,69 @@ class TestConfig:
         with pytest.raises(UserError, match=r"mmkd has no config 'methods/gone.py'"):
             read_config(mine)
         assert Config._get_cfg_path is original.__func__
+
+    @pytest.mark.parametrize('scope', ['mmseg', 'mmpretrain', None])
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
+            'mmseg::_base_/models/segformer_mit-b0.py',
+            'mmpretrain::resnet/resnet18_8xb32_in1k.py',
+            'mmpretrain::_base_/models/mobilenet_v3/mobilenet_v3_small_imagenet.py',
+        ],
+    )
+    def test_bases_of_other_packages(self, tmp_path, name, scope):
+        """Their networks are built in any default scope."""
+        mine = tmp_path / 'mine.py'
+        mine.write_text(f"_base_ = '{name}'")
+        with DefaultScope.overwrite_default_scope(scope):
+            network = MODELS.build(read_config(mine).model)
+        assert type(network).__module__.startswith(name.partition('::')[0])
+
+    def test_a_config_of_a_package_itself(self):
+        name = 'mmseg::ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024'
+        assert read_config(name).model.backbone.type == 'DDRNet'
+        assert config_of(f'{name}.py').work_dir == f'work_dirs/{Path(name).name}'
+
+    @pytest.mark.parametrize(
+        ('name', 'says'),
+        [
+            (
+                'mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscape.py',
+                'did you mean pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
+            ),
+            (
+                'mmseg::pidnet-s_2xb6-120k_1024x1024-cityscapes',
+                'did you mean .*pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
+            ),
+            ('mmpretrain::x/y.py', r"has no config 'x/y.py'; see '.*configs'$"),
+            ('mmgone::x/y.py', "the package 'mmgone' is not installed"),
+            ('../x::y.py', r"the package '../x' is not installed"),
+        ],
+    )
+    @pytest.mark.parametrize('way', ['itself', 'base', 'teacher'])
+    def test_unknown_config_of_a_package(self, tmp_path, name, says, way):
+        path = tmp_path / 'mine.py'
+        path.write_text(f"_base_ = '{name}'")
+        teacher = dict(config=name, checkpoint='a.pth')
+        key, read, argument = dict(
+            itself=('config', read_config, name),
+            base=('config', read_config, path),
+            teacher=('teacher.config', inline_teacher, teacher),
+        )[way]
+        with pytest.raises(UserError, match=says) as raised:
+            read(argument)
+        assert '\n' not in str(raised.value)
+        assert str(raised.value).startswith(f'{key}: ')
+
+    def test_two_bases_with_the_same_keys(self, tmp_path):
+        for name in ('a', 'b'):
+            text = "model = dict(type='A')\ntrain_dataloader = dict(num_workers=1)\n"
+            (tmp_path / f'{name}.py').write_text(text)
+        (tmp_path / 'c.py').write_text("_base_ = ['a.py', 'b.py']")
+        error = 'two bases that both define model, train_dataloader: .*; remove one'
+        with pytest.raises(UserError, match=error):
+            read_config(tmp_path / 'c.py')
 
 
 class TestYaml:
