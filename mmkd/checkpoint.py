@@ -7,6 +7,7 @@ import pickletools
 import re
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,7 +148,7 @@ def _history_method(owner: object, name: str) -> object:
 
 
 def load_weights(
-    path: str, key: str, entry: str = 'state_dict'
+    path: str, key: str, entry: str = 'state_dict', prefix: str = ''
 ) -> tuple[dict[str, torch.Tensor], dict]:
     """Load the weights and the ``meta`` dict of a checkpoint without running code.
 
@@ -158,6 +159,8 @@ def load_weights(
         key: Config key that contains the path, for error messages.
         entry: Key of the state dict in the file. If the file has no such key, the whole
             file is taken as the state dict.
+        prefix: Load only the weights whose names begin with it, without it, such as
+            ``'architecture.'`` for MMRazor's. Default: all.
 
     Returns:
         The state dict, without any ``module.`` prefix, and the ``meta`` dict.
@@ -166,7 +169,21 @@ def load_weights(
         UserError: if the file is missing, truncated, not a checkpoint, or contains
             code.
     """
-    return state_and_meta(read_checkpoint(path, key), path, key, entry)
+    state, meta = state_and_meta(read_checkpoint(path, key), path, key, entry)
+    if not prefix:
+        return state, meta
+    start = f'{prefix.removesuffix(".")}.'
+    chosen = {
+        name.removeprefix(start): value
+        for name, value in state.items()
+        if name.startswith(start)
+    }
+    if not chosen:
+        raise UserError(
+            f"{key}: '{path}' has no weights with prefix '{start}', but "
+            f'{", ".join(list(state)[:3])}, ...; correct the prefix'
+        )
+    return chosen, meta
 
 
 def state_and_meta(
@@ -397,20 +414,27 @@ def check_fit(
     state: Mapping[str, torch.Tensor],
     what: str,
     allow_extra: bool = False,
+    prefix_key: str = '',
 ) -> None:
     """Check that a state dict has every weight of a network with the right shape.
+
+    Mean and standard deviation, which checkpoints of early versions of MMEngine
+    contain, are compared with those of the network.
 
     Args:
         model: The network.
         state: The weights.
-        what: Description of the weights; the error message starts with it.
+        what: Config key and path of the weights; the error message starts with it.
         allow_extra: Allow weights that the network does not have. Default False.
+        prefix_key: Config key of the prefix of the weights' names, if there is one.
 
     Raises:
         UserError: if keys are missing, unexpected or of another shape; the message
             lists the first few and the likely cause.
     """
     own = model.state_dict()
+    check_prefix(own, state, what, prefix_key)
+    state = _without_normalization(model, own, state, what)
     missing = [
         key
         for key in own
@@ -442,6 +466,89 @@ def _without_tied(
     """Remove the keys of weights that a network shares with others in the state."""
     present = {own[key].data_ptr() for key in own if key in state and own[key].numel()}
     return [key for key in missing if own[key].data_ptr() not in present]
+
+
+def check_some_fit(
+    model: nn.Module, state: Mapping[str, torch.Tensor], what: str
+) -> None:
+    """Check that a state dict has at least some weights of a network.
+
+    Raises:
+        UserError: if it has none, or if their names have a prefix.
+    """
+    own = model.state_dict()
+    check_prefix(own, state, what)
+    if own.keys().isdisjoint(state):
+        raise UserError(
+            f'{what} has no weight of the network: its names are such as '
+            f"'{next(iter(state))}', the network's such as '{next(iter(own))}'; give "
+            "another, or pass a backbone's weights as model.backbone.init_cfg="
+            "dict(type='Pretrained', checkpoint=...)"
+        )
+
+
+def check_prefix(
+    own: Mapping[str, torch.Tensor],
+    state: Mapping[str, torch.Tensor],
+    what: str,
+    prefix_key: str = '',
+) -> None:
+    """Raise a UserError if a network's names have a prefix in a state dict.
+
+    See :func:`check_fit` for the arguments; ``own`` is the network's state dict.
+    """
+    found = Counter(
+        name[: place + 1]
+        for name in state
+        for place, letter in enumerate(name)
+        if letter == '.' and name[place + 1 :] in own
+    )
+    prefix, number = max(found.items(), key=lambda item: item[1], default=('', 0))
+    if number <= len(own) / 2 or len(own.keys() & state.keys()) > len(own) / 2:
+        return
+    fix = f"load them with {prefix_key}='{prefix}'"
+    if not prefix_key:
+        path = what.partition(': ')[2]
+        fix = (
+            'save a copy without it: python -c "import torch; from mmkd.checkpoint '
+            f"import load_weights; torch.save(load_weights({path}, 'checkpoint', "
+            f"prefix='{prefix}')[0], 'plain.pth')\""
+        )
+    raise UserError(
+        f"{what} does not match the network: its names begin with '{prefix}' there; "
+        f'{fix}'
+    )
+
+
+def _without_normalization(
+    model: nn.Module,
+    own_state: Mapping[str, torch.Tensor],
+    state: Mapping[str, torch.Tensor],
+    what: str,
+) -> dict[str, torch.Tensor]:
+    """Remove mean and std of the data preprocessor, checking that they are equal."""
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    state = dict(state)
+    for name in ('mean', 'std'):
+        key = f'data_preprocessor.{name}'
+        if key not in state or key in own_state:
+            continue
+        theirs, ours = state.pop(key), getattr(preprocessor, name, None)
+        theirs = theirs.flatten().float()
+        ours = ours.flatten().float().cpu() if isinstance(ours, torch.Tensor) else None
+        if ours is None or not torch.equal(ours, theirs):
+            raise UserError(
+                f'{what} was trained with {key}={_short(theirs)}, but its config has '
+                f'{_short(ours)}; set that of the config'
+            )
+    return state
+
+
+def _short(values: torch.Tensor | None) -> str:
+    """Return the digits of a mean or std that matter."""
+    if values is None:
+        return 'none'
+    return f'[{", ".join(f"{value:.6g}" for value in values.tolist())}]'
 
 
 def check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmengine import fileio
 from mmengine.logging import HistoryBuffer
+from mmengine.model import ImgDataPreprocessor
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -18,6 +19,7 @@ from mmkd.checkpoint import (
     check_finite,
     check_fit,
     check_saved,
+    check_some_fit,
     load_weights,
     state_and_meta,
     weights_only_by_default,
@@ -566,6 +568,64 @@ class TestFit:
         cause = 'does the config lack a head or layers that the checkpoint has?'
         assert error.endswith(f'; {cause}')
         check_fit(model, state, 'it', allow_extra=True)
+
+    @pytest.mark.parametrize('prefix', ['architecture.', 'student.', 'a.b.', 'model.'])
+    @pytest.mark.parametrize('other', ['', 'teacher.', 'backbone.'])
+    def test_prefix(self, model, tmp_path, monkeypatch, prefix, other):
+        """Such as MMRazor's or Lightning's, maybe with a second network."""
+        monkeypatch.chdir(tmp_path)
+        own = model.state_dict()
+        state = {f'{prefix}{key}': value for key, value in own.items()}
+        state |= {f'{other}{key}x': torch.ones(1) for key in ('y', 'z')}
+        error = self.error(model, state, prefix_key='teacher.prefix')
+        assert error.endswith(
+            f"'{prefix}' there; load them with teacher.prefix='{prefix}'"
+        )
+        torch.save(dict(state_dict=state), 'a.pth')
+        for given in (prefix, prefix.removesuffix('.')):
+            loaded, _ = load_weights('a.pth', KEY, prefix=given)
+            check_fit(model, loaded, 'it')
+        with pytest.raises(UserError, match=r"no weights with prefix 'gone\.', but"):
+            load_weights('a.pth', KEY, prefix='gone.')
+        # Without such a key the error has a command that writes another file.
+        line = self.error(model, state).partition('python -c ')[2]
+        exec(line.strip('"'))
+        check_fit(model, load_weights('plain.pth', KEY)[0], 'it')
+
+    def test_some_fit(self, model):
+        state = model.state_dict()
+        check_some_fit(model, dict(other=state['conv_seg.bias'], **state), 'it')
+        check_some_fit(model, {'conv_seg.bias': state['conv_seg.bias']}, 'it')
+        with pytest.raises(UserError, match=r"such as 'bias', .*'backbone.stem.0.weig"):
+            check_some_fit(model, {'bias': state['conv_seg.bias']}, 'it')
+        prefixed = {f'student.{key}': value for key, value in state.items()}
+        with pytest.raises(
+            UserError, match=r"begin with 'student\.' there; save a copy"
+        ):
+            check_some_fit(model, prefixed, 'it')
+
+    @pytest.mark.parametrize('extra', [False, True])
+    def test_normalization(self, model, extra):
+        """Which checkpoints of early versions of MMEngine contain."""
+        mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+        model.data_preprocessor = ImgDataPreprocessor(mean, std)
+        state = model.state_dict()
+        assert 'data_preprocessor.mean' not in state
+        for name, values in (('mean', mean), ('std', std)):
+            state[f'data_preprocessor.{name}'] = torch.tensor(values).view(-1, 1, 1)
+        check_fit(model, state, 'it', allow_extra=extra)
+        assert 'data_preprocessor.mean' in state  # the caller's is unchanged
+        for preprocessor, own in (
+            (ImgDataPreprocessor([0.0] * 3, std), '[0, 0, 0]'),
+            (ImgDataPreprocessor(), 'none'),
+        ):
+            model.data_preprocessor = preprocessor
+            with pytest.raises(UserError) as raised:
+                check_fit(model, state, 'it', allow_extra=extra)
+            assert (
+                'data_preprocessor.mean=[123.675, 116.28, 103.53], but its config has '
+                f'{own};'
+            ) in str(raised.value)
 
     def test_shape(self, model):
         state = {**model.state_dict(), 'backbone.stem.0.bias': torch.ones(8)}

@@ -1,5 +1,6 @@
 """Hook that connects a Distiller with its Runner."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mmengine.dist import broadcast
@@ -11,8 +12,11 @@ from mmkd.evaluation import FidelityMetric
 from mmkd.losses.schedule import Progress
 from mmkd.registry import HOOKS
 
+from .match_classes import plain
+
 if TYPE_CHECKING:
     from .distill_runner import DistillRunner
+    from .teacher import Teacher
 
 
 @HOOKS.register_module()
@@ -20,7 +24,8 @@ class DistillHook(Hook):
     """Check a distillation and update, save and restore the state of its Distiller.
 
     * Before the first iteration: map the teacher's classes to the dataset's, and refuse
-      a schedule that is invalid for the length of the run.
+      another ``reduce_zero_label`` and a schedule that is invalid for the length of the
+      run.
     * Before each iteration: set :attr:`Distiller.progress`.
     * Before each validation: enable the teacher's predictions if a metric compares both
       networks.
@@ -33,6 +38,7 @@ class DistillHook(Hook):
         distiller = runner.distiller
         metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
         distiller.map_classes(metainfo.get('classes'))
+        check_zero_label(distiller.teacher, metainfo)
         for loss in distiller.losses:
             loss.check_run(progress_of(runner))
         for parameter in distiller.distill_losses.parameters():
@@ -93,4 +99,28 @@ def progress_of(runner: 'DistillRunner') -> Progress:
         runner.epoch,
         runner.max_iters,
         runner.max_epochs if counts_epochs else None,
+    )
+
+
+def check_zero_label(teacher: 'Teacher', metainfo: Mapping) -> None:
+    """Raise a UserError if the teacher's ``reduce_zero_label`` differs from ours.
+
+    The indices of its classes are then off by one. With class names of its own, it was
+    trained on another dataset, whose setting does not matter.
+
+    Args:
+        teacher: The teacher.
+        metainfo: Metainfo of the training dataset.
+    """
+    names = [plain(str(name)) for name in metainfo.get('classes') or ()]
+    if teacher.classes and [plain(str(name)) for name in teacher.classes] != names:
+        return
+    theirs, ours = teacher.reduces_zero_label, metainfo.get('reduce_zero_label')
+    if theirs is None or ours is None or theirs == ours:
+        return
+    raise UserError(
+        f'teacher.reduce_zero_label: the teacher was trained with {theirs}, but '
+        f'train_dataloader.dataset has reduce_zero_label={ours}, so that their classes '
+        'are off by one; use the same setting, or, if the label files differ '
+        f'accordingly, set teacher.reduce_zero_label={ours}'
     )

@@ -34,10 +34,9 @@ class Teacher(nn.Module):
     checkpoint, never run. Deep copies share the same teacher.
 
     Args:
-        config: ``model``, the config of the network, ``checkpoint``, its weights,
-            ``class_map``, and the arguments of :class:`FastPath` and
-            :class:`Resolution`; see :func:`inline_teacher`. A program is network and
-            weights in one.
+        config: ``model``, the config of the network, ``checkpoint``, its weights, and
+            options such as ``class_map``; see :func:`inline_teacher`. A program is
+            network and weights in one.
         student_preprocessor: Preprocessor of the images that the teacher receives; they
             are converted if the teacher expects another normalization.
 
@@ -66,7 +65,8 @@ class Teacher(nn.Module):
             allow_code = model.get('allow_code', False)
             model['module'] = load_program(path, f'{KEY}.checkpoint', allow_code)
         else:
-            state, meta = load_weights(path, f'{KEY}.checkpoint')
+            prefix = config.get('prefix', '')
+            state, meta = load_weights(path, f'{KEY}.checkpoint', prefix=prefix)
         try:
             self.model = MODELS.build(ConfigDict(model))
         except UserError as error:  # it names a key such as model.module
@@ -80,7 +80,7 @@ class Teacher(nn.Module):
             if hasattr(part, 'config_key'):
                 part.config_key = f'{KEY}.model'
         what = f"{KEY}.checkpoint: '{path}'"
-        check_fit(self.model, state, what)
+        check_fit(self.model, state, what, prefix_key=f'{KEY}.prefix')
         check_finite(state, what)
         self.model.load_state_dict(state, strict=False)
         self.model.requires_grad_(False)
@@ -97,6 +97,9 @@ class Teacher(nn.Module):
         self.given_map = config.get('class_map')
         self.class_map: ClassMap | None = None
         self.resolution.check(self.model)
+        self.reduces_zero_label = config.get(
+            'reduce_zero_label', dataset_meta.get('reduce_zero_label')
+        )
         self.eval()
 
     def map_classes(self, classes: Sequence[str] | None, outputs: int | None) -> None:

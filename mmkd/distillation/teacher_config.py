@@ -1,14 +1,18 @@
 """Config of the teacher: its keys, and its network's config inlined."""
 
 import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmkd.engine.config import find_config, read_config
 from mmkd.errors import UserError
 from mmkd.models.import_module import PRETRAINED
+from mmkd.registry import DATASETS, type_name
 
 from .fast_path import FastPath
 from .resolution import Resolution
@@ -17,7 +21,9 @@ from .teacher_program import as_exported, check_program_keys, is_program
 KEY = 'teacher'
 FAST = [field.name for field in fields(FastPath)]
 RESOLUTION = [field.name for field in fields(Resolution)]
-OPTIONS = ['class_map', *RESOLUTION, *FAST]
+OPTIONS = ['class_map', 'prefix', 'reduce_zero_label', *RESOLUTION, *FAST]
+# Wrappers of other libraries' networks that can download pretrained weights.
+WRAPPERS = ('TIMMBackbone', 'TimmClassifier', 'HuggingFaceClassifier')
 
 
 def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
@@ -25,11 +31,15 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
 
     Args:
         teacher: ``checkpoint``, either ``config``, the path of the network's config, or
-            ``model``, the network's config itself, and optionally ``class_map`` (see
-            :func:`match_classes`) and arguments of :class:`Resolution` and
-            :class:`FastPath`. A :class:`TorchSegmentor` or :class:`TorchClassifier`
-            without ``module`` is the program that ``checkpoint`` contains.
-            ``allow_code`` executes the code of a network from elsewhere. Default False.
+            ``model``, the network's config itself, and optionally
+            ``class_map``: see :func:`match_classes`;
+            ``prefix``: that of the network's keys in the checkpoint;
+            ``reduce_zero_label``: the setting of the dataset that it was trained on, by
+            default that of ``config`` or of the checkpoint;
+            ``allow_code``: execute the code of a network from elsewhere;
+            and arguments of :class:`Resolution` and :class:`FastPath`.
+            A :class:`TorchSegmentor` or :class:`TorchClassifier` without ``module`` is
+            the program that ``checkpoint`` contains.
         folder: Folder of the current config. Relative paths are looked up there, then
             in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
@@ -56,8 +66,18 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
         )
     if ('config' in teacher) == ('model' in teacher):
         raise UserError(f'{KEY}: give either config (a path) or model (a dict)')
+    rest = {key: value for key, value in teacher.items() if key in OPTIONS}
+    if not isinstance(rest.get('prefix', ''), str):
+        raise UserError(
+            f"{KEY}.prefix: it must be a string such as 'architecture.', not "
+            f'{rest["prefix"]!r}'
+        )
     if 'config' in teacher:
-        model = _read_model(teacher['config'], folder)
+        config = read_config(_find_config(teacher['config'], folder))
+        model = _model_of(config)
+        reduces = reduces_zero_label(config)
+        if reduces is not None:
+            rest.setdefault('reduce_zero_label', reduces)
     else:
         model = copy.deepcopy(dict(teacher['model']))
     class_map = teacher.get('class_map')
@@ -66,7 +86,6 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
             f"{KEY}.class_map: it must be a dict of the teacher's class, or classes, "
             f'of each of ours, not {class_map!r}'
         )
-    rest = {key: value for key, value in teacher.items() if key in OPTIONS}
     Resolution(**{key: rest[key] for key in RESOLUTION if key in rest})
     check_program_keys(model, teacher, KEY)
     if teacher.get('allow_code'):
@@ -95,9 +114,8 @@ def _find_config(path: str, folder: str | Path) -> Path:
     )
 
 
-def _read_model(path: str, folder: str | Path) -> dict:
-    """Return the model of a config file, such that any default scope can build it."""
-    config = read_config(_find_config(path, folder))
+def _model_of(config: Config) -> dict:
+    """Return the model of a config, such that any default scope can build it."""
     model = config.model.to_dict()
     if 'data_preprocessor' in config:  # the Runner passes a top-level one
         model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
@@ -106,17 +124,50 @@ def _read_model(path: str, folder: str | Path) -> dict:
     return model
 
 
+def reduces_zero_label(config: Config) -> bool | None:
+    """Return ``reduce_zero_label`` of a config's training dataset; None if unknown.
+
+    Without that key it is the default of the dataset's class, which is True for
+    ADE20K.
+    """
+    node = (config.get('train_dataloader') or {}).get('dataset')
+    while isinstance(node, Mapping) and 'reduce_zero_label' not in node:
+        inner = node.get('dataset') or node.get('datasets')  # of a wrapper
+        if not inner:
+            break
+        node = inner[0] if isinstance(inner, list | tuple) else inner
+    if not isinstance(node, Mapping):
+        return None
+    if 'reduce_zero_label' in node:
+        return node['reduce_zero_label']
+    kind = node.get('type')
+    if isinstance(kind, str):
+        scope = node.get('_scope_') or config.get('default_scope')
+        with DATASETS.switch_scope_and_registry(scope) as registry:
+            kind = registry.get(kind)
+    for parent in getattr(kind, '__mro__', ()):
+        parameters = inspect.signature(parent.__init__).parameters
+        if 'reduce_zero_label' in parameters:
+            return parameters['reduce_zero_label'].default
+    return None
+
+
 def without_pretraining(node: Any, removed: tuple = ('pretrained', 'init_cfg')) -> Any:
     """Remove ``pretrained`` and ``init_cfg``, since the checkpoint overwrites them.
 
     So do the arguments of other libraries' networks that choose pretrained weights.
+    Where removing the key would download weights by default, it is set to False.
     """
     if isinstance(node, Mapping):
-        return {
+        kept = {
             key: without_pretraining(value, PRETRAINED if key == 'module' else removed)
             for key, value in node.items()
             if key not in removed
         }
+        if type_name(node) in WRAPPERS:
+            kept['pretrained'] = False
+            kept.pop('checkpoint_path', None)
+        return kept
     if isinstance(node, (list, tuple)):
         return type(node)(without_pretraining(value, removed) for value in node)
     return node

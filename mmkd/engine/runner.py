@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 from mmkd.checkpoint import (
     check_fit,
     check_saved,
+    check_some_fit,
     read_checkpoint,
     state_and_meta,
     weights_only_by_default,
@@ -394,6 +395,8 @@ class Runner(MMEngineRunner):
             if isinstance(network, BaseTTAModel):
                 network = network.module
             check_fit(network, state, f"{key}: '{filename}'", allow_extra=not training)
+        else:
+            check_some_fit(self.network, state, f"{key}: '{filename}'")
         if training and self._resume and (text := meta.get('cfg')):
             for line in changed_settings(text, self.cfg.pretty_text):
                 self.logger.warning(f'Resumed with a changed setting: {line}')

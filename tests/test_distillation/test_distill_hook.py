@@ -1,9 +1,13 @@
 """A Distiller in an epoch-based run, with a loss that learns: CTKD."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from mmkd.checkpoint import load_safely
+from mmkd.distillation.distill_hook import check_zero_label
 from mmkd.errors import UserError
 from tests.conftest import build, build_runner, network, random_batch
 
@@ -139,3 +143,24 @@ def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
         assert torch.equal(value, saved['state_dict'][name]), name
     run(3, 'on', resume=True)
     assert (tmp_path / 'epoch_3.pth').exists()
+
+
+@pytest.mark.parametrize(
+    ('ours', 'theirs', 'names', 'differs'),
+    [
+        (True, False, None, True),
+        (False, True, ('road', 'Side_walk'), True),
+        (False, True, ('tree', 'sky'), False),  # of another dataset
+        (False, False, None, False),
+        (True, None, None, False),
+        (None, True, None, False),
+    ],
+)
+def test_label_zero(ours, theirs, names, differs):
+    metainfo = dict(classes=('road', 'sidewalk'), reduce_zero_label=ours)
+    teacher = SimpleNamespace(classes=names, reduces_zero_label=theirs)
+    error = (
+        rf'^teacher.reduce_zero_label: .* with {theirs}, .* reduce_zero_label={ours}'
+    )
+    with pytest.raises(UserError, match=error) if differs else nullcontext():
+        check_zero_label(teacher, metainfo)

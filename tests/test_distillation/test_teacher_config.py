@@ -1,11 +1,13 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.models import SegDataPreProcessor
 
 from mmkd.distillation import Teacher
 from mmkd.distillation.teacher_config import inline_teacher, without_pretraining
 from mmkd.errors import UserError
+from mmkd.registry import MODELS
 from tests.conftest import network
 
 
@@ -52,6 +54,111 @@ def test_inlining_twice_changes_nothing(config_file):
     assert inline_teacher(once) == once
 
 
+@pytest.mark.parametrize('base', ['method', 'distillation'])
+def test_a_distillation_as_a_teacher(config_file, base):
+    """Its network is its student, whose checkpoints are plain ones."""
+    student = config_file.with_name('student.py')
+    text = "_base_ = ['teacher.py', 'mmkd::methods/bdd_ls.py']\n"
+    if base == 'distillation':
+        text += "teacher = dict(config='gone.py', checkpoint='gone.pth')\n"
+    student.write_text(text)
+    inlined = inline_teacher(dict(config=str(student), checkpoint='x.pth'))
+    assert inlined == inline_teacher(dict(config=str(config_file), checkpoint='x.pth'))
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mmseg::segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py',
+        'mmpretrain::resnet/resnet18_8xb32_in1k.py',
+    ],
+)
+def test_a_config_of_a_package(name):
+    model = inline_teacher(dict(config=name, checkpoint='x.pth'))['model']
+    assert model['data_preprocessor']['mean'][0] == 123.675
+    assert 'init_cfg' not in model['backbone']
+    with DefaultScope.overwrite_default_scope('mmkd'):
+        network = MODELS.build(model)
+    assert type(network).__module__.startswith(name.partition('::')[0])
+
+
+@pytest.mark.parametrize('checkpoint_path', ['', 'gone.pth'])
+@pytest.mark.parametrize(
+    'kind',
+    ['mmseg.TIMMBackbone', 'mmpretrain.TIMMBackbone', 'mmpretrain.TimmClassifier'],
+)
+def test_timm_downloads_nothing(kind, checkpoint_path):
+    timm = pytest.importorskip('timm')
+    node = dict(type=kind, model_name='resnet18', checkpoint_path=checkpoint_path)
+    asked = []
+
+    def create_model(*args, pretrained=False, **kwargs):
+        asked.append((pretrained, kwargs.get('checkpoint_path', '')))
+        return torch.nn.Identity()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (timm, timm.models):
+            patch.setattr(module, 'create_model', create_model)
+        for pretrained in ({}, dict(pretrained=True), dict(pretrained=False)):
+            teacher = dict(model=dict(node, **pretrained), checkpoint='x.pth')
+            MODELS.build(inline_teacher(teacher)['model'])
+    assert asked == [(False, '')] * 3
+
+
+INNER = "type='BaseSegDataset', reduce_zero_label={}"
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'expected'),
+    [
+        (f'dict({INNER.format(True)})', True),
+        (f"dict(type='RepeatDataset', dataset=dict({INNER.format(True)}))", True),
+        (f"dict(type='ConcatDataset', datasets=[dict({INNER.format(True)})])", True),
+        ("dict(type='ADE20KDataset')", True),
+        ("dict(type='mmseg.ADE20KDataset', reduce_zero_label=False)", False),
+        ("dict(type='CityscapesDataset')", False),
+        ("dict(type='mmkd.CamVidDataset')", False),
+        ("dict(type='ConcatDataset', datasets=[])", None),
+        ("dict(type='Gone')", None),
+        ("dict(type='mmpretrain.CIFAR100')", None),
+    ],
+)
+def test_label_zero_of_the_teachers_dataset(config_file, dataset, expected):
+    with config_file.open('a') as file:
+        file.write(f'train_dataloader = dict(dataset={dataset})\n')
+    teacher = dict(config=str(config_file), checkpoint='x.pth')
+    assert inline_teacher(teacher).get('reduce_zero_label') == expected
+    given = dict(teacher, reduce_zero_label=None)
+    assert inline_teacher(given)['reduce_zero_label'] is None
+
+
+def test_label_zero_of_the_teachers_checkpoint(teacher_config):
+    path = teacher_config['checkpoint']
+    meta = dict(dataset_meta=dict(reduce_zero_label=True))
+    torch.save(dict(torch.load(path), meta=meta), path)
+    assert Teacher(teacher_config, SegDataPreProcessor()).reduces_zero_label is True
+    teacher_config['reduce_zero_label'] = False
+    assert Teacher(teacher_config, SegDataPreProcessor()).reduces_zero_label is False
+
+
+def test_prefix(teacher_config):
+    """Of MMRazor's checkpoints, which contain both networks."""
+    path = teacher_config['checkpoint']
+    state = torch.load(path)['state_dict']
+    both = {
+        f'{name}.{k}': v for name in ('architecture', 'other') for k, v in state.items()
+    }
+    torch.save(dict(state_dict=both), path)
+    with pytest.raises(UserError, match=r"teacher\.prefix='architecture\.'$"):
+        Teacher(teacher_config, SegDataPreProcessor())
+    config = inline_teacher(dict(teacher_config, prefix='architecture'))
+    teacher = Teacher(config, SegDataPreProcessor())
+    assert torch.equal(
+        teacher.model.state_dict()['decode_head.conv_seg.weight'],
+        state['decode_head.conv_seg.weight'],
+    )
+
+
 @pytest.mark.parametrize(
     ('teacher', 'says'),
     [
@@ -59,6 +166,7 @@ def test_inlining_twice_changes_nothing(config_file):
         (dict(checkpoint='a.pth'), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', model={}), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', cfg='a'), 'unknown key cfg'),
+        (dict(checkpoint='a.pth', model={}, prefix=3), r'teacher\.prefix: .*not 3'),
     ],
 )
 def test_refuses(teacher, says):
