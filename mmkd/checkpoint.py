@@ -506,6 +506,8 @@ def check_prefix(
     prefix, number = max(found.items(), key=lambda item: item[1], default=('', 0))
     if number <= len(own) / 2 or len(own.keys() & state.keys()) > len(own) / 2:
         return
+    if not re.fullmatch(r'[\w.]+', prefix):  # not to be pasted into a shell
+        return
     fix = f"load them with {prefix_key}='{prefix}'"
     if not prefix_key:
         path = what.partition(': ')[2]

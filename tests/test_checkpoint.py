@@ -592,6 +592,12 @@ class TestFit:
         exec(line.strip('"'))
         check_fit(model, load_weights('plain.pth', KEY)[0], 'it')
 
+    def test_prefix_that_is_code(self, model):
+        """No command that a user may paste contains it."""
+        prefix = "x'); print('."
+        state = {f'{prefix}{key}': value for key, value in model.state_dict().items()}
+        assert 'python -c' not in self.error(model, state)
+
     def test_some_fit(self, model):
         state = model.state_dict()
         check_some_fit(model, dict(other=state['conv_seg.bias'], **state), 'it')

@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -214,18 +215,21 @@ def data_samples(sample: object) -> list:
     return data if isinstance(data, list) else [data]
 
 
-def load_first(dataset: Dataset, loader: DataLoader) -> None:
+def load_first(dataset: Dataset, loader: DataLoader) -> Any:
     """Load the first sample like a loader would, in a worker if the loader has any.
 
     Workers must not share a file that the dataset opens when it is first read.
+
+    Returns:
+        The sample as a batch of one.
     """
-    only = DataLoader(
+    (batch,) = DataLoader(
         dataset,
-        batch_size=None,
+        batch_size=None if loader.batch_sampler is None else 1,
         sampler=[0],
         num_workers=min(loader.num_workers, 1),
-        collate_fn=id,  # the sample is discarded
+        collate_fn=loader.collate_fn,
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
     )
-    list(only)
+    return batch

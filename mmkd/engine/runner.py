@@ -4,6 +4,7 @@ import os
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -50,6 +51,7 @@ from mmkd.engine.hooks import (
     BroadcastBuffersHook,
     DeterministicHook,
     FiniteHook,
+    FirstPredictionHook,
     MemoryHook,
     MissingClassesHook,
     ResumedValidationHook,
@@ -93,6 +95,8 @@ class Runner(MMEngineRunner):
       them.
     * The intersection over union (IoU) of each class as a metric, ``IoU/<class>``.
     * Distributed training without a GPU, with the gloo backend.
+    * A prediction on a validation image before the first iteration; see
+      :class:`FirstPredictionHook`.
     * Evaluation only if the checkpoint has all weights of the network.
 
     ``runner_type = 'mmkd.Runner'`` in a config selects it in any train.py; mmkd's own
@@ -103,7 +107,9 @@ class Runner(MMEngineRunner):
     _resume: bool
     _load_from: str | None
     _saved_once = False
+    first_batch: Any = None  # of the validation, until the training starts
     own_hooks: tuple[type[Hook], ...] = (
+        FirstPredictionHook,
         FiniteHook,
         MemoryHook,
         DeterministicHook,
@@ -253,7 +259,7 @@ class Runner(MMEngineRunner):
         an error in its pipeline is found before the training.
 
         Raises:
-            UserError: if there is no data, or the network has too few classes.
+            UserError: if there is no data, or the network's classes do not match it.
         """
         key = f'{self._split}_dataloader.dataset'
         config = dataloader['dataset'] if isinstance(dataloader, dict) else None
@@ -269,7 +275,8 @@ class Runner(MMEngineRunner):
                 key=key,
             )
             with random_numbers_kept():
-                load_first(dataset, loader)
+                batch = load_first(dataset, loader)
+            self.first_batch = batch if self._split == 'val' else None
             return with_dataset(loader, dataset)
         check_num_classes(self.network, loader.dataset)
         head = segmentation_head(self.network)

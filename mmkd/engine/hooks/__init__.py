@@ -6,6 +6,7 @@ from .batch_size_hook import BatchSizeHook
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .deterministic_hook import DeterministicHook
 from .finite_hook import FiniteHook
+from .first_prediction_hook import FirstPredictionHook
 from .memory_hook import MemoryHook
 from .missing_classes_hook import MissingClassesHook
 from .resumed_validation_hook import ResumedValidationHook
@@ -17,6 +18,7 @@ __all__ = [
     'BroadcastBuffersHook',
     'DeterministicHook',
     'FiniteHook',
+    'FirstPredictionHook',
     'MemoryHook',
     'MissingClassesHook',
     'ResumedValidationHook',
