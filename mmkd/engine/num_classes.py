@@ -64,9 +64,9 @@ def check_class_weights(key: str, head: nn.Module, classes: int) -> None:
         ('loss', 'loss_module', classes),
         ('loss_cls', 'loss_cls', classes + 1),  # also for no object
     ):
-        loss = getattr(head, attribute, None)
+        loss: Any = getattr(head, attribute, None)
         several = isinstance(loss, nn.ModuleList)
-        losses: list[Any] = list(loss) if several else [loss]
+        losses = list(loss) if several else [loss]
         for place, each in enumerate(losses):
             weights = getattr(each, 'class_weight', None)
             if not isinstance(weights, list | tuple) or len(weights) == number:
