@@ -31,7 +31,7 @@ class Loader:
 
 
 class Run:
-    """What the hook uses of a Runner."""
+    """Attributes of a Runner that the hook uses."""
 
     val_dataloader = Loader()
 
