@@ -371,6 +371,14 @@ def test_unknown_method(bench, kd):
     assert error.startswith(expected)
 
 
+def test_unknown_teacher_of_a_package(bench, kd):
+    name = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x102.py'
+    arguments = ('student.py', '--method', 'kd', '--teacher', name, 'gone.pth')
+    error = error_of(bench.run('train.py', *arguments, code=None))
+    assert error.startswith(f"error: teacher.config: '{name}': mmseg has no config '")
+    assert 'did you mean pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py' in error
+
+
 def test_teacher_without_a_method(bench, kd):
     arguments = ('student.py', '--teacher', 'teacher.py', 'gone.pth')
     error = error_of(bench.run('train.py', *arguments, code=None))
@@ -410,6 +418,19 @@ def test_resuming_from_what_is_no_checkpoint(bench, kd):
     options = ('--cfg-options', 'load_from=kd.py')
     error = error_of(bench.run('train.py', kd, *options, code=None))
     assert "load_from: 'kd.py' is not a checkpoint" in error
+
+
+def test_starting_from_a_checkpoint_with_a_prefix(bench, kd, teacher):
+    def change(checkpoint):
+        state = checkpoint['state_dict']
+        new = {f'architecture.{name}': value for name, value in state.items()}
+        checkpoint['state_dict'] = new
+
+    save_teacher(bench, 'prefixed.pth', change)
+    options = ('--cfg-options', 'load_from=prefixed.pth')
+    error = error_of(bench.run('train.py', 'teacher.py', *options, code=None))
+    assert "load_from: 'prefixed.pth' does not match the network: its names be" in error
+    assert "prefix='architecture.')[0], 'plain.pth')" in error
 
 
 def test_fewer_classes_than_the_data(bench, kd):
