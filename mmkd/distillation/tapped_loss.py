@@ -179,7 +179,9 @@ class TappedLoss:
             )
         if not self.settled:
             self._settle(student.shape[1], teacher.shape[1])
-        return student, teacher if self.convert is None else self.convert(teacher), target
+        if self.convert is not None:
+            teacher = self.convert(teacher)
+        return student, teacher, target
 
     def check_outputs(
         self,
@@ -194,6 +196,7 @@ class TappedLoss:
             student, teacher, _ = self._aligned(student, teacher, None)
         taps = self.student_tap, self.teacher_tap
         check_taps(self.key, taps, student, teacher, images)
+
     def set_class_map(self, class_map: ClassMap) -> None:
         """Set the map of outputs over the teacher's classes.
 

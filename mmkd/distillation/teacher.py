@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmkd.checkpoint import check_finite, check_fit, load_weights
 from mmkd.errors import UserError
 from mmkd.models.programs import load_program
+from mmkd.models.torch_network import TorchNetwork
 from mmkd.registry import MODELS
 
 from .class_map import ClassMap
@@ -79,6 +80,8 @@ class Teacher(nn.Module):
         for part in self.model.children():
             if hasattr(part, 'config_key'):
                 part.config_key = f'{KEY}.model'
+        if isinstance(self.model, TorchNetwork):
+            state = dict(self.model.renamed(state))
         what = f"{KEY}.checkpoint: '{path}'"
         check_fit(self.model, state, what, prefix_key=f'{KEY}.prefix')
         check_finite(state, what)

@@ -1,5 +1,6 @@
 """Parts that segmentors and classifiers around a network of another library share."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,24 @@ class TorchNetwork(BaseModel):
         if self.init_cfg and not self._is_init:
             initialize(self, self.init_cfg)
         self._is_init = True
+
+    def renamed(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the weights of a file under the names that the module has for them.
+
+        The files of transformers keep older names of some networks. Its own loader
+        renames them.
+        """
+        kind: Any = type(self.module)
+        if not hasattr(kind, 'base_model_prefix') or state.keys() >= set(
+            self.module.state_dict()
+        ):
+            return state
+        config = copy.deepcopy(self.module.config)
+        network, report = kind.from_pretrained(
+            None, config=config, state_dict=dict(state), output_loading_info=True
+        )
+        complete = not report['missing_keys'] and not report['unexpected_keys']
+        return network.state_dict() if complete else state
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the module's state dict, so that checkpoints are the module's."""
