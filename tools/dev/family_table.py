@@ -14,6 +14,7 @@ Rows of families whose requirements are not installed stay as they are.
 
 import argparse
 import copy
+import gc
 import logging
 import re
 import sys
@@ -30,6 +31,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
+from torch import nn
 
 from mmkd.cli.console import silence_import_warnings
 from mmkd.distillation import Distiller
@@ -41,12 +43,20 @@ ROLES = ('student', 'teacher')
 LIBRARIES = ('mmseg', 'mmpretrain')
 # Side of the images; some networks need larger ones.
 SIDES = {'mmseg': 64, 'mmpretrain': 224}
-SPECIAL_SIDES = {('mmseg', 'mobilenet_v3'): 512, ('mmpretrain', 'lenet'): 32}
+SPECIAL_SIDES = {
+    ('mmseg', 'mobilenet_v3'): 512,
+    ('mmpretrain', 'lenet'): 32,
+    ('mmpretrain', 'swin_transformer_v2'): 256,
+}
 GRAY = ('lenet',)
 # Configs, where the smallest by name is not suitable.
 CHOSEN = {
-    'swin': 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+    'san': 'san-vit-b16_coco-stuff164k-640x640.py',
+    'swin': 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
 }
+WIDE = ('maskformer', 'mask2former')  # except of these families
+# Architectures and their widths, in place of ones too large for a test.
+ARCHITECTURES = {'eva': ('deit-tiny', 192), 'replknet': ('31B', 1024)}
 NO_NETWORKS = ('_base_', 'dsdl')  # folders of configs
 # Backbones of mmseg whose widths are divided by 8, to save time.
 NARROWED = ('ResNetV1', 'ResNet', 'VisionTransformer', 'BEiT', 'MAE', 'Swin')
@@ -74,11 +84,11 @@ class Row:
 
     def __str__(self) -> str:
         """Return the row in Markdown."""
-        names = {f'`{tap}`' for tap in self.taps.values()}
-        if len(names) > 1:
-            names = {', '.join(f'`{tap}` ({role})' for role, tap in self.taps.items())}
+        taps = ', '.join(f'`{tap}`' for tap in sorted(set(self.taps.values())))
+        if ', ' in taps:
+            taps = ', '.join(f'`{tap}` ({role})' for role, tap in self.taps.items())
         cells = [self.family, f'`{self.config}`', *self.results.values()]
-        return f'| {" | ".join([*cells, *names, self.needs])} |'
+        return f'| {" | ".join([*cells, taps, self.needs])} |'
 
 
 def families(library: str) -> dict[str, Path]:
@@ -128,17 +138,22 @@ def network(path: Path, library: str, side: int) -> ConfigDict:
     model = _with_bn(without_pretraining(config.model.to_dict()))
     backbone = model.get('backbone') or {}
     if 'img_size' in backbone:
-        backbone['img_size'] = side
+        single = isinstance(backbone['img_size'], int)
+        backbone['img_size'] = side if single else (side, side)
     if library == 'mmpretrain':
         model.pop('train_cfg', None)  # mixes labels
         model.pop('data_preprocessor', None)
+        if path.parent.name in ARCHITECTURES:
+            backbone['arch'], width = ARCHITECTURES[path.parent.name]
+            model['head']['in_channels'] = width
         return ConfigDict(model)
     preprocessor = model['data_preprocessor']
     for key in ('size_divisor', 'test_cfg'):
         preprocessor.pop(key, None)
     preprocessor['size'] = (side, side)
     model['test_cfg'] = dict(model.get('test_cfg') or {}, mode='whole')
-    if str(backbone.get('type')).startswith(NARROWED):
+    wide = path.parent.name in WIDE
+    if str(backbone.get('type')).startswith(NARROWED) and not wide:
         if backbone['type'].startswith('ResNet'):
             backbone |= dict(base_channels=64, stem_channels=64)
         model = _narrow(model)
@@ -214,13 +229,26 @@ def batch(library: str, classes: int, side: int, channels: int) -> dict:
     return dict(inputs=inputs, data_samples=samples)
 
 
+def build(config: ConfigDict) -> nn.Module:
+    """Build and initialize a network."""
+    model = MODELS.build(copy.deepcopy(config))
+    if config.type == 'MultimodalEncoderDecoder':
+        # SAN can only be initialized from pretrained weights.
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02)
+        model.init_weights = lambda: None
+    model.init_weights()
+    return model
+
+
 def step(student: ConfigDict, teacher: ConfigDict, data: dict) -> Distiller:
     """Run one distillation step without named taps; return the Distiller."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = f'{folder}/teacher.pth'
-        torch.save(MODELS.build(copy.deepcopy(teacher)).state_dict(), checkpoint)
+        torch.save(build(teacher).state_dict(), checkpoint)
         distiller = Distiller(
-            MODELS.build(copy.deepcopy(student)),
+            build(student),
             teacher=dict(model=teacher, checkpoint=checkpoint),
             distill_losses=dict(loss_kd=dict(type='KDLoss')),
         )
@@ -257,6 +285,7 @@ def row_of(family: str, path: Path, library: str) -> Row:
             except Exception as error:
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 row.results[role] = f'no: {reason}'
+            gc.collect()  # networks have cycles
     return row
 
 
