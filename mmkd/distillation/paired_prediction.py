@@ -1,6 +1,5 @@
 """Predictions with the logits of both networks, for metrics that compare them."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,7 +7,8 @@ from torch import Tensor
 
 from mmkd.evaluation.class_logits import class_logits
 
-from .taps import record
+from .tap_output import log_scores
+from .taps import TapOutputs, record
 
 if TYPE_CHECKING:
     from .distiller import Distiller
@@ -44,8 +44,12 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
     return samples
 
 
-def _logits(samples: list, taps: Mapping[str, Tensor], tap: str) -> list[Tensor]:
-    """Return the logits of each image: ``seg_logits``, or a classifier's tap."""
+def _logits(samples: list, taps: TapOutputs, tap: str) -> list[Tensor]:
+    """Return the logits of each image: ``seg_logits``, or a classifier's tap.
+
+    The ``seg_logits`` of a mask classifier are scores, whose logits are their log.
+    """
     if 'seg_logits' in samples[0]:
-        return [class_logits(sample) for sample in samples]
+        logits = [class_logits(sample) for sample in samples]
+        return [log_scores(item) for item in logits] if tap in taps.of_masks else logits
     return list(taps[tap])

@@ -5,7 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .taps import ENCODE_DECODE, last_head
+from mmkd.engine.num_classes import segmentation_head
+
+from .taps import ENCODE_DECODE
 
 
 def run_to_logits(model: nn.Module, images: Tensor, taps: Iterable[str] = ()) -> object:
@@ -15,7 +17,7 @@ def run_to_logits(model: nn.Module, images: Tensor, taps: Iterable[str] = ()) ->
     ``conv_seg`` runs its own ``encode_decode`` instead: mask classifiers need the size
     of the images, which mode ``'tensor'`` does not pass, and PointRend refines there.
     """
-    head = last_head(model)
+    head = segmentation_head(model)
     by_conv_seg = head is None or hasattr(head, 'conv_seg')
     encode_decode: Any = getattr(model, ENCODE_DECODE, None)
     if ENCODE_DECODE not in taps and (by_conv_seg or encode_decode is None):

@@ -1,7 +1,5 @@
 """Logits in the output of a tap."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -22,12 +20,12 @@ def logits_of(output: object) -> Tensor | None:
     """
     if isinstance(output, Tensor):
         return output
-    if not isinstance(output, list | tuple):
-        return None
-    pair = _scores_and_masks(output)
+    pair = scores_and_masks(output)
     if pair is not None:
         return mask_logits(*pair)
-    if not output or not all(isinstance(item, Tensor) for item in output):
+    if not isinstance(output, list | tuple) or not output:
+        return None
+    if not all(isinstance(item, Tensor) for item in output):
         return None
     maps = [item for item in output if item.ndim == 4]
     if maps:
@@ -53,13 +51,20 @@ def mask_logits(scores: Tensor, masks: Tensor) -> Tensor:
     with torch.autocast(scores.device.type, enabled=False):
         classes = at_least_float32(scores).softmax(-1)[..., :-1]
         inside = at_least_float32(masks).sigmoid()
-        summed = torch.einsum('nqc,nqhw->nchw', classes, inside)
-        return summed.clamp(min=SMALLEST).log()
+        return log_scores(torch.einsum('nqc,nqhw->nchw', classes, inside))
 
 
-def _scores_and_masks(output: Sequence) -> tuple[Tensor, Tensor] | None:
-    """Return a mask classifier's class scores and masks, given in any order."""
-    if len(output) != 2:
+def log_scores(scores: Tensor) -> Tensor:
+    """Return the logits of class scores >= 0, clamped."""
+    return scores.clamp(min=SMALLEST).log()
+
+
+def scores_and_masks(output: object) -> tuple[Tensor, Tensor] | None:
+    """Return a mask classifier's class scores and masks, given in any order.
+
+    Of several decoder layers, those of the last; None for any other output.
+    """
+    if not isinstance(output, list | tuple) or len(output) != 2:
         return None
     last = [item[-1] if isinstance(item, list | tuple) else item for item in output]
     if not all(isinstance(item, Tensor) for item in last):

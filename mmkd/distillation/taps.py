@@ -10,13 +10,21 @@ from torch import Tensor, nn
 from mmkd.engine.num_classes import segmentation_head
 from mmkd.errors import UserError
 
-from .tap_output import logits_of
+from .tap_output import logits_of, scores_and_masks
 
 ENCODE_DECODE = 'encode_decode'  # mmseg's method, a tap of teachers
 
 
 class TapOutputs(dict):
-    """Outputs by tap; raises a UserError for a tap without output."""
+    """Outputs by tap; raises a UserError for a tap without output.
+
+    Attributes:
+        of_masks: Taps whose logits are those of a mask classifier.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_masks: set[str] = set()
 
     def __missing__(self, tap: str) -> Tensor:
         raise UserError(
@@ -70,6 +78,8 @@ def _kept(
                 'vector of logits; name a module inside it'
             )
         outputs[tap] = logits
+        if scores_and_masks(output) is not None:
+            outputs.of_masks.add(tap)
         return output
 
     setattr(module, method, call)
@@ -80,12 +90,6 @@ def _kept(
             delattr(module, method)
         else:
             setattr(module, method, own)
-
-
-def last_head(model: nn.Module) -> nn.Module | None:
-    """Return a segmentor's head, the last one of a cascade; None without one."""
-    head = getattr(model, 'decode_head', None)
-    return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
 def default_tap(model: nn.Module, frozen: bool) -> str | None:
@@ -119,9 +123,14 @@ def find_tap(model: nn.Module, tap: str | None, key: str, frozen: bool = False) 
     For None, return the :func:`default_tap`.
 
     Raises:
-        UserError: for an unknown module; the message names the config ``key`` and the
-            closest names.
+        UserError: for an unknown module, with the closest names, and for a network
+            without classes; the message names the config ``key``.
     """
+    if any(kind.__name__ == 'DepthEstimator' for kind in type(model).__mro__):
+        raise UserError(
+            f'{key}: the network is a DepthEstimator, which outputs depths instead of '
+            'scores of classes; use a segmentor or classifier'
+        )
     if tap is None:
         tap = default_tap(model, frozen)
         if tap is None:

@@ -9,9 +9,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS, DefaultScope
+from mmpretrain.structures import DataSample
 from mmseg.registry import MODELS
+from torch import nn
 
 from mmkd.checkpoint import load_weights
+from mmkd.registry import MODELS as MMKD_MODELS
+from tests.conftest import build_distiller
 
 CONFIG = """
 _base_ = '{student}'
@@ -104,3 +108,44 @@ def test_two_steps(pair, cityscapes, tmp_path):
     with DefaultScope.overwrite_default_scope('mmseg'):
         baseline = MODELS.build(config.model)
     baseline.load_state_dict(state, strict=True)
+
+
+def test_a_vision_transformer_teaches_a_mobilenet(tmp_path):
+    """Classifiers without ``head.fc``; no tap is named."""
+    head = dict(num_classes=7, topk=(1,))
+    sizes = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+    teacher = dict(
+        type='ImageClassifier',
+        backbone=dict(type='VisionTransformer', arch=sizes, img_size=64, patch_size=16),
+        head=dict(type='VisionTransformerClsHead', in_channels=16, **head),
+    )
+    student = dict(
+        type='ImageClassifier',
+        backbone=dict(type='MobileNetV3', arch='small'),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='StackedLinearClsHead', in_channels=576, mid_channels=[32], **head
+        ),
+    )
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MMKD_MODELS.build(Config(dict(model=teacher)).model)
+        nn.init.normal_(network.head.layers.head.weight)  # zero by default
+        checkpoint = str(tmp_path / 'vit.pth')
+        torch.save(network.state_dict(), checkpoint)
+        distiller = build_distiller(
+            dict(
+                model=student,
+                teacher=dict(model=teacher, checkpoint=checkpoint),
+                distill_losses=dict(loss_kd=dict(type='KDLoss')),
+            )
+        ).train()
+    images = torch.randn(2, 3, 64, 64)
+    losses = distiller(images, samples, mode='loss')
+    losses['distill.loss_kd'].backward()
+    (loss,) = distiller.losses
+    assert (loss.student_tap, loss.teacher_tap) == ('head', 'head')
+    assert distiller.student.backbone.layer0.conv.weight.grad.any()
+    expected = network.eval()(images)
+    found = distiller.teacher.outputs(images, samples, ['head'])['head']
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
