@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mmkd.evaluation.class_logits import class_logits
+from mmkd.functional.mask_logits import log_scores
 
-from .tap_output import log_scores
 from .taps import TapOutputs, record
 
 if TYPE_CHECKING:
@@ -51,5 +51,7 @@ def _logits(samples: list, taps: TapOutputs, tap: str) -> list[Tensor]:
     """
     if 'seg_logits' in samples[0]:
         logits = [class_logits(sample) for sample in samples]
-        return [log_scores(item) for item in logits] if tap in taps.of_masks else logits
+        if tap in taps.of_masks:
+            return [log_scores(scores, dim=0) for scores in logits]
+        return logits
     return list(taps[tap])

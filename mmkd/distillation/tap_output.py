@@ -3,9 +3,7 @@
 import torch
 from torch import Tensor
 
-from mmkd.functional.checks import at_least_float32
-
-SMALLEST = 1e-6  # probability at which the logits of masks are clamped
+from mmkd.functional import mask_logits
 
 
 def logits_of(output: object) -> Tensor | None:
@@ -32,31 +30,6 @@ def logits_of(output: object) -> Tensor | None:
         return maps[-1]
     vectors = output[0].ndim == 2 and len({item.shape for item in output}) == 1
     return torch.stack(tuple(output)).sum(0) if vectors else None
-
-
-def mask_logits(scores: Tensor, masks: Tensor) -> Tensor:
-    """Return per-pixel logits of a mask classifier.
-
-    The log of each class's score, which is the sum over the queries of the class's
-    probability times the mask's. Its argmax is the prediction.
-
-    Args:
-        scores: (N, Q, C + 1), class scores of each query; the last class, "no object",
-            is dropped after the softmax.
-        masks: (N, Q, H, W), mask of each query before the sigmoid.
-
-    Returns:
-        (N, C, H, W), at least log(1e-6).
-    """
-    with torch.autocast(scores.device.type, enabled=False):
-        classes = at_least_float32(scores).softmax(-1)[..., :-1]
-        inside = at_least_float32(masks).sigmoid()
-        return log_scores(torch.einsum('nqc,nqhw->nchw', classes, inside))
-
-
-def log_scores(scores: Tensor) -> Tensor:
-    """Return the logits of class scores >= 0, clamped."""
-    return scores.clamp(min=SMALLEST).log()
 
 
 def scores_and_masks(output: object) -> tuple[Tensor, Tensor] | None:

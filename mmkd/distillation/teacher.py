@@ -161,7 +161,9 @@ class Teacher(nn.Module):
                 if self.resolution.slide:
                     metas = [dict(ori_shape=images.shape[2:])] * len(images)
                     logits = self.resolution.logits(self.model, images, metas)
-                    return TapOutputs(dict.fromkeys(taps, logits))
+                    outputs = TapOutputs()
+                    outputs.update(dict.fromkeys(taps, logits))
+                    return outputs
                 with record(self.model, taps) as outputs:
                     run_to_logits(self.model, images, taps)
         return outputs

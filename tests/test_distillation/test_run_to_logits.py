@@ -5,8 +5,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmkd.distillation.run_to_logits import run_to_logits
-from mmkd.distillation.tap_output import mask_logits
 from mmkd.distillation.taps import record
+from mmkd.functional import mask_logits
 
 IMAGES = torch.randn(2, 3, 8, 12)
 

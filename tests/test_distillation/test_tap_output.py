@@ -1,10 +1,9 @@
-import math
-
 import pytest
 import torch
 from torch.testing import assert_close
 
-from mmkd.distillation.tap_output import logits_of, mask_logits
+from mmkd.distillation.tap_output import logits_of
+from mmkd.functional import mask_logits
 
 N, Q, C, H, W = 2, 6, 4, 5, 3
 
@@ -65,18 +64,3 @@ def test_scores_and_masks(scores, masks, form, order):
 def test_two_stages_are_no_masks():
     """Not even where one dimension too many would fit."""
     assert logits_of([torch.randn(N, C, H, W)] * 2).shape == (N, C, H, W)
-
-
-def test_mask_logits_of_one_pixel():
-    """Two queries with probabilities 0.2 and 0.6 of class 0, masks 0.5 and 0.25."""
-    scores = torch.tensor([[[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]]).log()
-    masks = torch.tensor([0.5, 0.25]).logit().reshape(1, 2, 1, 1)
-    expected = [math.log(0.2 * 0.5 + 0.6 * 0.25), math.log(0.3 * 0.5 + 0.3 * 0.25)]
-    assert_close(mask_logits(scores, masks).flatten(), torch.tensor(expected))
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
-def test_clamped_and_finite(scores, masks, dtype):
-    logits = mask_logits(scores.to(dtype), (masks - 1e4).to(dtype))
-    assert_close(logits, torch.full_like(logits, math.log(1e-6)))
-    assert logits.dtype == torch.float32

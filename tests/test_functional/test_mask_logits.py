@@ -60,7 +60,7 @@ def test_extreme_logits(scale, dtype):
     logits = mask_logits(classes, masks)
     assert logits.dtype == torch.promote_types(dtype, torch.float32)
     assert logits.isfinite().all()
-    assert logits.min() > -70
+    assert (logits.amax(1) - logits.amin(1)).max() < 14
     (logits * torch.randn_like(logits)).sum().backward()
     assert classes.grad.isfinite().all()
     assert masks.grad.isfinite().all()
