@@ -26,19 +26,25 @@ are finite for logits up to 1e34, or up to 1e18 with ``scale_compensated``, whic
 squares the standard deviation.
 """
 
+from .attention_transfer import attention_transfer_loss
 from .balance import class_balance
 from .bernoulli import bernoulli_logits, log_odds
 from .cwd import cwd_loss
 from .dist import dist_loss
 from .divergence import balanced_kl_divergence, kl_divergence
 from .dkd import dkd_loss
+from .feature_cosine import feature_cosine_loss
+from .feature_mse import feature_mse_loss
+from .ifvd import ifvd_loss
 from .kd import ctkd_loss, curriculum_temperature, kd_loss
 from .mask_logits import mask_logits
 from .masking import masked_mean
 from .mlkd import mlkd_loss
+from .similarity import similarity_loss
 from .standardize import prepare_logits, standardize
 
 __all__ = [
+    'attention_transfer_loss',
     'balanced_kl_divergence',
     'bernoulli_logits',
     'class_balance',
@@ -47,6 +53,9 @@ __all__ = [
     'cwd_loss',
     'dist_loss',
     'dkd_loss',
+    'feature_cosine_loss',
+    'feature_mse_loss',
+    'ifvd_loss',
     'kd_loss',
     'kl_divergence',
     'log_odds',
@@ -54,5 +63,6 @@ __all__ = [
     'masked_mean',
     'mlkd_loss',
     'prepare_logits',
+    'similarity_loss',
     'standardize',
 ]

@@ -1,8 +1,46 @@
-"""Relations between the rows of matrices."""
+"""Relations between feature vectors."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
+
+
+def cosine(a: Tensor, b: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
+    """Cosine of the angles between the vectors of two tensors of the same shape.
+
+    Args:
+        a, b: Tensors of any shape.
+        dims: Axes that each vector spans. Default: all but the first.
+
+    Returns:
+        A tensor without these axes. A zero vector has cosine 0 and gets no gradient,
+        instead of one of 1/epsilon as with ``torch.nn.functional.cosine_similarity``.
+
+    Example:
+        >>> cosine(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.ones(2, 2))
+        tensor([0.9899, 0.0000])
+    """
+    axes = tuple(range(1, a.ndim)) if dims is None else dims
+    norms = [torch.linalg.vector_norm(x, dim=axes) for x in (a, b)]
+    product = norms[0] * norms[1]
+    zero = product == 0
+    return ((a * b).sum(axes) / product.masked_fill(zero, 1)).masked_fill(zero, 0)
+
+
+def unit_vectors(vectors: Tensor, dim: int = 1) -> Tensor:
+    """Divide vectors by their Euclidean norm; a zero vector gets no gradient.
+
+    Args:
+        vectors: Tensor of any shape.
+        dim: Axis of the vectors. Default 1.
+
+    Example:
+        >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    norm = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
+    return (vectors / norm.masked_fill(norm == 0, 1)).masked_fill(norm == 0, 0)
 
 
 def gram_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
