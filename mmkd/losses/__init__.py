@@ -2,27 +2,45 @@
 
 from mmkd import registry  # noqa: F401  first: it names a missing extra
 
+from .adapters import Adapter
+from .attention_transfer_loss import AttentionTransferLoss
+from .cosine_feature_loss import CosineFeatureLoss
 from .ctkd_loss import CTKDLoss
 from .cwd_loss import CWDLoss
+from .deep_supervision_loss import DeepSupervisionLoss
 from .dist_loss import DISTLoss
+from .distillation_loss import DistillationLoss
 from .divergences import BalancedKL, ForwardKL, ReverseKL
 from .dkd_loss import DKDLoss
+from .feature_loss import FeatureLoss
+from .feature_mse_loss import FeatureMSELoss
+from .ifvd_loss import IFVDLoss
 from .kd_loss import KDLoss
 from .logit_loss import LogitLoss
 from .mlkd_loss import MLKDLoss
 from .schedule import Progress, WeightSchedule
+from .similarity_loss import SimilarityLoss
 
 __all__ = [
+    'Adapter',
+    'AttentionTransferLoss',
     'BalancedKL',
     'CTKDLoss',
     'CWDLoss',
+    'CosineFeatureLoss',
     'DISTLoss',
     'DKDLoss',
+    'DeepSupervisionLoss',
+    'DistillationLoss',
+    'FeatureLoss',
+    'FeatureMSELoss',
     'ForwardKL',
+    'IFVDLoss',
     'KDLoss',
     'LogitLoss',
     'MLKDLoss',
     'Progress',
     'ReverseKL',
+    'SimilarityLoss',
     'WeightSchedule',
 ]
