@@ -1,15 +1,19 @@
 """Runner that distills a teacher into the config's ``model``."""
 
 import copy
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
+from mmkd.datasets.position_seeding import random_numbers_kept
 from mmkd.engine.runner import Runner
 from mmkd.errors import UserError
 from mmkd.registry import RUNNERS, is_type
@@ -19,6 +23,8 @@ from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
 from .teacher_config import inline_teacher
 from .teacher_metric_hook import TeacherMetricHook
+
+NORMS = _NormBase, nn.GroupNorm, nn.LayerNorm
 
 
 @RUNNERS.register_module()
@@ -91,6 +97,25 @@ class DistillRunner(Runner):
             return student
         return Distiller(student, self.cfg.teacher, self.cfg.distill_losses)
 
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for distributed training.
+
+        With adapters, :meth:`build_optim_wrapper` wraps it, after they are built.
+        """
+        if isinstance(model, Distiller) and model.lacks_adapters:
+            return model.to(get_device())
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def _build_adapters(self) -> None:
+        """Build the adapters from the first training image, and wrap the model."""
+        distiller, loader = self.distiller, self.train_dataloader
+        with random_numbers_kept():
+            batch = loader.collate_fn([loader.dataset[0], loader.dataset[0]])
+            batch = distiller.data_preprocessor(batch, training=True)
+        distiller.build_adapters(batch['inputs'], batch['data_samples'], self.seed)
+        config = self.cfg.get('model_wrapper_cfg')
+        self.model = super().wrap_model(config, distiller)
+
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Build the student's optimizer and add the parameters of the losses.
 
@@ -100,6 +125,8 @@ class DistillRunner(Runner):
         Raises:
             UserError: for several optimizers if a loss has learnable parameters.
         """
+        if self.distiller.lacks_adapters:
+            self._build_adapters()
         if isinstance(optim_wrapper, OptimWrapper | OptimWrapperDict):
             return optim_wrapper
         distiller, self.model = self.model, self.network
@@ -114,10 +141,31 @@ class DistillRunner(Runner):
                 f'optimizer, but there are several ({", ".join(built.keys())}); use '
                 'one optimizer, or losses without learnable parameters'
             )
-        if learned:
-            group: dict[str, list] = dict(params=list(learned.values()))
+        for group in self._groups_of(learned):
             # PyTorch requires param_names in all groups or in none.
-            if 'param_names' in built.optimizer.param_groups[0]:
-                group['param_names'] = [f'distill_losses.{name}' for name in learned]
+            if 'param_names' not in built.optimizer.param_groups[0]:
+                group.pop('param_names')
             built.optimizer.add_param_group(group)
         return built
+
+    def _groups_of(self, learned: Mapping[str, nn.Parameter]) -> list[dict]:
+        """Return parameter groups of the losses: without weight decay for norms."""
+        norms = {
+            id(parameter)
+            for module in self.distiller.distill_losses.modules()
+            if isinstance(module, NORMS)
+            for parameter in module.parameters(recurse=False)
+        }
+        groups = []
+        for decays in (True, False):
+            chosen = {
+                f'distill_losses.{name}': parameter
+                for name, parameter in learned.items()
+                if (id(parameter) not in norms) == decays
+            }
+            if chosen:
+                group: dict = dict(
+                    params=list(chosen.values()), param_names=list(chosen)
+                )
+                groups.append(group if decays else dict(group, weight_decay=0.0))
+        return groups

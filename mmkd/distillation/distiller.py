@@ -1,5 +1,6 @@
 """Model trained in a distillation: student, frozen teacher and losses."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,6 +118,12 @@ class Distiller(BaseModel):
     def init_weights(self) -> None:
         """Initialize the student and build the teacher."""
         self.student.init_weights()
+        self.build_teacher()
+
+    def build_teacher(self) -> None:
+        """Build, load and check the teacher, unless it exists, and find the taps."""
+        if self.teacher is not None:
+            return
         # Keep the random state, so that a run draws the same numbers as its baseline.
         with torch.random.fork_rng(devices=[]):
             teacher = Teacher(
@@ -141,6 +148,35 @@ class Distiller(BaseModel):
         self.teacher.map_classes(classes, num_classes(self.student))
         for loss in self.losses:
             loss.set_class_map(self.teacher.class_map)
+
+    @property
+    def lacks_adapters(self) -> bool:
+        """True if adapters of losses have not been built yet."""
+        adapters = (loss.adapter for loss in self.losses)
+        return any(adapter and not adapter.in_channels for adapter in adapters)
+
+    @torch.no_grad()
+    def build_adapters(self, inputs: Tensor, data_samples: list, seed: int) -> None:
+        """Build the adapters of the losses for the channels of both networks.
+
+        Args:
+            inputs: Preprocessed images, at least two for batch normalization (BN).
+            data_samples: Their samples, with labels.
+            seed: Seed of the adapters' initial parameters.
+        """
+        self.build_teacher()
+        adapted = [loss for loss in self.losses if loss.adapter is not None]
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            taps = [loss.teacher_tap for loss in adapted]
+            theirs = self.teacher.outputs(inputs, taps, accelerate=False)
+            # The copy runs as in training, without a trace in the student's statistics.
+            student = copy.deepcopy(self.student).train()
+            with record(student, [loss.student_tap for loss in adapted]) as ours:
+                student(inputs, data_samples, mode='loss')
+            for loss in adapted:
+                loss.build_adapter(ours, theirs)
+        self.distill_losses.to(inputs.device)
 
     def __getattr__(self, name: str) -> Any:
         """Look up attributes of the student, under the names that configs use."""
@@ -176,7 +212,7 @@ class Distiller(BaseModel):
             self.map_classes()
         active = [loss for loss in self.losses if loss.factor(self.progress)]
         teacher_outputs = self.teacher.outputs(
-            inputs, data_samples, [loss.teacher_tap for loss in active]
+            inputs, [loss.teacher_tap for loss in active]
         )
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
+from mmkd.losses import Adapter, FeatureLoss
 from mmkd.losses.logit_loss import TYPICAL_STD, LogitLoss
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
@@ -43,8 +44,7 @@ class TappedLoss:
                 f"{self.key}: the name must contain 'loss', as MMEngine trains nothing "
                 f"else, and no dot; rename it to 'loss_{name.replace('.', '_')}'"
             )
-        self.student_tap = config.pop('student', None)
-        self.teacher_tap = config.pop('teacher', None)
+        taps = {name: config.pop(name, None) for name in ('student', 'teacher')}
         self.class_map: ClassMap | None = None
         schedule = config.pop('schedule', None)
         self.named = set(config)
@@ -61,6 +61,31 @@ class TappedLoss:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f'{self.key}: {error.args[0]}') from error
+        # '' stands for the logits; find_taps sets the name.
+        self.student_tap: str = taps['student'] or getattr(self.loss, 'student_tap', '')
+        self.teacher_tap: str = taps['teacher'] or getattr(self.loss, 'teacher_tap', '')
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The loss's adapter of the student's output; None without one."""
+        return getattr(self.loss, 'adapter', None)
+
+    def build_adapter(
+        self,
+        student_outputs: Mapping[str, Tensor],
+        teacher_outputs: Mapping[str, Tensor],
+    ) -> None:
+        """Build the adapter for sample outputs of the taps.
+
+        Raises:
+            UserError: for outputs that the loss cannot compare.
+        """
+        student = student_outputs[self.student_tap]
+        teacher = teacher_outputs[self.teacher_tap]
+        try:
+            self.loss.build_adapter(student, teacher)
+        except ValueError as error:
+            raise UserError(f'{self.key}: {error}') from error
 
     def find_taps(self, student: nn.Module, teacher: nn.Module) -> None:
         """Resolve both taps and check that they have the same number of classes.
@@ -70,11 +95,15 @@ class TappedLoss:
                 the config key.
         """
         key = f'{self.key}.student'
-        self.student_tap = find_tap(student, self.student_tap, key)
+        self.student_tap = find_tap(student, self.student_tap or None, key)
         key = f'{self.key}.teacher'
-        self.teacher_tap = find_tap(teacher, self.teacher_tap, key, frozen=True)
+        self.teacher_tap = find_tap(
+            teacher, self.teacher_tap or None, key, frozen=True
+        )
         theirs = num_outputs(teacher, self.teacher_tap)
         ours = num_outputs(student, self.student_tap)
+        if isinstance(self.loss, FeatureLoss) or self.adapter is not None:
+            return
         # Outputs over classes are mapped; see set_class_map.
         self.classes = num_classes(student), num_classes(teacher)
         self.found = loss_settings(student, self.student_tap)

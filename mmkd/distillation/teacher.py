@@ -140,32 +140,41 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def outputs(
-        self, inputs: Tensor, data_samples: list | None, taps: Sequence[str]
+        self, inputs: Tensor, taps: Sequence[str], accelerate: bool = True
     ) -> Mapping[str, Tensor]:
         """Return the outputs of taps for images preprocessed for the student.
 
         Runs in the teacher's own precision, independent of autocast; without taps the
-        network does not run. The options of :class:`FastPath` are applied on the first
-        batch.
+        network does not run.
+
+        Args:
+            inputs: (N, C, H, W).
+            taps: Names of the taps.
+            accelerate: Apply the options of :class:`FastPath` on the first such batch.
+                Default True.
         """
         if not taps:
             return {}
         with torch.autocast(inputs.device.type, enabled=False):
             images = self.resolution.resize(self.bridge(inputs))
             with naming_resolution(self.model, images):
-                if not self.ready:
+                if accelerate and not self.ready:
                     self.ready = True
                     part = self.resolution.window(self.model, images)
                     self.model, report = self.fast_path.apply(self.model, part, taps)
                     print_log(report, logger='current')
-                if self.resolution.slide:
-                    metas = [dict(ori_shape=images.shape[2:])] * len(images)
-                    logits = self.resolution.logits(self.model, images, metas)
-                    outputs = TapOutputs()
-                    outputs.update(dict.fromkeys(taps, logits))
-                    return outputs
-                with record(self.model, taps) as outputs:
-                    run_to_logits(self.model, images, taps)
+                return self._outputs(images, taps)
+
+    def _outputs(self, images: Tensor, taps: Sequence[str]) -> TapOutputs:
+        """Return the outputs of taps for images preprocessed for the teacher."""
+        if not self.resolution.slide:
+            with record(self.model, taps) as outputs:
+                run_to_logits(self.model, images, taps)
+            return outputs
+        metas = [dict(ori_shape=images.shape[2:])] * len(images)
+        logits = self.resolution.logits(self.model, images, metas)
+        outputs = TapOutputs()
+        outputs.update(dict.fromkeys(taps, logits))
         return outputs
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:

@@ -39,7 +39,7 @@ class DeepSupervisionLoss(FeatureLoss):
         torch.Size([])
     """
 
-    teacher_tap = None
+    teacher_tap = ''
 
     def __init__(
         self,

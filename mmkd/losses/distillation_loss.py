@@ -30,9 +30,9 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         ValueError: for an argument out of range.
     """
 
-    # Taps if the config names none; None: the module that outputs the logits.
-    student_tap: str | None = None
-    teacher_tap: str | None = None
+    # Taps if the config names none; '' is the module that outputs the logits.
+    student_tap: str = ''
+    teacher_tap: str = ''
 
     def __init__(
         self,

@@ -34,8 +34,8 @@ class FeatureLoss(DistillationLoss):
             mismatched features.
     """
 
-    student_tap: str | None = 'backbone'
-    teacher_tap: str | None = 'backbone'
+    student_tap: str = 'backbone'
+    teacher_tap: str = 'backbone'
     # True if both features must have the same number of channels.
     same_channels = True
 

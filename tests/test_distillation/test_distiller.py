@@ -189,7 +189,7 @@ def test_bridges_normalization(distiller_config, teacher_config):
     expected = own(data['inputs'], mode='tensor')
     data = distiller.data_preprocessor(copy.deepcopy(batch), True)
     tap = 'decode_head.conv_seg'
-    found = distiller.teacher.outputs(**data, taps=[tap])[tap]
+    found = distiller.teacher.outputs(data['inputs'], [tap])[tap]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

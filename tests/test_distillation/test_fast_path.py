@@ -246,7 +246,7 @@ def test_autocast_does_not_reach_the_teacher(teacher_config):
     teacher = Teacher(teacher_config, SegDataPreProcessor())
     images = torch.randn(2, 3, 32, 32)
     with torch.autocast('cpu', torch.bfloat16):
-        outputs = teacher.outputs(images, None, ['decode_head.conv_seg'])
+        outputs = teacher.outputs(images, ['decode_head.conv_seg'])
     assert outputs['decode_head.conv_seg'].dtype == torch.float32
 
 

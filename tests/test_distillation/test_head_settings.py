@@ -79,7 +79,7 @@ def loss_and_logits(distiller, classes):
     loss = distiller(**copy.deepcopy(data), mode='loss')['distill.loss_kd']
     with torch.no_grad():
         student = distiller.student(data['inputs'], mode='tensor')
-    teacher = distiller.teacher.outputs(**data, taps=[TAP])[TAP]
+    teacher = distiller.teacher.outputs(data['inputs'], [TAP])[TAP]
     label = torch.stack([sample.gt_sem_seg.data[0] for sample in data['data_samples']])
     valid = interpolate(label[:, None].float(), student.shape[2:])[:, 0] != 255
     logits = (x.movedim(1, -1)[valid].double().numpy() for x in (student, teacher))

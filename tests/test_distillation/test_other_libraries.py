@@ -275,5 +275,5 @@ def test_network_of_ones_own(config, tmp_path, monkeypatch):
         seen = (255 * image - torch.tensor(rgb.mean).view(3, 1, 1)) / torch.tensor(
             rgb.std
         ).view(3, 1, 1)
-        found = teacher.outputs(seen, None, ['decode_head'])['decode_head']
+        found = teacher.outputs(seen, ['decode_head'])['decode_head']
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

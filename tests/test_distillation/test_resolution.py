@@ -89,7 +89,7 @@ def test_images_are_resized_and_the_map_is_the_losses_to_resize(
     distiller = make(distiller_config, fuse_conv_bn=False, **options)
     teacher = copy.deepcopy(distiller.teacher.model)
     inputs = torch.randn(2, 3, 32, 40)
-    found = distiller.teacher.outputs(inputs, None, [TAP])[TAP]
+    found = distiller.teacher.outputs(inputs, [TAP])[TAP]
     resized = interpolate(inputs, size, mode='bilinear')
     with torch.no_grad():
         expected = teacher(resized, mode='tensor')
@@ -112,7 +112,7 @@ def test_slides_like_mmseg(fixed, fast):
         expected = plain.inference(images, copy.deepcopy(metas))
     tolerance = 0.05 if 'precision' in fast else 1e-5
     for _ in range(2):
-        found = distiller.teacher.outputs(inputs, None, [TAP])[TAP]
+        found = distiller.teacher.outputs(inputs, [TAP])[TAP]
         assert (found - expected).norm() < tolerance * expected.norm()
     batch = random_batch(size=(96, 80))
     (sample, _) = distiller.teacher.val_step(copy.deepcopy(batch))

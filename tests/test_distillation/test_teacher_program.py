@@ -47,7 +47,7 @@ def test_logits(tmp_path, images, kind, precision):
         net = export(path, size=(2, 3, 16, 16), dynamic=(0,))
     options = dict(allow_code=True) if switch or suffix == 'pt' else {}
     teacher = teacher_for(path, precision=precision, fuse_conv_bn=True, **options)
-    found = teacher.outputs(images, None, ['module'])['module']
+    found = teacher.outputs(images, ['module'])['module']
     with torch.no_grad():
         expected = net((images / 255 - 0.5) / 0.25)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
@@ -71,7 +71,7 @@ def test_another_size(tmp_path, images):
     export(tmp_path / 'a.pt2')
     teacher = teacher_for(tmp_path / 'a.pt2')
     with pytest.raises(UserError, match=r'set teacher\.size=\(8, 12\)'):
-        teacher.outputs(images, None, ['module'])
+        teacher.outputs(images, ['module'])
 
 
 def test_what_is_ignored(tmp_path, monkeypatch):
