@@ -21,11 +21,18 @@ from .conftest import environment, python_path
 from .test_distributed import TOOLS, free_port
 
 MMSEG = Path(mmseg.__file__).parent / '.mim/tools'
-# State to restore: theta of CTKD, an average of the weights, momentum, dropout.
+# State to restore: theta of CTKD, an adapter with its statistics, an average of the
+# weights, momentum, dropout.
 RUN = """
 _base_ = 'kd.py'
 distill_losses = dict(
-    loss_kd=dict(_delete_=True, type='CTKDLoss', standardize=True, {ctkd})
+    loss_kd=dict(_delete_=True, type='CTKDLoss', standardize=True, {ctkd}),
+    loss_feature=dict(
+        type='FeatureMSELoss',
+        student='backbone.layer4',
+        teacher='backbone.layer4',
+        adapter='conv_bn',
+    ),
 )
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
 """
