@@ -38,12 +38,12 @@ def network_of(path: Path) -> nn.Module:
     return network
 
 
-def distiller_of(device: str, loss: dict, **teacher: object) -> Distiller:
+def distiller_of(device: str, losses: dict, **teacher: object) -> Distiller:
     """Return a Distiller of the pair.
 
     Args:
         device: Device of the Distiller.
-        loss: Arguments of KDLoss.
+        losses: Config of each loss by name.
         teacher: Further keys of ``teacher``.
     """
     torch.manual_seed(0)
@@ -51,9 +51,10 @@ def distiller_of(device: str, loss: dict, **teacher: object) -> Distiller:
         path = Path(folder, 'teacher.pth')
         torch.save(dict(state_dict=network_of(TEACHER).state_dict()), path)
         teacher |= dict(config=str(TEACHER), checkpoint=str(path))
-        losses = dict(loss_kd=dict(type='KDLoss', **loss))
         distiller = Distiller(network_of(STUDENT), teacher, losses)
         distiller.init_weights()
+    if distiller.lacks_adapters:
+        distiller.build_adapters(*batch_of('cpu', 128), seed=0)
     return distiller.to(device).train()
 
 

@@ -27,12 +27,14 @@ def main() -> None:
 
     images, samples = batch_of(args.device, args.size)
     plain = dict(fuse_conv_bn=False, channels_last=False)
-    usual = distiller_of(args.device, dict(impl='eager', **BDD_LS), **plain)
-    ours = {'exact': distiller_of(args.device, dict(impl='fused', **BDD_LS))}
+    eager, fused = (
+        dict(loss_kd=dict(type='KDLoss', impl=impl, **BDD_LS))
+        for impl in ('eager', 'fused')
+    )
+    usual = distiller_of(args.device, eager, **plain)
+    ours = {'exact': distiller_of(args.device, fused)}
     if has_bf16(args.device):
-        ours['bf16 teacher'] = distiller_of(
-            args.device, dict(impl='fused', **BDD_LS), precision='bf16'
-        )
+        ours['bf16 teacher'] = distiller_of(args.device, fused, precision='bf16')
     target = torch.cat([sample.gt_sem_seg.data for sample in samples])
 
     def optimize(distiller: torch.nn.Module, losses: dict) -> None:
