@@ -3,8 +3,8 @@
 python benchmarks/methods.py
 python benchmarks/methods.py --device cuda
 
-The losses are those of configs/methods, each at the resolution that its config sets. The
-time of a loss is that of its forward and backward pass, including its adapter; an
+The losses are those of configs/methods, each at the resolution that its config sets.
+The time of a loss is that of its forward and backward pass, including its adapter; an
 iteration is the student's step, the teacher's forward pass and the losses.
 """
 

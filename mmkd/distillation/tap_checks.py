@@ -32,14 +32,14 @@ def check_tap(key: str, tap: str, logits: Tensor, images: Tensor) -> None:
         )
 
 
-def check_taps(
+def check_logits(
     key: str,
     taps: tuple[str, str],
     student: Tensor,
     teacher: Tensor,
     images: Tensor,
 ) -> None:
-    """Raise a UserError if two tap outputs cannot be compared or trained.
+    """Raise a UserError if two tap outputs cannot be compared as logits.
 
     Args:
         key: Config key of the loss.
@@ -63,9 +63,16 @@ def check_taps(
             f"classes, but the student's '{ours}' {student.shape[1]}; use a teacher "
             'trained on the same classes, or other taps'
         )
-    if torch.is_grad_enabled() and not student.requires_grad:
+
+
+def check_gradient(key: str, tap: str, output: Tensor) -> None:
+    """Raise a UserError if a student's output cannot be trained.
+
+    See :func:`check_tap` for the arguments.
+    """
+    if torch.is_grad_enabled() and not output.requires_grad:
         raise UserError(
-            f"{key}.student: the output of '{ours}' carries no gradient, so this loss "
+            f"{key}: the output of '{tap}' carries no gradient, so this loss "
             'would train nothing: it is frozen, or inside a block with with_cp=True; '
             'name a module that is trained, or set with_cp=False'
         )

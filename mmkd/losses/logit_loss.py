@@ -1,28 +1,23 @@
 """Base class of losses between the logits of two networks."""
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.functional import bernoulli_logits
-from mmkd.functional.checks import (
-    at_least_float32,
-    check_logits,
-    check_temperatures,
-    check_weights,
-)
+from mmkd.functional.checks import check_logits, check_temperatures
 from mmkd.functional.resizing import resize_logits, resize_target
 
+from .distillation_loss import DistillationLoss
 from .divergences import BalancedKL, ForwardKL, build_divergence
-from .schedule import Progress
 
 # Typical standard deviation of a trained network's logits over its classes.
 TYPICAL_STD = 3.0
 
 
-class LogitLoss(nn.Module, metaclass=ABCMeta):
+class LogitLoss(DistillationLoss):
     r"""Base class of losses between the logits of two networks.
 
     A loss is called as ``loss(student_logits, teacher_logits, target=None)`` with raw
@@ -95,22 +90,16 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
         align_corners: bool = False,
         activation: Literal['softmax', 'sigmoid'] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, ignore_index, align_corners)
         check_temperatures(tau=tau, tau_teacher=tau_teacher)
-        check_weights(loss_weight=loss_weight)
         if resolution not in ('tap', 'label'):
             raise ValueError(f"resolution must be 'tap' or 'label', not {resolution!r}")
         self.tau = tau
         self.tau_teacher = tau_teacher
         self.standardize = standardize
         self.divergence = build_divergence(divergence)
-        self.loss_weight = loss_weight
-        self.ignore_index = ignore_index
         self.resolution = resolution
-        self.align_corners = align_corners
         self.set_activation(activation)
-        # Progress of the run; the Distiller sets it before each iteration.
-        self.progress = Progress()
 
     def set_activation(self, activation: Literal['softmax', 'sigmoid'] | None) -> None:
         """Set the activation of the compared logits.
@@ -160,16 +149,13 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             'divergence': self.divergence,
         }
 
-    def forward(
-        self, student: Tensor, teacher: Tensor, target: Tensor | None = None
-    ) -> Tensor:
-        """Return the weighted loss of a batch; the target is (N,) or (N, H', W')."""
+    def prepare(
+        self, student: Tensor, teacher: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Check the shapes of the logits and of the target."""
         check_logits(student, teacher, target)
         self.check_channels(student.shape[1])
-        student = at_least_float32(student)
-        teacher = at_least_float32(teacher.detach())
-        with torch.autocast(student.device.type, enabled=False):
-            return self.loss_weight * self.value(student, teacher, target)
+        return student, teacher
 
     def check_channels(self, channels: int) -> None:
         """Raise a ValueError for the softmax of a single channel."""
@@ -217,10 +203,6 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
             mask = mask.repeat_interleave(student.shape[1], 0)
         return bernoulli_logits(student), bernoulli_logits(teacher), mask
 
-    def valid_pixels(self, target: Tensor | None) -> Tensor | None:
-        """Return the mask of a target; None, all pixels valid, without a target."""
-        return None if target is None else target != self.ignore_index
-
     @abstractmethod
     def compare(
         self,
@@ -240,10 +222,3 @@ class LogitLoss(nn.Module, metaclass=ABCMeta):
 
         Sigmoid outputs come as (N * C, 2) or (N * C, 2, H, W), without a target.
         """
-
-    def check_run(self, progress: Progress) -> None:
-        """Raise a ValueError if an argument is invalid for the length of the run."""
-
-    def logged(self) -> dict[str, Tensor]:
-        """Return scalars to log with the loss, by name."""
-        return {}

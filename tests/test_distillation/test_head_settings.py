@@ -9,7 +9,7 @@ from scipy.special import expit, rel_entr, softmax
 from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
-from mmkd.distillation import tapped_loss
+from mmkd.distillation import logit_match, tapped_loss
 from mmkd.distillation.head_settings import activation_of
 from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
@@ -31,7 +31,7 @@ def lines(monkeypatch):
     """Collect what a loss logs when it reads the heads."""
     found = []
     monkeypatch.setattr(
-        tapped_loss, 'print_log', lambda line, logger: found.append(line)
+        logit_match, 'print_log', lambda line, logger: found.append(line)
     )
     return found
 
@@ -268,7 +268,7 @@ def test_features_are_no_logits():
     loss = tapped_loss.TappedLoss('loss_cwd', config)
     heads = dict(loss_decode=SIGMOID), dict()
     loss.find_taps(*(build(with_head(8, head)) for head in heads))
-    assert loss.convert is None
+    assert loss.logits.convert is None
     assert loss.loss.activation is None
 
 
