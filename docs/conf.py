@@ -82,6 +82,7 @@ API = [
     'mmkd.models',
     'mmkd.models.backbone',
     'mmkd.models.import_module',
+    'mmkd.models.torch_network',
     'mmkd.models.torch_preprocessor',
     'mmkd.ops',
     'mmkd.visualization',
