@@ -55,10 +55,15 @@ class ClassMap:
         """True if no class of the dataset is left out."""
         return len(self.kept) == len(self.groups)
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Numbers of outputs of student and teacher."""
+        return len(self.groups), self.outputs
+
     def applies(self, student: Tensor, teacher: Tensor) -> bool:
         """Return True for outputs over the classes of both if they must be mapped."""
-        counts = len(self.groups), self.outputs
-        return not self.identity and (student.shape[1], teacher.shape[1]) == counts
+        counts = student.shape[1], teacher.shape[1]
+        return not self.identity and counts == self.counts
 
     def merge(self, teacher: Tensor) -> Tensor:
         """Map a teacher's logits (N, T, ...) to those of the kept classes."""

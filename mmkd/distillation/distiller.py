@@ -218,8 +218,9 @@ class Distiller(BaseModel):
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
         if not self.checked:
+            resized = self.teacher.resolution.resize(inputs)
             for loss in active:
-                loss.check_outputs(student_outputs, teacher_outputs, inputs)
+                loss.check_outputs(student_outputs, teacher_outputs, inputs, resized)
             self.checked = True
         if 'loss' in losses:  # a classifier's; MMEngine logs the total as 'loss'
             losses['task.loss'] = losses.pop('loss')

@@ -32,6 +32,8 @@ class LogitMatch:
         self.class_map: ClassMap | None = None
         self.convert: Callable[[Tensor], Tensor] | None = None
         self.settled = False
+        # Numbers of channels of student and teacher, if known.
+        self.channels: tuple[int, int] | None = None
 
     def find(
         self, student: nn.Module, teacher: nn.Module, taps: tuple[str, str]
@@ -47,14 +49,17 @@ class LogitMatch:
             UserError: for outputs that the loss cannot compare.
         """
         self.taps = taps
-        # Outputs over classes are mapped; see set_class_map.
-        self.classes = num_classes(student), num_classes(teacher)
         self.found = loss_settings(student, taps[0])
         self.teacher_activation = activation_of(teacher, taps[1])
         if isinstance(self.loss, LogitLoss):
             self._check_maps(self.loss, student)
         ours, theirs = num_outputs(student, taps[0]), num_outputs(teacher, taps[1])
-        if ours is not None and theirs is not None:
+        if ours is None or theirs is None:
+            return
+        self.channels = ours, theirs
+        # Different numbers of classes are mapped first; see set_class_map.
+        classes = num_classes(student), num_classes(teacher)
+        if ours == theirs or 1 in classes or classes != self.channels:
             self._settle(ours, theirs)
 
     def _settle(self, ours: int, theirs: int) -> None:
@@ -70,7 +75,7 @@ class LogitMatch:
             self._take_settings(self.loss, ours, theirs)
             self._replace_standardization(self.loss, ours)
         one_to_two = {theirs, ours} == {1, 2} and self.convert is not None
-        if theirs != ours and not one_to_two and (ours, theirs) != self.classes:
+        if theirs != ours and not one_to_two:
             raise UserError(
                 f"{self.key}.teacher: the teacher's '{self.taps[1]}' outputs "
                 f"{theirs} classes, but the student's '{self.taps[0]}' {ours}; use "
@@ -146,12 +151,16 @@ class LogitMatch:
         self, student: Tensor, teacher: Tensor, target: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return both logits over the same classes and of the same activation."""
-        if self.class_map is not None and self.class_map.applies(student, teacher):
-            student, teacher, target = self.class_map.align(
+        class_map = self.class_map
+        if class_map is not None and not class_map.applies(student, teacher):
+            class_map = None
+        if not self.settled:  # before the ignored label is used
+            kept = class_map and len(class_map.kept)
+            self._settle(kept or student.shape[1], kept or teacher.shape[1])
+        if class_map is not None:
+            student, teacher, target = class_map.align(
                 student, teacher, target, self.ignore_index
             )
-        if not self.settled:
-            self._settle(student.shape[1], teacher.shape[1])
         if self.convert is not None:
             teacher = self.convert(teacher)
         return student, teacher, target
@@ -162,6 +171,8 @@ class LogitMatch:
         Raises:
             UserError: if ignored pixels would have the label of a class.
         """
+        if not class_map.identity and self.channels == class_map.counts:
+            self._settle(len(class_map.kept), len(class_map.kept))
         ignored = self.ignore_index
         if not class_map.complete and 0 <= ignored < len(class_map.kept):
             raise UserError(

@@ -31,6 +31,8 @@ def predict_both(distiller: 'Distiller', inputs: Tensor, data_samples: list) -> 
     # The student runs last, as each network overwrites the predictions in the samples.
     with record(distiller.teacher.model, [loss.teacher_tap]) as taps:
         samples = distiller.teacher.predict(inputs, data_samples)
+    if not distiller.teacher.plain:
+        taps.of_masks.clear()  # the predictions are logits
     theirs = _logits(samples, taps, loss.teacher_tap)
     class_map = distiller.teacher.class_map
     if class_map is not None and 'seg_logits' not in samples[0]:

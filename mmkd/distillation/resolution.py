@@ -12,10 +12,10 @@ from torch.nn.functional import interpolate
 
 from mmkd.engine.num_classes import segmentation_head
 from mmkd.errors import UserError
+from mmkd.functional.mask_logits import log_scores
 
 # Heads of mask classifiers, which predict probabilities instead of logits.
 MASK_HEADS = {'MaskFormerHead', 'Mask2FormerHead', 'SideAdapterCLIPHead'}
-SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Resolution:
         infer = model.slide_inference if self.slide else model.inference
         logits = infer(images, metas)
         kinds = {kind.__name__ for kind in type(segmentation_head(model)).__mro__}
-        return logits.clamp(min=SMALLEST).log() if kinds & MASK_HEADS else logits
+        return log_scores(logits) if kinds & MASK_HEADS else logits
 
 
 @contextmanager

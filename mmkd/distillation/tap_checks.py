@@ -38,6 +38,7 @@ def check_logits(
     student: Tensor,
     teacher: Tensor,
     images: Tensor,
+    resized: Tensor,
 ) -> None:
     """Raise a UserError if two tap outputs cannot be compared as logits.
 
@@ -47,10 +48,11 @@ def check_logits(
         student: Output of the student's tap.
         teacher: Output of the teacher's tap.
         images: The batch.
+        resized: The batch as the teacher sees it.
     """
     ours, theirs = taps
     check_tap(f'{key}.student', ours, student, images)
-    check_tap(f'{key}.teacher', theirs, teacher, images)
+    check_tap(f'{key}.teacher', theirs, teacher, resized)
     if student.ndim != teacher.ndim:
         raise UserError(
             f"{key}: the teacher's '{theirs}' outputs {_kind(teacher)}, but the "
@@ -61,7 +63,7 @@ def check_logits(
         raise UserError(
             f"{key}.teacher: the teacher's '{theirs}' outputs {teacher.shape[1]} "
             f"classes, but the student's '{ours}' {student.shape[1]}; use a teacher "
-            'trained on the same classes, or other taps'
+            'with the same classes, teacher.class_map, or other taps'
         )
 
 

@@ -103,15 +103,23 @@ class TappedLoss:
         student_outputs: Mapping[str, Tensor],
         teacher_outputs: Mapping[str, Tensor],
         images: Tensor,
+        resized: Tensor,
     ) -> None:
-        """Raise a UserError if the outputs of the taps cannot be compared."""
+        """Raise a UserError if the outputs of the taps cannot be compared.
+
+        Args:
+            student_outputs: Outputs of the student by tap.
+            teacher_outputs: Outputs of the teacher by tap.
+            images: The batch.
+            resized: The batch as the teacher sees it.
+        """
         student = student_outputs[self.student_tap]
         teacher = teacher_outputs[self.teacher_tap]
         if self.logits is not None:
             if student.ndim == teacher.ndim:
                 student, teacher, _ = self.logits.align(student, teacher, None)
             taps = self.student_tap, self.teacher_tap
-            check_logits(self.key, taps, student, teacher, images)
+            check_logits(self.key, taps, student, teacher, images, resized)
         check_gradient(f'{self.key}.student', self.student_tap, student)
 
     def set_class_map(self, class_map: ClassMap) -> None:

@@ -127,6 +127,12 @@ class Teacher(nn.Module):
         if line:
             print_log(f'{KEY}: {line}', logger='current')
 
+    @property
+    def plain(self) -> bool:
+        """True if the network's own predictions are those of the teacher."""
+        mapped = self.class_map is not None and not self.class_map.identity
+        return not mapped and not self.resolution.changes
+
     def check_taps(self, taps: Sequence[str]) -> None:
         """Raise a UserError for taps that a sliding teacher does not have."""
         if self.resolution.slide:

@@ -1,6 +1,6 @@
 """Predictions of a teacher, in the dataset's classes."""
 
-from typing import Any
+from typing import Any, cast
 
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from .class_map import ClassMap
 from .resolution import Resolution, naming_resolution
+from .tap_output import logits_of
 
 
 def predict_classes(
@@ -18,6 +19,9 @@ def predict_classes(
     class_map: ClassMap | None,
 ) -> list[BaseDataElement]:
     """Return the predictions of a network at its resolution, in the dataset's classes.
+
+    The ``seg_logits`` of a mask classifier are scores if nothing is changed, and logits
+    otherwise.
 
     Args:
         model: Segmentor or classifier.
@@ -33,8 +37,9 @@ def predict_classes(
         if not hasattr(model, 'encode_decode'):
             if class_map is None:
                 return model(resized, data_samples, mode='predict')
-            logits = class_map.spread(model(resized, mode='tensor'))
-            return _label(logits.softmax(1), data_samples)
+            output = logits_of(model(resized, mode='tensor'))
+            scores = class_map.spread(cast(Tensor, output)).softmax(1)
+            return _label(scores, data_samples)
         if class_map is None and not resolution.changes:
             return model(images, data_samples, mode='predict')
         size = images.shape[2:]

@@ -283,3 +283,44 @@ def test_classifiers(classifiers, tmp_path):
     metric.process(None, [sample.to_dict() for sample in both])
     found = metric.evaluate(4)
     assert 0 < found['fidelity/forward_kl'] < 10
+
+
+def test_two_classes_that_are_left(distiller_config, permuted):
+    """Are compared without standardization, like any two classes."""
+    permuted['class_map'] = dict(road=None, sky=None, tree=None, car=['truck', 'car'])
+    distiller_config['teacher'] = permuted
+    distiller_config['distill_losses']['loss_kd']['standardize'] = True
+    distiller = make(distiller_config)
+    assert not distiller.distill_losses['loss_kd'].standardize
+    assert losses_of(distiller, random_batch())['distill.loss_kd'] > 0
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_a_torch_module_with_void(distiller_config, tmp_path, named):
+    """Matched by the names of the model, or by index."""
+    torch.manual_seed(0)
+    module = torch.nn.Conv2d(3, 6, kernel_size=1)
+    torch.save(module.state_dict(), tmp_path / 'conv.pth')
+    model = dict(
+        type='mmkd.TorchSegmentor',
+        module=dict(
+            type='torch.nn.Conv2d', in_channels=3, out_channels=6, kernel_size=1
+        ),
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+    )
+    teacher = dict(model=model, checkpoint=str(tmp_path / 'conv.pth'))
+    if named:
+        model['classes'] = ['void', *NAMES]
+    else:
+        teacher['class_map'] = {index: index + 1 for index in range(CLASSES)}
+    distiller_config['teacher'] = teacher
+    distiller = make(distiller_config, mode=False)
+    batch = random_batch()
+    assert losses_of(distiller, batch)['distill.loss_kd'] > 0
+    assert distiller.teacher.class_map.unused == (0,)
+    data = distiller.teacher.model.data_preprocessor(copy.deepcopy(batch), False)
+    with torch.no_grad():
+        expected = module(data['inputs'])[:, 1:].argmax(1)
+    found = distiller.teacher.val_step(batch)
+    assert torch.equal(torch.cat([s.pred_sem_seg.data for s in found]), expected)

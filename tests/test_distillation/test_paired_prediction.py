@@ -2,8 +2,12 @@
 
 import copy
 
+import pytest
 import torch
+from mmseg.models.decode_heads import PSPHead
+from torch.nn.functional import interpolate
 
+from mmkd.distillation.tap_output import logits_of
 from mmkd.evaluation import FidelityMetric
 from tests.conftest import build, build_distiller, random_batch
 
@@ -89,3 +93,37 @@ def test_one_channel_is_compared_as_two_classes(distiller_config, tmp_path):
     found = metric.evaluate(3)
     assert 0 < found['fidelity/agreement'] < 1
     assert found['fidelity/forward_kl'] > 0
+
+
+class MaskFormerHead(PSPHead):
+    """Head with five queries, named like mmseg's, which needs mmdet."""
+
+    def forward(self, inputs):
+        masks = super().forward(inputs)
+        classes = 9 * torch.eye(5, 6).expand(len(masks), 5, 6)
+        return [classes], [masks]
+
+    def predict(self, inputs, batch_img_metas, test_cfg):
+        scores = logits_of(self.forward(inputs)).exp()
+        size = batch_img_metas[0]['img_shape']
+        return interpolate(scores, size, mode='bilinear')
+
+
+@pytest.mark.parametrize('options', [{}, dict(scale=1), dict(class_map={4: None})])
+def test_mask_classifiers_are_compared_by_their_logits(distiller_config, options):
+    """Not by their scores, and not by the logarithm of logits."""
+    distiller_config['teacher'].update(options)
+    distiller = make(distiller_config)
+    distiller.map_classes()
+    distiller.teacher.model.decode_head.__class__ = MaskFormerHead
+    distiller.losses[0].teacher_tap = 'decode_head'
+    batch = random_batch(2)
+    data = distiller.data_preprocessor(copy.deepcopy(batch), False)
+    with torch.no_grad():
+        output = distiller.teacher.model(data['inputs'], mode='tensor')
+        scores = interpolate(logits_of(output).exp(), (32, 32), mode='bilinear')
+    kept = 4 if 'class_map' in options else 5
+    for sample, expected in zip(predict(distiller, batch), scores, strict=True):
+        found = sample.teacher_logits[:kept].exp()
+        torch.testing.assert_close(found, expected[:kept], rtol=1e-3, atol=1e-5)
+        assert (sample.teacher_logits[kept:] < -1e30).all()

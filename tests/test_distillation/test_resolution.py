@@ -10,6 +10,7 @@ from mmseg.registry import MODELS as SEGMENTORS
 from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
+from mmkd.distillation.class_map import ClassMap
 from mmkd.distillation.resolution import Resolution, naming_resolution
 from mmkd.distillation.teacher_config import inline_teacher
 from mmkd.errors import UserError
@@ -215,3 +216,31 @@ def test_lack_of_memory_is_no_matter_of_size():
         naming_resolution(torch.nn.Identity(), torch.zeros(1, 3, 4, 4)),
     ):
         raise torch.cuda.OutOfMemoryError('full')
+
+
+def test_a_map_of_another_aspect_ratio(distiller_config):
+    """Of the teacher is that of the images it sees."""
+    distiller = make(distiller_config, size=(32, 96))
+    data = distiller.data_preprocessor(random_batch(size=(32, 32)), True)
+    assert distiller.loss(**data)['distill.loss_kd'].isfinite()
+
+
+def test_scores_of_a_mask_classifier_are_probabilities():
+    """Which have a logarithm, so that a union of classes adds them."""
+
+    class MaskFormerHead(torch.nn.Module):
+        """Named like mmseg's, which needs mmdet."""
+
+    class Segmentor(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.decode_head = MaskFormerHead()
+
+        def inference(self, images, metas):
+            return torch.tensor([0.0, 0.0, 0.5, 0.3, 0.4]).view(1, 5, 1, 1)
+
+    images = torch.zeros(1, 3, 4, 4)
+    logits = Resolution().logits(Segmentor(), images, [{}])
+    merged = ClassMap(((0, 1), (2,), (3, 4)), 5).merge(logits)
+    assert merged.argmax(1).item() == 2
+    assert_close(merged.exp().flatten(), torch.tensor([0.0, 0.5, 0.7]))

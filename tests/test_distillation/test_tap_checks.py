@@ -14,7 +14,7 @@ KEY = r'^distill_losses\.loss_kd'
 
 def check(student, teacher):
     tensors = [torch.zeros(shape) for shape in (student, teacher)]
-    check_logits('distill_losses.loss_kd', ('ours', 'theirs'), *tensors, IMAGES)
+    check_logits('distill_losses.loss_kd', ('ours', 'theirs'), *tensors, IMAGES, IMAGES)
 
 
 @pytest.mark.parametrize(
