@@ -15,7 +15,10 @@ def logits_of(output: object) -> Tensor | None:
     * Of other lists and tuples, the last map (N, C, H, W) is returned, as of K-Net's
       stages.
     * Several (N, C), such as Conformer's, are added, since their sum is predicted.
+    * A single tensor in a list or tuple is returned, such as a transformer's tokens.
     """
+    if isinstance(output, list | tuple) and len(output) == 1:
+        output = output[0]
     if isinstance(output, Tensor):
         return output
     pair = scores_and_masks(output)

@@ -13,9 +13,10 @@ from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
 from .class_map import ClassMap
+from .head_settings import loss_settings
 from .logit_match import LogitMatch
 from .tap_checks import check_gradient, check_logits
-from .taps import find_tap
+from .taps import find_tap, num_classes
 
 
 class TappedLoss:
@@ -44,6 +45,7 @@ class TappedLoss:
             )
         taps = {name: config.pop(name, None) for name in ('student', 'teacher')}
         schedule = config.pop('schedule', None)
+        self.named = set(config)
         settings = dict(config)
         if schedule is not None:
             settings['schedule'] = dict(schedule, type=WeightSchedule)
@@ -60,7 +62,7 @@ class TappedLoss:
         self.teacher_tap: str = taps['teacher'] or getattr(self.loss, 'teacher_tap', '')
         self.logits: LogitMatch | None = None  # None: features are compared
         if not isinstance(self.loss, FeatureLoss) and self.adapter is None:
-            self.logits = LogitMatch(self.key, self.loss, set(config))
+            self.logits = LogitMatch(self.key, self.loss, self.named)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -85,7 +87,7 @@ class TappedLoss:
             raise UserError(f'{self.key}: {error}') from error
 
     def find_taps(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Resolve both taps, and match the logits of both networks.
+        """Resolve both taps, and take what the config leaves open from the heads.
 
         Raises:
             UserError: for an unknown module or mismatched outputs; the message names
@@ -97,6 +99,11 @@ class TappedLoss:
         self.teacher_tap = find_tap(teacher, self.teacher_tap or None, key, frozen=True)
         if self.logits is not None:
             self.logits.find(student, teacher, (self.student_tap, self.teacher_tap))
+            return
+        known = loss_settings(student, '') | dict(num_classes=num_classes(student))
+        for name in {'ignore_index', 'align_corners', 'num_classes'} - self.named:
+            if hasattr(self.loss, name) and known.get(name) is not None:
+                setattr(self.loss, name, known[name])
 
     def check_outputs(
         self,

@@ -49,12 +49,12 @@ class DeepSupervisionLoss(FeatureLoss):
     ) -> None:
         super().__init__(adapter=adapter, **kwargs)
         config = qualified(dict(loss or dict(type='KDLoss')))
-        config.setdefault('ignore_index', self.ignore_index)
         self.loss: DistillationLoss = MODELS.build(config)
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the logit loss of the classifier's and the teacher's logits."""
         self.loss.progress = self.progress
+        self.loss.ignore_index = self.ignore_index
         return self.loss(student, teacher, target)
 
     def check_run(self, progress: Progress) -> None:

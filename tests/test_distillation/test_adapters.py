@@ -14,8 +14,6 @@ from tests.test_distillation.test_distill_hook import Images
 SGD = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.1))
 FEATURE = dict(
     type='FeatureMSELoss',
-    student='backbone.layer4',
-    teacher='backbone.layer4',
     adapter='conv_bn',
 )
 

@@ -21,9 +21,10 @@ CONFIG = """
 _base_ = '{student}'
 runner_type = 'mmkd.DistillRunner'
 teacher = dict(config='{teacher}', checkpoint='{checkpoint}')
-distill_losses = dict(
-    loss_kd=dict(type='KDLoss', standardize=True, divergence='BalancedKL'))
+distill_losses = dict({loss})
 """
+LOGITS = "loss_kd=dict(type='KDLoss', standardize=True, divergence='BalancedKL')"
+FEATURES = "loss_kd=dict(type='FeatureMSELoss', student='backbone.spp', adapter='conv')"
 MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs'
 CROP = (128, 128)
 PAIRS = {
@@ -34,6 +35,10 @@ PAIRS = {
     'deeplabv3plus': (
         'deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py',
         'mobilenet_v2/mobilenet-v2-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024.py',
+    ),
+    'features': (
+        'segformer/segformer_mit-b2_8xb1-160k_cityscapes-1024x1024.py',
+        'pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
     ),
     'cascade': (
         'ocrnet/ocrnet_hr18_4xb2-80k_cityscapes-512x1024.py',
@@ -67,7 +72,12 @@ def without_download(network):
 
 @pytest.mark.parametrize(
     'pair',
-    ['segformer', 'cascade', pytest.param('deeplabv3plus', marks=pytest.mark.slow)],
+    [
+        'segformer',
+        'cascade',
+        'features',
+        pytest.param('deeplabv3plus', marks=pytest.mark.slow),
+    ],
 )
 def test_two_steps(pair, cityscapes, tmp_path):
     teacher, student = (MMSEG / path for path in PAIRS[pair])
@@ -76,7 +86,10 @@ def test_two_steps(pair, cityscapes, tmp_path):
         network = MODELS.build(without_download(Config.fromfile(teacher).model))
     torch.save({'state_dict': network.state_dict()}, checkpoint)
 
-    text = CONFIG.format(student=student, teacher=teacher, checkpoint=checkpoint)
+    loss = FEATURES if pair == 'features' else LOGITS
+    text = CONFIG.format(
+        student=student, teacher=teacher, checkpoint=checkpoint, loss=loss
+    )
     (tmp_path / 'distill.py').write_text(text)
     config = Config.fromfile(tmp_path / 'distill.py')
 
@@ -90,6 +103,7 @@ def test_two_steps(pair, cityscapes, tmp_path):
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
+            dict(type='GenerateEdge', edge_width=4),  # for PIDNet
             dict(type='PackSegInputs'),
         ],
     )
@@ -149,3 +163,42 @@ def test_a_vision_transformer_teaches_a_mobilenet(tmp_path):
     expected = network.eval()(images)
     found = distiller.teacher.outputs(images, ['head'])['head']
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_features_of_a_vision_transformer_teach_a_convnext(tmp_path):
+    """Vectors of another width, by an adapter."""
+    sizes = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+    teacher = dict(
+        type='ImageClassifier',
+        backbone=dict(type='VisionTransformer', arch=sizes, img_size=64, patch_size=16),
+        head=dict(type='VisionTransformerClsHead', in_channels=16, num_classes=7),
+    )
+    student = dict(
+        type='ImageClassifier',
+        backbone=dict(
+            type='ConvNeXt', arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 8, 12])
+        ),
+        head=dict(type='LinearClsHead', in_channels=12, num_classes=7, topk=(1,)),
+    )
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    images = torch.randn(2, 3, 64, 64)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MMKD_MODELS.build(Config(dict(model=teacher)).model)
+        checkpoint = str(tmp_path / 'vit.pth')
+        torch.save(network.state_dict(), checkpoint)
+        distiller = build_distiller(
+            dict(
+                model=student,
+                teacher=dict(model=teacher, checkpoint=checkpoint),
+                distill_losses=dict(
+                    loss_feature=dict(type='FeatureMSELoss', adapter='mlp')
+                ),
+            )
+        ).train()
+    distiller.build_adapters(images, samples, seed=0)
+    losses = distiller(images, samples, mode='loss')
+    losses['distill.loss_feature'].backward()
+    adapter = distiller.distill_losses['loss_feature'].adapter
+    assert adapter.network[0].weight.shape == (16, 12, 1, 1)
+    assert all(parameter.grad.any() for parameter in adapter.parameters())
+    assert distiller.student.backbone.stages[0][0].gamma.grad.any()
