@@ -179,8 +179,18 @@ def _narrow(node: Any, key: str = '') -> Any:
     return node // 8 if wide else node
 
 
-def small_network(library: str, classes: int, side: int, channels: int) -> ConfigDict:
-    """Return the config of the network on the other side."""
+def small_network(
+    library: str, head: ConfigDict, classes: int, side: int, channels: int
+) -> ConfigDict:
+    """Return the config of the network on the other side.
+
+    It has sigmoids if the ``head`` of the family has them, because a softmax cannot
+    learn from sigmoids.
+    """
+    losses = head.get('loss_decode') or {}
+    single = isinstance(losses, dict)
+    sigmoid = head.type == 'CSRAClsHead'  # of several labels per image
+    sigmoid = sigmoid or (single and losses.get('use_sigmoid', False))
     backbone = dict(
         type='ResNet',
         depth=18,
@@ -189,20 +199,26 @@ def small_network(library: str, classes: int, side: int, channels: int) -> Confi
         stem_channels=8,
         norm_cfg=dict(type='BN'),
     )
-    head = dict(num_classes=classes, in_channels=64)
+    width = dict(num_classes=classes, in_channels=64)
     if library == 'mmpretrain':
         return ConfigDict(
             type='ImageClassifier',
             backbone=backbone,
             neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', **head),
+            head=dict(type=f'{"MultiLabel" if sigmoid else ""}LinearClsHead', **width),
         )
     normalization = dict(mean=[0.0] * 3, std=[1.0] * 3, size=(side, side))
     return ConfigDict(
         type='EncoderDecoder',
         data_preprocessor=dict(type='SegDataPreProcessor', **normalization),
         backbone=backbone,
-        decode_head=dict(type='FCNHead', channels=8, num_convs=1, **head),
+        decode_head=dict(
+            type='FCNHead',
+            channels=8,
+            num_convs=1,
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=sigmoid),
+            **width,
+        ),
         test_cfg=dict(mode='whole'),
     )
 
@@ -276,8 +292,9 @@ def row_of(family: str, path: Path, library: str) -> Row:
                 if model.type == 'DepthEstimator':
                     row.results[role] = 'no: estimates depth, not classes'
                     continue
-                classes = num_classes(model)
-                small = small_network(library, classes, side, channels)
+                head = last_head(model)
+                classes = head.get('num_classes') or model.backbone.num_classes
+                small = small_network(library, head, classes, side, channels)
                 pair = dict.fromkeys(ROLES, small) | {role: model}
                 distiller = step(**pair, data=batch(library, classes, side, channels))
                 row.results[role] = 'yes'
@@ -289,12 +306,11 @@ def row_of(family: str, path: Path, library: str) -> Row:
     return row
 
 
-def num_classes(model: ConfigDict) -> int:
-    """Return the number of classes of a network's config."""
+def last_head(model: ConfigDict) -> ConfigDict:
+    """Return the config of the head that predicts."""
     head = model.get('decode_head') or model.get('head')
     head = head[-1] if isinstance(head, list) else head
-    head = head.get('kernel_generate_head', head)
-    return head.get('num_classes') or model.backbone.get('num_classes') or 1000
+    return head.get('kernel_generate_head', head)
 
 
 def is_available(family: str) -> bool:
