@@ -153,6 +153,8 @@ def network(path: Path, library: str, side: int) -> ConfigDict:
     preprocessor['size'] = (side, side)
     model['test_cfg'] = dict(model.get('test_cfg') or {}, mode='whole')
     wide = path.parent.name in WIDE
+    if 'text_encoder' in model:  # runs for each class and template
+        model['text_encoder']['num_layers'] = 1
     if str(backbone.get('type')).startswith(NARROWED) and not wide:
         if backbone['type'].startswith('ResNet'):
             backbone |= dict(base_channels=64, stem_channels=64)
