@@ -7,7 +7,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import (
+    BaseTTAModel,
+    is_model_wrapper,
+    revert_sync_batchnorm,
+)
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
@@ -103,6 +107,8 @@ class DistillRunner(Runner):
         With adapters, :meth:`build_optim_wrapper` wraps it, after they are built.
         """
         if isinstance(model, Distiller) and model.lacks_adapters:
+            if get_device() == 'cpu':  # SyncBN needs a GPU
+                model = revert_sync_batchnorm(model)
             return model.to(get_device())
         return super().wrap_model(model_wrapper_cfg, model)
 

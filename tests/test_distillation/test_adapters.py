@@ -147,3 +147,12 @@ def test_invalid_losses(distiller_config, tmp_path, changes, says):
             tmp_path / 'run',
             dict(loss_feature=dict(FEATURE, **changes)),
         ).train()
+
+
+def test_synchronized_normalization_without_a_gpu(distiller_config, tmp_path):
+    """The student runs to build the adapters, before the model is wrapped."""
+    config = copy.deepcopy(distiller_config)
+    config['model']['backbone']['norm_cfg'] = dict(type='SyncBN')
+    runner = runner_of(config, tmp_path / 'run', dict(loss_feature=FEATURE))
+    kinds = {type(module) for module in runner.model.modules()}
+    assert torch.cuda.is_available() or torch.nn.SyncBatchNorm not in kinds

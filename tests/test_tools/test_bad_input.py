@@ -10,8 +10,6 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -438,31 +436,6 @@ def test_fewer_classes_than_the_data(bench, kd):
     error = error_of(bench.run('train.py', 'student.py', *options, code=None))
     assert 'model.decode_head.num_classes: 7, but train_dataloader.dataset' in error
     assert 'set it to 11' in error
-
-
-def test_two_classes_standardized(bench, kd, monkeypatch):
-    """Z-scores of two logits say nothing but which is larger."""
-    two = 'dict(num_classes=2, in_channels='
-    text = (bench.folder / 'teacher.py').read_text()
-    bench.write('two.py', text.replace('dict(in_channels=', two))
-    monkeypatch.chdir(bench.folder)
-    head = 'model.{}_head.num_classes=2'
-    options = [head.format('decode'), head.format('auxiliary')]
-
-    def cut(checkpoint):
-        state = checkpoint['state_dict']
-        for key in [key for key in state if 'conv_seg' in key]:
-            state[key] = state[key][:2]
-
-    save_teacher(bench, 'two.pth', cut)
-    options += ['teacher.config=two.py', 'teacher.checkpoint=two.pth']
-    distiller = build([*options, f'{LOSS}.schedule.warmup=0'])
-    label = PixelData(data=torch.zeros(1, 64, 64, dtype=torch.long))
-    samples = [SegDataSample(gt_sem_seg=label) for _ in range(2)]
-    with pytest.raises(UserError, match='at least 3 entries') as raised:
-        distiller.loss(torch.rand(2, 3, 64, 64), samples)
-    assert str(raised.value).startswith(f'{LOSS}: ')
-    assert 'standardize=False' in str(raised.value)
 
 
 def damage(path, share=0.5):
