@@ -72,7 +72,7 @@ class _Options(DictAction):
         for text in values:
             try:
                 super().__call__(parser, namespace, [text], option_string)
-            except (ValueError, AssertionError) as error:
+            except (AssertionError, RecursionError, ValueError) as error:
                 parser.error(f"--cfg-options: '{text}' is not key=value: {error}")
 
 
