@@ -10,7 +10,7 @@ from tests.test_tools.conftest import CONFIGS
 
 (CITYSCAPES,) = CONFIGS.glob('bdd_ls/*_cityscapes-512x1024.py')
 (CAMVID,) = CONFIGS.glob('bdd_ls/*_camvid-240x240.py')
-(BASELINE,) = CONFIGS.glob('pspnet/pspnet_r18-d8_*_cityscapes-512x1024.py')
+(BASELINE,) = CONFIGS.glob('pspnet/pspnet_r18-d8_*-80k_cityscapes-512x1024.py')
 (CLASSIFIER,) = CONFIGS.glob('cifar100/resnet8x4_*.py')
 
 
