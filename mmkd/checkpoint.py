@@ -158,7 +158,9 @@ def load_weights(
             downloads a URL.
         key: Config key that contains the path, for error messages.
         entry: Key of the state dict in the file. If the file has no such key, the whole
-            file is taken as the state dict.
+            file is taken as the state dict, or else the only state dict in it, as of
+            ``{'model': net.state_dict(), 'epoch': 3}``; of several, names begin with
+            the key, such as ``'model.'``, so that ``prefix`` chooses one.
         prefix: Load only the weights whose names begin with it, without it, such as
             ``'architecture.'`` for MMRazor's. Default: all.
 
@@ -198,7 +200,7 @@ def state_and_meta(
         raise UserError(
             f"{key}: '{path}' contains a {kind} instead of a state dict; {_fix(key)}"
         )
-    state = checkpoint.get(entry, checkpoint)
+    state = checkpoint.get(entry, _unwrapped(checkpoint))
     state = dict(state) if isinstance(state, Mapping) else {}
     for name in (*checkpoint, *state):
         if not isinstance(name, str):
@@ -220,6 +222,25 @@ def state_and_meta(
     if problem := _problem_of_meta(meta):
         raise UserError(f"{key}: '{path}' {problem}; {_fix(key)}")
     return state, meta or {}
+
+
+def _unwrapped(checkpoint: dict) -> Mapping:
+    """Return the only state dict in a checkpoint, or all with their keys as prefix.
+
+    A checkpoint that contains none, or has weights itself, is returned as it is.
+    """
+    parts = {
+        name: part
+        for name, part in checkpoint.items()
+        if isinstance(part, Mapping)
+        and part
+        and all(map(torch.is_tensor, part.values()))
+    }
+    if not parts or any(map(torch.is_tensor, checkpoint.values())):
+        return checkpoint
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return {f'{name}.{key}': part[key] for name, part in parts.items() for key in part}
 
 
 def _problem_of_meta(meta: object) -> str:

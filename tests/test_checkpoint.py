@@ -77,6 +77,22 @@ class TestLoading:
         assert all(torch.equal(loaded[key], WEIGHTS[key]) for key in WEIGHTS)
         assert meta == ({'epoch': 3} if wrapped else {})
 
+    @pytest.mark.parametrize('entry', ['model', 'model_state_dict', 'net'])
+    def test_only_state_dict(self, tmp_path, entry):
+        """As the training loops of other libraries write it."""
+        state = {f'module.{key}': value for key, value in WEIGHTS.items()}
+        optimizer = {'state': {0: {'exp_avg': torch.ones(2)}}, 'param_groups': []}
+        content = {entry: state, 'optimizer': optimizer, 'epoch': 3}
+        save(tmp_path / 'a.pth', content)
+        assert list(load_weights(str(tmp_path / 'a.pth'), KEY)[0]) == list(WEIGHTS)
+
+    def test_several_state_dicts(self, tmp_path):
+        save(tmp_path / 'a.pth', {'model': WEIGHTS, 'ema': WEIGHTS, 'epoch': 3})
+        path = str(tmp_path / 'a.pth')
+        loaded, _ = load_weights(path, KEY)
+        assert list(loaded) == [f'{a}.{b}' for a in ('model', 'ema') for b in WEIGHTS]
+        assert list(load_weights(path, KEY, prefix='ema')[0]) == list(WEIGHTS)
+
     @pytest.mark.parametrize('numpy', [1, 2])
     @pytest.mark.parametrize('load', ['ours', "MMEngine's"])
     def test_a_runners_checkpoint(self, tmp_path, numpy, load):
@@ -319,7 +335,7 @@ class TestUnreadable:
             ({'epoch': 3}, 'contains no weights (found: epoch)'),
             ({'state_dict': {}}, 'contains no weights (found: state_dict)'),
             ({'state_dict': None}, 'contains no weights (found: state_dict)'),
-            ({'model': WEIGHTS}, 'contains no weights (found: model)'),
+            ({'model': {}}, 'contains no weights (found: model)'),
             ({}, 'contains no weights (found: nothing)'),
             (dict.fromkeys('abcdef', 1), 'contains no weights (found: a, b, c, d, e)'),
             ([WEIGHTS], 'contains a list instead of a state dict'),
