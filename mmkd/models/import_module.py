@@ -56,12 +56,13 @@ def build_module(config: Mapping, key: str, allow_code: bool = False) -> nn.Modu
 
 def _build(config: Mapping, key: str, allow_code: bool) -> object:
     path = config.get('type')
-    if not isinstance(path, str | type):
+    named = isinstance(path, str) and all(map(str.isidentifier, path.split('.')))
+    if not named and not isinstance(path, type):
         raise UserError(
             f'{key}.type: it must be an import path such as '
             f"'torchvision.models.segmentation.deeplabv3_resnet50', not {path!r}"
         )
-    kind: Any = import_object(path, f'{key}.type') if isinstance(path, str) else path
+    kind: Any = import_object(path, f'{key}.type') if named else path
     if not allow_code:
         check_safe(kind, f"{key}.type: '{path}'")
     arguments = {
@@ -146,8 +147,8 @@ def check_safe(kind: object, what: str) -> None:
     """Raise a UserError unless an object is known to build a network or its config.
 
     That is a class of networks or of configs of Transformers, its ``from_config`` or
-    ``from_pretrained``, or a function annotated to return a network. In particular it
-    is not ``torch.hub.load`` or ``os.system``.
+    ``from_pretrained``, or a function annotated to return a network, but none of torch
+    itself. In particular it is not ``torch.hub.load`` or ``os.system``.
 
     Args:
         kind: The object.
@@ -173,7 +174,8 @@ def builds_network(kind: object) -> bool:
         owner = kind.__self__
         is_class = isinstance(owner, type) and builds_network(owner)
         return (is_class or _is_auto(owner)) and kind.__name__ in BUILDERS
-    if not inspect.isfunction(kind):
+    # Some functions of torch itself execute code, although they return a network.
+    if not inspect.isfunction(kind) or kind.__module__.partition('.')[0] == 'torch':
         return False
     try:
         returned = typing.get_type_hints(kind).get('return')

@@ -79,6 +79,10 @@ def test_nothing_is_downloaded_by_default():
         ('torch.load', 'is refused'),
         ('torch.hub.load', 'is refused'),
         ('torch.jit.load', 'is refused'),
+        ('torch.fx.graph_module.reduce_graph_module', 'is refused'),
+        ('.Net', 'it must be an import path'),
+        ('', 'it must be an import path'),
+        ('nets/net.py', 'it must be an import path'),
     ],
 )
 def test_refused(path, error):
