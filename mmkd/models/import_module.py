@@ -56,13 +56,14 @@ def build_module(config: Mapping, key: str, allow_code: bool = False) -> nn.Modu
 
 def _build(config: Mapping, key: str, allow_code: bool) -> object:
     path = config.get('type')
-    named = isinstance(path, str) and all(map(str.isidentifier, path.split('.')))
-    if not named and not isinstance(path, type):
+    kind: Any = path
+    if isinstance(path, str) and all(map(str.isidentifier, path.split('.'))):
+        kind = import_object(path, f'{key}.type')
+    elif not isinstance(path, type):
         raise UserError(
             f'{key}.type: it must be an import path such as '
             f"'torchvision.models.segmentation.deeplabv3_resnet50', not {path!r}"
         )
-    kind: Any = import_object(path, f'{key}.type') if named else path
     if not allow_code:
         check_safe(kind, f"{key}.type: '{path}'")
     arguments = {

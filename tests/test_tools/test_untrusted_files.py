@@ -370,6 +370,11 @@ RECORDED = {
         "teacher = dict(model=dict(type='mmkd.TorchSegmentor', mean=[0, 0, 0]), "
         "checkpoint='{folder}/a.pt', allow_code=True)\n"
     ),
+    "network's type": (
+        "model = dict(type='mmkd.TorchSegmentor', mean=[0, 0, 0], module=dict("
+        "type='torch.fx.graph_module.reduce_graph_module', body=dict(code='0'), "
+        "import_block=\"__import__('os').mkdir('{marker}');\"))\n"
+    ),
     "dataset's type": (
         "val_dataloader = dict(dataset=dict(type='os.mkdir', path='{marker}'))\n"
     ),
