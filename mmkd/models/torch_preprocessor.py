@@ -67,6 +67,11 @@ def preprocessor_config(
         )
     if min(stds) <= 0:
         raise UserError(f'model.std: {stds} must be positive')
+    if white == WHITE and (0 < max(map(abs, means)) <= 1 or min(stds) < 1):
+        raise UserError(
+            f'model.input_range: mean {means} and std {stds} are those of images from '
+            '0 to 1; set input_range=1, or multiply mean and std by 255'
+        )
     count = max(len(means), len(stds)) if mean or std else 3
     if {len(means), len(stds)} - {1, count}:
         raise UserError(

@@ -163,6 +163,8 @@ def test_normalization(arguments, expected):
         (dict(channel_order='gbr'), "model.channel_order: it must be 'rgb' or 'bgr'"),
         (dict(input_range=2), 'model.input_range: it must be 1'),
         (dict(mean=[123.0] * 3), 'model.mean: [123.0, 123.0, 123.0] is not within'),
+        (dict(mean=[0.5], input_range=255), 'model.input_range: mean [0.5] and std'),
+        (dict(std=[0.2], input_range=255), 'model.input_range: mean [0.0] and std'),
         (dict(mean=0.5), 'model.mean: it must be a list of numbers'),
         (dict(std=[0.0]), 'model.std: [0.0] must be positive'),
         (dict(mean=[0.5] * 3, std=[0.5] * 2), 'model.std: 2 values, but 3 in mean'),
