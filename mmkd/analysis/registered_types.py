@@ -13,7 +13,7 @@ from mmengine.registry import Registry
 
 from mmkd.engine.config_errors import walk
 from mmkd.errors import UserError
-from mmkd.models.import_module import builds_network
+from mmkd.models.import_module import builds_network, runs_remote_code
 
 # Registries of the parts of networks and datasets.
 KINDS = (
@@ -36,7 +36,8 @@ def check_registered(config: Mapping) -> None:
     classes = {kind for each in registries for kind in each.module_dict.values()}
     scopes = {registry.scope for registry in registries}
     for key, value in walk(config):
-        if key.rpartition('.')[2] == 'allow_code' and value:
+        allows = key.rpartition('.')[2] == 'allow_code' and value
+        if allows or runs_remote_code(key, value):
             raise UserError(f'{key}: a report executes no code of a run')
         if key.rpartition('.')[2] != 'type':
             continue

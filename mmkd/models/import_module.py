@@ -20,6 +20,8 @@ PRETRAINED = (
     *('pretrained', 'pretrained_backbone', 'use_pretrained_backbone'),
     *('weights', 'weights_backbone', 'encoder_weights'),
 )
+# Arguments by which Transformers executes code of the internet.
+REMOTE = ('trust_remote_code', 'use_kernels', 'allow_all_kernels')
 # Class methods that build a network.
 BUILDERS = ('from_config', 'from_pretrained')
 
@@ -87,7 +89,7 @@ def _build(config: Mapping, key: str, allow_code: bool) -> object:
 
 def _value(value: object, key: str, allow_code: bool) -> object:
     """Convert a config's value to plain Python, and build it if it has a type."""
-    if key.endswith('.trust_remote_code') and value and not allow_code:
+    if runs_remote_code(key, value) and not allow_code:
         raise UserError(f'{key}: {_refusal(key)}')
     if isinstance(value, Mapping):
         if 'type' in value:
@@ -97,6 +99,22 @@ def _value(value: object, key: str, allow_code: bool) -> object:
         items = [_value(v, f'{key}.{i}', allow_code) for i, v in enumerate(value)]
         return type(value)(items)
     return value
+
+
+def runs_remote_code(key: str, value: object) -> bool:
+    """Return True if an argument makes Transformers execute code of the internet.
+
+    Args:
+        key: Config key of the argument.
+        value: Its value. An implementation of attention with a slash is a repository.
+
+    Example:
+        >>> runs_remote_code('model.attn_implementation', 'sdpa')
+        False
+    """
+    *_, name = parts = key.split('.')
+    attention = any(part.endswith('attn_implementation') for part in parts)
+    return name in REMOTE and bool(value) or attention and '/' in str(value)
 
 
 def import_object(path: str, key: str) -> object:

@@ -97,6 +97,12 @@ def test_refused(path, error):
         (dict(part=dict(type='os.mkdir', path='made')), 'model.module.part.type'),
         (dict(part=[dict(a=dict(type='os.mkdir'))]), 'model.module.part.0.a.type'),
         (dict(trust_remote_code=True), 'model.module.trust_remote_code'),
+        (dict(use_kernels=True), 'model.module.use_kernels'),
+        (dict(attn_implementation='a/kernel'), 'model.module.attn_implementation'),
+        (
+            dict(config=dict(_attn_implementation={'text': 'a/kernel@1'})),
+            'model.module.config._attn_implementation',
+        ),
         (
             dict(part=dict(type=nn.Identity, trust_remote_code=1)),
             'model.module.part.trust_remote_code',

@@ -412,6 +412,15 @@ def test_a_report_executes_nothing_of_a_run(
         )
 
 
+@pytest.mark.parametrize('key', ['trust_remote_code', 'use_kernels'])
+def test_a_registered_class_may_not_execute_code(key):
+    """Such as MMPretrain's wrapper of Transformers."""
+    model = dict(type='mmpretrain.HuggingFaceClassifier', model_name='a/b')
+    check_registered(dict(model=dict(model, **{key: False})))
+    with pytest.raises(UserError, match=f'^model.{key}: a report executes no code'):
+        check_registered(dict(model=dict(model, **{key: True})))
+
+
 def test_types_of_ones_own(tmp_path, monkeypatch):
     """Are known once the user, not the run, has named their module."""
     text = """
