@@ -114,7 +114,7 @@ def runs_remote_code(key: str, value: object) -> bool:
     """
     *_, name = parts = key.split('.')
     attention = any(part.endswith('attn_implementation') for part in parts)
-    return name in REMOTE and bool(value) or attention and '/' in str(value)
+    return (name in REMOTE and bool(value)) or (attention and '/' in str(value))
 
 
 def import_object(path: str, key: str) -> object:
