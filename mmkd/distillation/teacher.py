@@ -117,6 +117,13 @@ class Teacher(nn.Module):
         """
         ours, theirs = (list(names or ()) for names in (classes, self.classes))
         theirs_count = num_classes(self.model) or len(theirs)
+        failure = getattr(self.model, 'failure', '')
+        if self.given_map and not theirs_count and failure:
+            raise UserError(
+                f'{KEY}.model.classes: class_map needs the number of outputs, but the '
+                f'network fails on a black image ({failure}); correct it, or, if it '
+                'needs another size, list its classes'
+            )
         count = outputs or len(ours) or theirs_count
         if not count and self.given_map is None:
             self.class_map = ClassMap((), 0)  # nothing is known, nothing is mapped

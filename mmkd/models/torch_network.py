@@ -29,8 +29,10 @@ class TorchNetwork(BaseModel):
     Attributes:
         module: The network.
         classes: Names of its classes, or None.
+        failure: Why it could not be tried out; '' if it could.
     """
 
+    failure = ''
     module: nn.Module
     classes: Sequence[str] | None
     _is_init: bool
@@ -58,8 +60,11 @@ class TorchNetwork(BaseModel):
                     image = parameter.new_zeros(1, channels, *size)
                     try:
                         outputs = self.module(image)
-                    except Exception:  # it needs another size
+                    except Exception as error:  # it needs another size
+                        reason = f'{type(error).__name__}: {error}'
+                        self.failure = ' '.join(reason.split())
                         continue
+                    self.failure = ''
                     head(outputs)
                     return
         finally:

@@ -214,6 +214,34 @@ def test_invalid_teacher(changes, error, config, tmp_path):
     assert '\n' not in str(raised.value)
 
 
+class Fixed(Plain):
+    """Accepts one size, of which its config says nothing."""
+
+    def forward(self, images):
+        if images.shape[2:] != (100, 100):
+            raise ValueError('not of size 100')
+        return super().forward(images)
+
+
+def test_unknown_number_of_classes(config, tmp_path):
+    """It is not taken for the student's, which a class map would contradict."""
+    outputs = CLASSES + 1
+    torch.save(Plain(outputs).state_dict(), tmp_path / 'plain.pth')
+    module = dict(type=f'{__name__}.Fixed', outputs=outputs)
+    model = dict(type='mmkd.TorchSegmentor', module=module, input_range=1)
+    teacher = dict(
+        model=model,
+        checkpoint=f'{tmp_path}/plain.pth',
+        size=(100, 100),
+        class_map={index: index + 1 for index in range(CLASSES)},
+    )
+    with pytest.raises(UserError, match='not of size 100'):
+        distill(config, teacher)
+    model['classes'] = [f'output {index}' for index in range(outputs)]
+    runner = distill(config, teacher)
+    assert runner.teacher.class_map.unused == (0,)
+
+
 class Depth(Plain):
     """A depth estimator with the layers of :class:`Plain`."""
 
