@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def run_config(args: argparse.Namespace) -> Config:
 
     The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``,
     with ``--method`` ``work_dirs/<config name>_<method>``: never that of the baseline.
+    Python also imports modules from the config's folder, after all others.
 
     Raises:
         UserError: see :func:`mmkd.engine.config.read_config`.
@@ -48,6 +50,7 @@ def run_config(args: argparse.Namespace) -> Config:
     from mmkd.engine.config import read_config
 
     config = read_config(args.config, args.cfg_options)
+    sys.path.append(str(Path(args.config).resolve().parent))
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir
