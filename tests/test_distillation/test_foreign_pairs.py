@@ -74,8 +74,8 @@ def without_download(network):
     'pair',
     [
         'segformer',
-        'cascade',
         'features',
+        pytest.param('cascade', marks=pytest.mark.slow),
         pytest.param('deeplabv3plus', marks=pytest.mark.slow),
     ],
 )

@@ -102,7 +102,12 @@ def loop(module, output, data, steps=20):
 
 
 @pytest.mark.parametrize(
-    'name', ['SegFormer', pytest.param('DeepLabV3', marks=pytest.mark.slow), 'Unet']
+    'name',
+    [
+        'SegFormer',
+        pytest.param('DeepLabV3', marks=pytest.mark.slow),
+        pytest.param('Unet', marks=pytest.mark.slow),
+    ],
 )
 def test_teacher(name, data, config, tmp_path):
     """Trained and saved with its own library, it teaches a PSPNet."""
