@@ -32,7 +32,7 @@ class DeepSupervisionLoss(FeatureLoss):
 
     Example:
         >>> import torch
-        >>> loss = DeepSupervisionLoss(dict(type='KDLoss', tau=4.0))
+        >>> loss = DeepSupervisionLoss(dict(type='DISTLoss'))
         >>> features, logits = torch.zeros(1, 8, 4, 4), torch.zeros(1, 3, 2, 2)
         >>> loss.build_adapter(features, logits)
         >>> loss(features, logits).shape
