@@ -46,7 +46,7 @@ def main() -> None:
     images, samples = batch_of(args.device, args.size)
     target = torch.cat([sample.gt_sem_seg.data for sample in samples])
     teacher_taps = [loss.teacher_tap for loss in distiller.losses]
-    theirs = distiller.teacher.outputs(images, samples, teacher_taps)
+    theirs = distiller.teacher.outputs(images, teacher_taps)
     student_taps = [loss.student_tap for loss in distiller.losses]
     with record(distiller.student, student_taps) as outputs:
         distiller.student(images, samples, mode='loss')
@@ -66,7 +66,7 @@ def main() -> None:
 
     variants = {
         'student': baseline,
-        'teacher': lambda: distiller.teacher.outputs(images, samples, teacher_taps),
+        'teacher': lambda: distiller.teacher.outputs(images, teacher_taps),
     }
     for name, config in methods.items():
         chosen = [loss for loss in distiller.losses if loss.name in config]
