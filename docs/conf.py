@@ -76,6 +76,7 @@ API = [
     'mmkd.engine.config',
     'mmkd.engine.hooks',
     'mmkd.checkpoint',
+    'mmkd.checkpoint_fit',
     'mmkd.datasets',
     'mmkd.datasets.build_dataset',
     'mmkd.evaluation',

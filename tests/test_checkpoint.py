@@ -16,14 +16,12 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmkd.checkpoint import (
-    check_finite,
-    check_fit,
     check_saved,
-    check_some_fit,
     load_weights,
     state_and_meta,
     weights_only_by_default,
 )
+from mmkd.checkpoint_fit import check_finite, check_fit, check_some_fit
 from mmkd.errors import UserError
 
 KEY = 'teacher.checkpoint'

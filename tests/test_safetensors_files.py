@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from mmkd.checkpoint import check_fit, load_weights
+from mmkd.checkpoint import load_weights
+from mmkd.checkpoint_fit import check_fit
 from mmkd.errors import UserError
 
 safetensors = pytest.importorskip('safetensors.torch')

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.overrides import TorchFunctionMode
 
-from mmkd.checkpoint import check_fit, load_weights
+from mmkd.checkpoint import load_weights
+from mmkd.checkpoint_fit import check_fit
 from mmkd.distillation.normalization import NormalizationBridge
 from mmkd.distillation.teacher import Teacher
 from mmkd.distillation.teacher_config import inline_teacher

@@ -9,7 +9,8 @@ from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd.checkpoint import check_finite, check_fit, load_weights
+from mmkd.checkpoint import load_weights
+from mmkd.checkpoint_fit import check_finite, check_fit
 from mmkd.errors import UserError
 from mmkd.models.programs import load_program
 from mmkd.models.torch_network import TorchNetwork

@@ -28,13 +28,12 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from mmkd.checkpoint import (
-    check_fit,
     check_saved,
-    check_some_fit,
     read_checkpoint,
     state_and_meta,
     weights_only_by_default,
 )
+from mmkd.checkpoint_fit import check_fit, check_some_fit
 from mmkd.datasets.check_folders import check_listing, naming_folders
 from mmkd.datasets.checked_dataset import CheckedDataset, load_first
 from mmkd.datasets.position_seeding import (

@@ -50,7 +50,8 @@ def convert(src: str, dst: Path, network: str) -> None:
     from mmengine.config import Config
     from mmpretrain.datasets import CIFAR100
 
-    from mmkd.checkpoint import check_fit, load_weights
+    from mmkd.checkpoint import load_weights
+    from mmkd.checkpoint_fit import check_fit
     from mmkd.registry import MODELS
 
     state, _ = load_weights(src, 'checkpoint', 'model')
