@@ -51,7 +51,13 @@ class DeepSupervisionLoss(FeatureLoss):
         config = qualified(dict(loss or dict(type='KDLoss')))
         self.loss: DistillationLoss = MODELS.build(config)
 
-    def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
+    def compare(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        target: Tensor | None,
+        mask: Tensor | None,
+    ) -> Tensor:
         """Return the logit loss of the classifier's and the teacher's logits."""
         self.loss.progress = self.progress
         self.loss.ignore_index = self.ignore_index

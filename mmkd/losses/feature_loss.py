@@ -1,6 +1,7 @@
 """Base class of losses between the features of two networks."""
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor
@@ -70,13 +71,16 @@ class FeatureLoss(DistillationLoss):
 
     def value(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> Tensor:
         """Return the unweighted loss of features in float32 or better."""
-        size = student.shape[2:]
-        if student.ndim == 2 or (target is not None and target.ndim != 3):
+        if student.ndim == 2:
+            return self.compare(student, teacher, target, None)
+        if target is not None and target.ndim != 3:
             target = None  # the label of an image says nothing about its pixels
+        size = student.shape[2:]
         teacher = resize_logits(teacher, size, self.align_corners)
         target = resize_target(target, size)
         return self.compare(student, teacher, target, self.valid_pixels(target))
 
+    @abstractmethod
     def compare(
         self,
         student: Tensor,
@@ -89,10 +93,9 @@ class FeatureLoss(DistillationLoss):
         Args:
             student: (N, C, H, W) or (N, C), after the adapter, in float32 or better.
             teacher: Features of the same size.
-            target: (N, H, W), or None without a label map.
+            target: (N, H, W), or None without a label map; for vectors as given.
             mask: Boolean (N, H, W), valid pixels; None: all positions are valid.
         """
-        raise NotImplementedError
 
 
 def as_map(features: Tensor, shape: tuple[int, int] | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """Base class of networks that a file contains as a program."""
 
 import sys
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Outputs(dict):
         raise KeyError(key)
 
 
-class Program(nn.Module):
+class Program(nn.Module, metaclass=ABCMeta):
     """Network of a frozen teacher that a file contains as a program.
 
     It accepts the sizes, and keeps the precision and the memory format, with which it
@@ -53,9 +54,9 @@ class Program(nn.Module):
                 'of images (N, C, H, W); export a network of images'
             )
 
+    @abstractmethod
     def run(self, images: Tensor) -> Any:
         """Return the outputs for a batch of accepted sizes: a tensor, list or dict."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Any:
         """Return the outputs for (N, C, H, W) images of any N."""
