@@ -219,7 +219,7 @@ def test_lack_of_memory_is_no_matter_of_size():
 
 
 def test_a_map_of_another_aspect_ratio(distiller_config):
-    """Of the teacher is that of the images it sees."""
+    """The teacher's maps have the aspect ratio of the images that it sees."""
     distiller = make(distiller_config, size=(32, 96))
     data = distiller.data_preprocessor(random_batch(size=(32, 32)), True)
     assert distiller.loss(**data)['distill.loss_kd'].isfinite()

@@ -17,6 +17,7 @@ from mmkd.engine.hooks.first_prediction_hook import check_edges
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 from tests.conftest import CLASSES, build, build_runner, network, random_batch
+from tests.test_distillation.test_distill_hook import Images
 
 PIDNET = 'mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py'
 DDRNET = 'mmseg::ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py'
@@ -179,22 +180,10 @@ def test_edges_of_pidnet():
     check_edges(model, batch)
 
 
-class Images(Dataset):
-    """Random images, the same every time."""
+class NamedImages(Images):
+    """Images of a dataset that names its classes."""
 
     metainfo = Data.metainfo
-
-    def __init__(self):
-        torch.manual_seed(0)
-        batch = random_batch(4)
-        self.items = list(zip(batch['inputs'], batch['data_samples'], strict=True))
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        inputs, sample = self.items[index]
-        return dict(inputs=inputs, data_samples=sample)
 
 
 class NoMetric(BaseMetric):
@@ -207,7 +196,7 @@ class NoMetric(BaseMetric):
 
 def options_of(folder):
     loader = dict(
-        dataset=Images(),
+        dataset=NamedImages(),
         batch_size=2,
         sampler=dict(type='DefaultSampler', shuffle=True),
         collate_fn=dict(type='pseudo_collate'),
