@@ -26,6 +26,10 @@ from .fast_python import serve, write_shim
 PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md'))]
 BLOCKS = {page.name: read_blocks(page) for page in PAGES}
 LEFT_OUT = [block for blocks in BLOCKS.values() for block in blocks if block.needs]
+SLOW = {  # more than half a minute on a core
+    f'{name}.md'
+    for name in ('cluster', 'exported_teachers', 'recommended_pairs', 'troubleshooting')
+}
 DRY = dict(
     MAKEFLAGS='n',
     PIP_DRY_RUN='1',
@@ -88,7 +92,14 @@ def clone(tmp_path_factory, variables):
     return clone
 
 
-@pytest.mark.parametrize('page', [name for name in BLOCKS if BLOCKS[name]])
+@pytest.mark.parametrize(
+    'page',
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in BLOCKS
+        if BLOCKS[name]
+    ],
+)
 def test_page(page, clone, variables, tmp_path):
     folder = tmp_path / 'clone'
     shutil.copytree(clone, folder, symlinks=True)

@@ -1,27 +1,26 @@
 """Finished runs as a page."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 REPORT = 'analysis/report.py'
+RUNS = ['reported/kd', 'reported/student', 'work_dirs/teacher']
 
 
 @pytest.fixture(scope='module')
-def page(bench, distilled):
-    bench.run('train.py', 'student.py')
-    runs = [f'work_dirs/{name}' for name in ('kd', 'student', 'teacher')]
-    result = bench.run(REPORT, *runs, '--out', 'page', '--title', 'Tiny')
+def page(bench, kd):
+    for name in ('kd', 'student'):
+        bench.run('train.py', f'{name}.py', '--work-dir', f'reported/{name}')
+    result = bench.run(REPORT, *RUNS, '--out', 'page', '--title', 'Tiny')
     return result, (bench.folder / 'page/report.html').read_text()
 
 
 def test_numbers_are_those_of_the_logs(bench, page):
     result, text = page
-    last = {
-        name: bench.scalars(f'work_dirs/{name}')[-1]['mIoU']
-        for name in ('kd', 'student', 'teacher')
-    }
+    last = {Path(run).name: bench.scalars(run)[-1]['mIoU'] for run in RUNS}
     for name, role in (('student', 'baseline'), ('teacher', 'teacher')):
         assert f'<td>{name} ({role})</td><td>1</td><td>{last[name]:.2f}</td>' in text
     assert f'<td>{last["kd"] - last["student"]:+.2f}</td>' in text
