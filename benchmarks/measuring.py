@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
 
 
 def silence() -> None:
-    """Silence warnings and logs."""
+    """Silence warnings and logs, also those of PyTorch's profiler."""
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')
     silence_import_warnings()
     MMLogger.get_instance('benchmark', log_level='ERROR')
 

@@ -2,10 +2,12 @@
 
 python benchmarks/methods.py
 python benchmarks/methods.py --device cuda
+python benchmarks/methods.py --resolution label
 
-The losses are those of configs/methods, each at the resolution that its config sets.
-The time of a loss is that of its forward and backward pass, including its adapter; an
-iteration is the student's step, the teacher's forward pass and the losses.
+The losses are those of the pair's 80k configs, each at the resolution that its config
+sets. The time of a loss is that of its forward and backward pass, including its
+adapter; an iteration is the student's step, the teacher's forward pass and the losses.
+With ``--resolution label``, methods on logits only are compared at the labels' size.
 """
 
 from pathlib import Path
@@ -20,25 +22,45 @@ from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.distillation.taps import record
 from mmkd.losses import Progress
 
-METHODS = CONFIGS.parent / 'methods'
+METHODS = '*/*_pspnet_r101-d8_pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
 # After any warm-up of a loss.
 PROGRESS = Progress(iteration=40000, max_iterations=80000)
 
 
-def losses_of(path: Path) -> dict[str, dict]:
-    """Return the losses of a method, with the method's name in theirs."""
+def name_of(path: Path) -> str:
+    """Return the name of a config's method."""
+    return path.name.split('_pspnet')[0]
+
+
+def losses_of(path: Path, resolution: str | None) -> dict[str, dict]:
+    """Return the losses of a method, with the method's name in theirs.
+
+    Args:
+        path: Its config.
+        resolution: If given, replaces that of each loss; methods that do not only
+            compare logits have no losses then.
+    """
     losses = Config.fromfile(path).distill_losses
-    return {f'{path.stem}_{name}': dict(config) for name, config in losses.items()}
+    if resolution is not None:
+        if not all(TappedLoss(name, losses[name]).logits for name in losses):
+            return {}
+        losses = {
+            name: dict(loss, resolution=resolution) for name, loss in losses.items()
+        }
+    return {f'{name_of(path)}_{name}': dict(losses[name]) for name in losses}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = parser_of(__doc__)
     parser.add_argument('--size', type=int, default=512, help='of the square images')
+    parser.add_argument('--resolution', choices=['tap', 'label'], help='of all losses')
     args = parser.parse_args()
     silence()
 
-    methods = {path.stem: losses_of(path) for path in sorted(METHODS.glob('*.py'))}
+    paths = sorted(CONFIGS.parent.glob(METHODS))
+    found = {name_of(path): losses_of(path, args.resolution) for path in paths}
+    methods = {name: losses for name, losses in found.items() if losses}
     merged = {
         name: loss for losses in methods.values() for name, loss in losses.items()
     }

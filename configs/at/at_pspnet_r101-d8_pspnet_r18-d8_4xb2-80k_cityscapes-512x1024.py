@@ -3,3 +3,7 @@ _base_ = [
     '../methods/at.py',
     '../_base_/teachers/pspnet_r101_cityscapes.py',
 ]
+# The features before the classifier, as in CIRKD's code.
+distill_losses = dict(
+    loss_at=dict(student='decode_head.bottleneck', teacher='decode_head.bottleneck')
+)

@@ -3,3 +3,7 @@ _base_ = [
     '../methods/cwd_feature.py',
     '../_base_/teachers/pspnet_r101_cityscapes.py',
 ]
+# The features before the classifier, as in CIRKD's code.
+distill_losses = dict(
+    loss_cwd=dict(student='decode_head.bottleneck', teacher='decode_head.bottleneck')
+)

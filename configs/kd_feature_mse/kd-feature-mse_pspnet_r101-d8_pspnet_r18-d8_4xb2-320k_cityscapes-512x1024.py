@@ -3,3 +3,9 @@ _base_ = [
     '../methods/kd_feature_mse.py',
     '../_base_/teachers/pspnet_r101_cityscapes.py',
 ]
+# The features before the classifier, as in CIRKD's code.
+distill_losses = dict(
+    loss_feature=dict(
+        student='decode_head.bottleneck', teacher='decode_head.bottleneck'
+    )
+)

@@ -3,3 +3,9 @@ _base_ = [
     '../methods/similarity.py',
     '../_base_/teachers/pspnet_r101_cityscapes.py',
 ]
+# The features before the classifier, as in CIRKD's code.
+distill_losses = dict(
+    loss_similarity=dict(
+        student='decode_head.bottleneck', teacher='decode_head.bottleneck'
+    )
+)
