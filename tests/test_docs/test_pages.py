@@ -26,10 +26,8 @@ from .fast_python import serve, write_shim
 PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md'))]
 BLOCKS = {page.name: read_blocks(page) for page in PAGES}
 LEFT_OUT = [block for blocks in BLOCKS.values() for block in blocks if block.needs]
-SLOW = {  # more than half a minute on a core
-    f'{name}.md'
-    for name in ('cluster', 'exported_teachers', 'recommended_pairs', 'troubleshooting')
-}
+# More than a quarter of a minute on a core each.
+SLOW = ('cluster', 'exported_teachers', 'recommended_pairs', 'speed', 'troubleshooting')
 DRY = dict(
     MAKEFLAGS='n',
     PIP_DRY_RUN='1',
@@ -95,7 +93,7 @@ def clone(tmp_path_factory, variables):
 @pytest.mark.parametrize(
     'page',
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        pytest.param(name, marks=[pytest.mark.slow] if Path(name).stem in SLOW else [])
         for name in BLOCKS
         if BLOCKS[name]
     ],

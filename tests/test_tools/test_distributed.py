@@ -97,6 +97,7 @@ class PrintsHook(Hook):
 """
 
 
+@pytest.mark.slow
 def test_model_wrapper_of_the_config(bench, kd):
     bench.write('wrapper.py', WRAPPER)
     config = bench.write('wrapped.py', WRAPPED)
@@ -171,6 +172,7 @@ def test_a_worker_that_raises_ends_the_job(bench, kd):
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_worker_that_says_nothing_is_named(bench, kd, how, expected):
     done = break_one(bench, how)
     assert f'error: {expected}' in done.output
