@@ -125,7 +125,7 @@ INNER = "type='BaseSegDataset', reduce_zero_label={}"
 )
 def test_label_zero_of_the_teachers_dataset(config_file, dataset, expected):
     with config_file.open('a') as file:
-        file.write(f'train_dataloader = dict(dataset={dataset})\n')
+        file.write(f'\ntrain_dataloader = dict(dataset={dataset})\n')
     teacher = dict(config=str(config_file), checkpoint='x.pth')
     assert inline_teacher(teacher).get('reduce_zero_label') == expected
     given = dict(teacher, reduce_zero_label=None)
