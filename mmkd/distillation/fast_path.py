@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -35,6 +35,7 @@ class FastPath:
             teacher's logits; or ``'auto'``, the fastest on the first batch.
         compile: Compile the backbone with ``torch.compile``. Default False, because it
             takes minutes and is slower on a CPU.
+        key: Config key of the teacher, for messages.
 
     Raises:
         UserError: for an invalid ``precision``.
@@ -44,11 +45,12 @@ class FastPath:
     channels_last: bool = True
     precision: Literal['fp32', 'bf16', 'fp16', 'auto'] = 'fp32'
     compile: bool = False
+    key: str = field(default='teacher', compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.precision not in ('fp32', *HALF, 'auto'):
             raise UserError(
-                f"teacher.precision must be 'fp32', 'bf16', 'fp16' or 'auto', "
+                f"{self.key}.precision must be 'fp32', 'bf16', 'fp16' or 'auto', "
                 f"not '{self.precision}'"
             )
 
@@ -73,7 +75,7 @@ class FastPath:
         plain, slow = _run(model, images, taps)
         # An error in a single process suffices: the launcher ends the others.
         if not _finite(plain):
-            raise UserError(f'teacher: {_first_not_finite(model, images)}')
+            raise UserError(f'{self.key}: {_first_not_finite(model, images)}')
         notes = []
         fused = copy.deepcopy(model)
         if self.fuse_conv_bn and not _same(fuse_conv_bn, fused, images, taps, plain):
@@ -103,16 +105,26 @@ class FastPath:
         best = _fastest(names, found, images.device)
         if best is None:
             raise UserError(
-                f"teacher.precision: in '{self.precision}' the teacher's outputs "
+                f"{self.key}.precision: in '{self.precision}' the teacher's outputs "
                 "are not finite; set it to 'fp32' or 'bf16'"
             )
         candidate, outputs, fast = found[best]
         without = ', '.join(notes)
         without = without and f'; without {without}, which is not exact here'
         return candidate, (
-            f'Teacher in {best}: {1000 * fast:.0f} ms for the first batch, '
+            f'{title(self.key)} in {best}: {1000 * fast:.0f} ms for the first batch, '
             f'{1000 * slow:.0f} ms before; {_agreement(outputs, plain)}{without}'
         )
+
+
+def title(key: str) -> str:
+    """Return the name of the teacher with a config key, for the log.
+
+    Example:
+        >>> title('teacher'), title('teacher.fine')
+        ('Teacher', 'Teacher fine')
+    """
+    return f'T{key[1:]}'.replace('.', ' ')
 
 
 def _convert(
@@ -230,7 +242,7 @@ def _first_not_finite(model: nn.Module, images: Tensor) -> str:
     return (
         f'the output of {where} is not finite, although the images and weights are: '
         'the weights are damaged or do not belong to its config; give another '
-        'teacher.checkpoint'
+        'checkpoint'
     )
 
 

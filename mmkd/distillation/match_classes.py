@@ -8,7 +8,6 @@ from mmkd.errors import UserError
 
 from .class_map import ClassMap
 
-KEY = 'teacher.class_map'
 SHOWN = 20  # names in a hint
 
 
@@ -17,6 +16,7 @@ def match_classes(
     theirs: Sequence[str],
     counts: tuple[int, int],
     config: Mapping | None = None,
+    key: str = 'teacher.class_map',
 ) -> tuple[ClassMap, str]:
     """Match a teacher's outputs with the classes of the dataset.
 
@@ -30,6 +30,7 @@ def match_classes(
         config: ``teacher.class_map``: for a class of the dataset, the teacher's class,
             a list of them, or None to leave it out, each by name or index. Classes that
             it does not contain are matched by name.
+        key: Its config key, with which error messages start.
 
     Returns:
         The map, and a line to log; '' if the classes and their order are the same.
@@ -38,7 +39,16 @@ def match_classes(
         UserError: for classes that are unknown, used twice or not matched.
     """
     dataset, teacher = _Side(ours, counts[0]), _Side(theirs, counts[1])
-    if 1 in counts:
+    try:
+        return _match(dataset, teacher, config)
+    except UserError as error:
+        raise UserError(f'{key}: {error}') from error
+
+
+def _match(
+    dataset: '_Side', teacher: '_Side', config: Mapping | None
+) -> tuple[ClassMap, str]:
+    if 1 in (dataset.count, teacher.count):
         _check_one_channel(dataset, teacher, config)
         return ClassMap((), 0), ''
     given = _read(config or {}, dataset, teacher)
@@ -51,7 +61,7 @@ def match_classes(
     class_map = ClassMap(tuple(group or () for group in groups), teacher.count)
     if len(class_map.kept) < 2:
         raise UserError(
-            f'{KEY}: it leaves {len(class_map.kept)} of the {dataset.count} classes to '
+            f'it leaves {len(class_map.kept)} of the {dataset.count} classes to '
             'compare; map at least 2'
         )
     return class_map, _describe(class_map, dataset, teacher)
@@ -118,17 +128,17 @@ def _read(
             values = []
         elif not values:
             raise UserError(
-                f'{KEY}: {key!r} has an empty list; write None to leave the class out'
+                f'{key!r} has an empty list; write None to leave the class out'
             )
         right = dataset.knows(key) and all(map(teacher.knows, values))
         if not right and teacher.knows(key) and any(map(dataset.knows, values)):
             raise UserError(
-                f'{KEY}: {key!r} is a class of the teacher and {values[0]!r} the '
+                f'{key!r} is a class of the teacher and {values[0]!r} the '
                 f"dataset's; write {{{values[0]!r}: {key!r}}}, the dataset's first"
             )
         index = _find(key, dataset, 'the dataset')
         if index in given:
-            raise UserError(f'{KEY}: {dataset.name(index)} is given twice')
+            raise UserError(f'{dataset.name(index)} is given twice')
         outputs = [_find(each, teacher, 'the teacher') for each in values]
         given[index] = tuple(dict.fromkeys(outputs))
     return given
@@ -142,23 +152,21 @@ def _find(name: object, side: _Side, what: str) -> int:
         name = int(name)
     if isinstance(name, bool) or not isinstance(name, int | str):
         raise UserError(
-            f"{KEY}: {name!r} is no class; write {{our class: the teacher's, a list of "
+            f"{name!r} is no class; write {{our class: the teacher's, a list of "
             'them, or None}, each by name or index'
         )
     if isinstance(name, int):
         if 0 <= name < side.count:
             return name
-        raise UserError(
-            f'{KEY}: {what} has no class {name}, only 0 to {side.count - 1}'
-        )
+        raise UserError(f'{what} has no class {name}, only 0 to {side.count - 1}')
     if not side.names:
         raise UserError(
-            f'{KEY}: {name!r} cannot be found, as the names of the classes of {what} '
+            f'{name!r} cannot be found, as the names of the classes of {what} '
             f'are not known; give its index, 0 to {side.count - 1}'
         )
     close = get_close_matches(plain(name), side.index, n=3, cutoff=0.0)
     hint = ' or '.join(side.name(side.index[each]) for each in close)
-    raise UserError(f'{KEY}: {what} has no class {name!r}; did you mean {hint}?')
+    raise UserError(f'{what} has no class {name!r}; did you mean {hint}?')
 
 
 def _check_one_channel(dataset: _Side, teacher: _Side, config: Mapping | None) -> None:
@@ -168,7 +176,7 @@ def _check_one_channel(dataset: _Side, teacher: _Side, config: Mapping | None) -
     same = dataset.plain == teacher.plain or not named
     if not two or not same or config:
         raise UserError(
-            f'{KEY}: an output of one channel, with a sigmoid, cannot be mapped: the '
+            f'an output of one channel, with a sigmoid, cannot be mapped: the '
             f'student has {dataset.count} channels for {dataset.names} and the teacher '
             f'{teacher.count} for {teacher.names}; use a teacher of the same two '
             'classes in the same order, without class_map'
@@ -191,7 +199,7 @@ def _check_covered(groups: list, dataset: _Side, teacher: _Side) -> None:
     free = [index for index in range(teacher.count) if index not in used]
     more = f' and {len(free) - SHOWN} more' if len(free) > SHOWN else ''
     raise UserError(
-        f"{KEY}: {why}; write class_map={{{dataset.name(absent[0])}: the teacher's "
+        f"{why}; write class_map={{{dataset.name(absent[0])}: the teacher's "
         'class, a list of its classes, or None to leave the class out of the '
         f'comparison, ...}}; unused classes of the teacher: '
         f'{teacher.list(free[:SHOWN]) or "none"}{more}'
@@ -205,7 +213,7 @@ def _check_unique(groups: list, dataset: _Side, teacher: _Side) -> None:
             first = users.setdefault(output, index)
             if first != index:
                 raise UserError(
-                    f"{KEY}: the teacher's {teacher.name(output)} is used for "
+                    f"the teacher's {teacher.name(output)} is used for "
                     f'{dataset.name(first)} and {dataset.name(index)}; use it once, '
                     'and give the other class another one, or None'
                 )

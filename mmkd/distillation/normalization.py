@@ -18,6 +18,11 @@ class NormalizationBridge(nn.Module):
     both agree, the images are returned unchanged. Padding, which preprocessors add
     after normalization, is converted like any other pixel.
 
+    Args:
+        source: Data preprocessor of the images.
+        target: Data preprocessor of the network that receives them.
+        key: Config key of that network, for error messages.
+
     Raises:
         UserError: if the networks' images have different numbers of channels.
 
@@ -32,14 +37,16 @@ class NormalizationBridge(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, source: nn.Module, target: nn.Module) -> None:
+    def __init__(
+        self, source: nn.Module, target: nn.Module, key: str = 'teacher.model'
+    ) -> None:
         super().__init__()
         source_mean, source_std, source_swapped = _normalization(source)
         mean, std, swapped = _normalization(target)
         numbers = source_mean.numel(), mean.numel()
         if 1 not in numbers and len(set(numbers)) > 1:
             raise UserError(
-                f'teacher.model.data_preprocessor.mean: {numbers[1]} values, one per '
+                f'{key}.data_preprocessor.mean: {numbers[1]} values, one per '
                 f"channel of the images, but the student's has {numbers[0]}; use a "
                 'teacher of the same images'
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -28,6 +28,7 @@ class Resolution:
         slide: Run the teacher on overlapping windows, with mmseg's own sliding
             inference and the ``crop_size`` and ``stride`` of its ``test_cfg``. For
             networks that accept one size only. Default False.
+        key: Config key of the teacher, for error messages.
 
     Raises:
         UserError: for invalid or contradictory values.
@@ -36,13 +37,14 @@ class Resolution:
     scale: float | None = None
     size: Sequence[int] | None = None
     slide: bool = False
+    key: str = field(default='teacher', compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.scale is not None and self.size is not None:
-            raise UserError('teacher: give either scale or size, not both')
+            raise UserError(f'{self.key}: give either scale or size, not both')
         if self.scale is not None and not _positive(self.scale, Real):
             raise UserError(
-                f'teacher.scale: must be a positive number, but is {self.scale!r}'
+                f'{self.key}.scale: must be a positive number, but is {self.scale!r}'
             )
         if self.size is not None and not (
             isinstance(self.size, list | tuple)
@@ -50,12 +52,12 @@ class Resolution:
             and all(_positive(length, int) for length in self.size)
         ):
             raise UserError(
-                'teacher.size: must be (height, width), two positive integers, but is '
-                f'{self.size!r}'
+                f'{self.key}.size: must be (height, width), two positive integers, but '
+                f'is {self.size!r}'
             )
         if not isinstance(self.slide, bool):
             raise UserError(
-                f'teacher.slide: must be True or False, but is {self.slide!r}'
+                f'{self.key}.slide: must be True or False, but is {self.slide!r}'
             )
 
     @property
@@ -69,16 +71,16 @@ class Resolution:
             return
         if not hasattr(model, 'slide_inference'):
             raise UserError(
-                f'teacher.slide: only mmseg segmentors have windows, not a '
-                f'{type(model).__name__}; use teacher.size=(height, width)'
+                f'{self.key}.slide: only mmseg segmentors have windows, not a '
+                f'{type(model).__name__}; use {self.key}.size=(height, width)'
             )
         test_cfg = getattr(model, 'test_cfg', None) or {}
-        for key in ('crop_size', 'stride'):
-            if key not in test_cfg:
+        for name in ('crop_size', 'stride'):
+            if name not in test_cfg:
                 raise UserError(
-                    f"teacher.slide: the teacher's model.test_cfg has no {key}; set "
-                    "test_cfg=dict(mode='slide', crop_size=(h, w), stride=(h, w)) in "
-                    'its config'
+                    f"{self.key}.slide: the teacher's model.test_cfg has no {name}; "
+                    "set test_cfg=dict(mode='slide', crop_size=(h, w), "
+                    'stride=(h, w)) in its config'
                 )
 
     def resize(self, images: Tensor) -> Tensor:
@@ -113,7 +115,9 @@ class Resolution:
 
 
 @contextmanager
-def naming_resolution(model: nn.Module, images: Tensor) -> Iterator[None]:
+def naming_resolution(
+    model: nn.Module, images: Tensor, key: str = 'teacher'
+) -> Iterator[None]:
     """Name the keys to set if a network fails at the size of its images."""
     try:
         yield
@@ -123,9 +127,9 @@ def naming_resolution(model: nn.Module, images: Tensor) -> Iterator[None]:
         height, width = images.shape[2:]
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise UserError(
-            f'teacher: the network fails on images of {height}x{width}: {reason}; if '
-            f'it accepts one size only, set teacher.size={_own_size(model)}, or '
-            'teacher.slide=True for images larger than its window'
+            f'{key}: the network fails on images of {height}x{width}: {reason}; if '
+            f'it accepts one size only, set {key}.size={_own_size(model)}, or '
+            f'{key}.slide=True for images larger than its window'
         ) from error
 
 

@@ -41,6 +41,7 @@ class Teacher(nn.Module):
             network and weights in one.
         student_preprocessor: Preprocessor of the images that the teacher receives; they
             are converted if the teacher expects another normalization.
+        key: Its config key, for messages. Default ``'teacher'``.
 
     Attributes:
         classes: Names of the teacher's classes; None if they are not known.
@@ -52,12 +53,17 @@ class Teacher(nn.Module):
             exactly.
     """
 
-    def __init__(self, config: Mapping, student_preprocessor: nn.Module) -> None:
+    def __init__(
+        self, config: Mapping, student_preprocessor: nn.Module, key: str = KEY
+    ) -> None:
         super().__init__()
+        self.key = key
         path = config['checkpoint']
-        self.fast_path = FastPath(**{k: config[k] for k in FAST if k in config})
+        self.fast_path = FastPath(
+            key=key, **{k: config[k] for k in FAST if k in config}
+        )
         self.resolution = Resolution(
-            **{key: config[key] for key in RESOLUTION if key in config}
+            key=key, **{k: config[k] for k in RESOLUTION if k in config}
         )
         self.ready = False
         model = copy.deepcopy(dict(config['model']))
@@ -65,31 +71,31 @@ class Teacher(nn.Module):
         meta: dict = {}
         if is_program(model):
             allow_code = model.get('allow_code', False)
-            model['module'] = load_program(path, f'{KEY}.checkpoint', allow_code)
+            model['module'] = load_program(path, f'{key}.checkpoint', allow_code)
         else:
             prefix = config.get('prefix', '')
-            state, meta = load_weights(path, f'{KEY}.checkpoint', prefix=prefix)
+            state, meta = load_weights(path, f'{key}.checkpoint', prefix=prefix)
         try:
             self.model = MODELS.build(ConfigDict(model))
         except UserError as error:  # it names a key such as model.module
-            raise UserError(f'{KEY}.{error}') from error
+            raise UserError(f'{key}.{error}') from error
         except (KeyError, TypeError) as error:
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())
             raise UserError(
-                f'{KEY}.config: the network cannot be built: {reason}'
+                f'{key}.config: the network cannot be built: {reason}'
             ) from (error)
         for part in self.model.children():
             if hasattr(part, 'config_key'):
-                part.config_key = f'{KEY}.model'
+                part.config_key = f'{key}.model'
         if isinstance(self.model, TorchNetwork):
             state = dict(self.model.renamed(state))
-        what = f"{KEY}.checkpoint: '{path}'"
-        check_fit(self.model, state, what, prefix_key=f'{KEY}.prefix')
+        what = f"{key}.checkpoint: '{path}'"
+        check_fit(self.model, state, what, prefix_key=f'{key}.prefix')
         check_finite(state, what)
         self.model.load_state_dict(state, strict=False)
         self.model.requires_grad_(False)
         self.bridge = NormalizationBridge(
-            student_preprocessor, self.model.data_preprocessor
+            student_preprocessor, self.model.data_preprocessor, f'{key}.model'
         )
         # Checkpoints of mmseg before 1.0 have CLASSES instead.
         dataset_meta = meta.get('dataset_meta') or {}
@@ -121,19 +127,23 @@ class Teacher(nn.Module):
         failure = getattr(self.model, 'failure', '')
         if self.given_map and not theirs_count and failure:
             raise UserError(
-                f'{KEY}.model.classes: class_map needs the number of outputs, but the '
-                f'network fails on a black image ({failure}); correct it, or, if it '
-                'needs another size, list its classes'
+                f'{self.key}.model.classes: class_map needs the number of outputs, but '
+                f'the network fails on a black image ({failure}); correct it, or, if '
+                'it needs another size, list its classes'
             )
         count = outputs or len(ours) or theirs_count
         if not count and self.given_map is None:
             self.class_map = ClassMap((), 0)  # nothing is known, nothing is mapped
             return
         self.class_map, line = match_classes(
-            ours, theirs, (count, theirs_count or count), self.given_map
+            ours,
+            theirs,
+            (count, theirs_count or count),
+            self.given_map,
+            f'{self.key}.class_map',
         )
         if line:
-            print_log(f'{KEY}: {line}', logger='current')
+            print_log(f'{self.key}: {line}', logger='current')
 
     @property
     def plain(self) -> bool:
@@ -144,12 +154,12 @@ class Teacher(nn.Module):
     def check_taps(self, taps: Sequence[str]) -> None:
         """Raise a UserError for taps that a sliding teacher does not have."""
         if self.resolution.slide:
-            own = find_tap(self.model, None, f'{KEY}.slide', frozen=True)
+            own = find_tap(self.model, None, f'{self.key}.slide', frozen=True)
             for tap in taps:
                 if tap != own:
                     raise UserError(
-                        f"{KEY}.slide: windows are merged only for the output '{own}', "
-                        f"not for '{tap}'; remove the tap or slide"
+                        f"{self.key}.slide: windows are merged only for the output "
+                        f"'{own}', not for '{tap}'; remove the tap or slide"
                     )
 
     @torch.no_grad()
@@ -171,7 +181,7 @@ class Teacher(nn.Module):
             return {}
         with torch.autocast(inputs.device.type, enabled=False):
             images = self.resolution.resize(self.bridge(inputs))
-            with naming_resolution(self.model, images):
+            with naming_resolution(self.model, images, self.key):
                 if accelerate and not self.ready:
                     self.ready = True
                     part = self.resolution.window(self.model, images)

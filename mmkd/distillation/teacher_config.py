@@ -1,4 +1,4 @@
-"""Config of the teacher: its keys, and its network's config inlined."""
+"""Config of one or several teachers: keys, and the networks' configs inlined."""
 
 import copy
 import inspect
@@ -19,61 +19,119 @@ from .resolution import Resolution
 from .teacher_program import as_exported, check_program_keys, is_program
 
 KEY = 'teacher'
-FAST = [field.name for field in fields(FastPath)]
-RESOLUTION = [field.name for field in fields(Resolution)]
+FAST = [field.name for field in fields(FastPath) if field.compare]
+RESOLUTION = [field.name for field in fields(Resolution) if field.compare]
 OPTIONS = ['class_map', 'prefix', 'reduce_zero_label', *RESOLUTION, *FAST]
+KEYS = ['config', 'model', 'checkpoint', 'allow_code', *OPTIONS]
 # Wrappers of other libraries' networks that can download pretrained weights.
 WRAPPERS = ('TIMMBackbone', 'TimmClassifier', 'HuggingFaceClassifier')
 
 
+def has_names(teacher: object) -> bool:
+    """Return True for the config of several teachers by name, False for that of one.
+
+    Example:
+        >>> has_names(dict(config='a.py', checkpoint='a.pth'))
+        False
+        >>> has_names(dict(fine=dict(config='a.py', checkpoint='a.pth')))
+        True
+    """
+    if not isinstance(teacher, Mapping) or set(teacher) & set(KEYS):
+        return False
+    values = [value for value in teacher.values() if value is not None]
+    return bool(values) and all(isinstance(value, Mapping) for value in values)
+
+
+def split_teachers(teacher: Any) -> dict[str, Any]:
+    """Return the config of each teacher by its config key.
+
+    A derived config removes a named teacher by None.
+
+    Example:
+        >>> split_teachers(dict(checkpoint='a.pth'))
+        {'teacher': {'checkpoint': 'a.pth'}}
+        >>> split_teachers(dict(fine=dict(checkpoint='a.pth'), coarse=None))
+        {'teacher.fine': {'checkpoint': 'a.pth'}}
+    """
+    if not has_names(teacher):
+        return {KEY: teacher}
+    every = teacher.items()
+    return {f'{KEY}.{name}': value for name, value in every if value is not None}
+
+
 def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
-    """Replace the path ``config`` in a teacher's config by the network's ``model``.
+    """Replace the path ``config`` of one or several teachers by the ``model``.
 
     Args:
-        teacher: ``checkpoint``, either ``config``, the path of the network's config, or
-            ``model``, the network's config itself, and optionally
-            ``class_map``: see :func:`match_classes`;
-            ``prefix``: that of the network's keys in the checkpoint;
-            ``reduce_zero_label``: the setting of the dataset that it was trained on, by
-            default that of ``config`` or of the checkpoint;
-            ``allow_code``: execute the code of a network from elsewhere;
-            and arguments of :class:`Resolution` and :class:`FastPath`.
-            A :class:`TorchSegmentor` or :class:`TorchClassifier` without ``module`` is
-            the program that ``checkpoint`` contains.
+        teacher: Config of a teacher, see below, or of each of several by name.
         folder: Folder of the current config. Relative paths are looked up there, then
             in the working directory; in a config that others inherit, write
             ``'{{ fileDirname }}/...'``.
 
     Returns:
-        Dict of ``model``, without pretrained weights, ``checkpoint`` and the options.
+        Dict of ``model``, without pretrained weights, ``checkpoint`` and the options,
+        or such a dict for each name.
 
     Raises:
         UserError: for missing, unknown or contradictory keys, or a missing config.
+
+    The keys of a teacher are ``checkpoint``, either ``config``, the path of the
+    network's config, or ``model``, the network's config itself, and optionally
+
+    * ``class_map``: see :func:`match_classes`;
+    * ``prefix``: that of the network's keys in the checkpoint;
+    * ``reduce_zero_label``: the setting of the dataset that it was trained on, by
+      default that of ``config`` or of the checkpoint;
+    * ``allow_code``: execute the code of a network from elsewhere;
+    * arguments of :class:`Resolution` and :class:`FastPath`.
+
+    A :class:`TorchSegmentor` or :class:`TorchClassifier` without ``module`` is the
+    program that ``checkpoint`` contains.
     """
+    if not has_names(teacher):
+        return _inline(teacher, folder, KEY)
+    inlined = {}
+    for key, each in split_teachers(teacher).items():
+        name = key.removeprefix(f'{KEY}.')
+        if '.' in name:
+            raise UserError(f"{key}: a teacher's name cannot contain a dot; rename it")
+        inlined[name] = _inline(each, folder, key)
+    return inlined
+
+
+def _inline(teacher: Mapping, folder: str | Path, key: str) -> dict:
+    """Inline the config of one teacher, whose config key is ``key``."""
     if not isinstance(teacher, Mapping):
         raise UserError(
-            f'{KEY}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
+            f'{key}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
         )
-    unknown = set(teacher) - {'config', 'model', 'checkpoint', 'allow_code', *OPTIONS}
+    unknown = set(teacher) - set(KEYS)
+    named = [name for name in unknown if 'checkpoint' in (teacher[name] or ())]
+    if named:
+        raise UserError(
+            f'{key}: keys of one teacher ({", ".join(set(teacher) - unknown)}) beside '
+            f'the teacher {named[0]!r}; give each teacher a name that is not a key of '
+            'a teacher, or one teacher without a name'
+        )
     if unknown:
         raise UserError(
-            f'{KEY}: unknown key {", ".join(sorted(unknown))}; use only config (or '
+            f'{key}: unknown key {", ".join(sorted(unknown))}; use only config (or '
             f'model), checkpoint, allow_code, {", ".join(OPTIONS)}'
         )
     if not teacher.get('checkpoint'):
         raise UserError(
-            f'{KEY}.checkpoint: a teacher needs trained weights; give their path or URL'
+            f'{key}.checkpoint: a teacher needs trained weights; give their path or URL'
         )
     if ('config' in teacher) == ('model' in teacher):
-        raise UserError(f'{KEY}: give either config (a path) or model (a dict)')
+        raise UserError(f'{key}: give either config (a path) or model (a dict)')
     rest = {key: value for key, value in teacher.items() if key in OPTIONS}
     if not isinstance(rest.get('prefix', ''), str):
         raise UserError(
-            f"{KEY}.prefix: it must be a string such as 'architecture.', not "
+            f"{key}.prefix: it must be a string such as 'architecture.', not "
             f'{rest["prefix"]!r}'
         )
     if 'config' in teacher:
-        config = read_config(_find_config(teacher['config'], folder))
+        config = read_config(_find_config(teacher['config'], folder, f'{key}.config'))
         model = _model_of(config)
         reduces = reduces_zero_label(config)
         if reduces is not None:
@@ -83,32 +141,32 @@ def inline_teacher(teacher: Mapping, folder: str | Path = '.') -> dict:
     class_map = teacher.get('class_map')
     if class_map is not None and not isinstance(class_map, Mapping):
         raise UserError(
-            f"{KEY}.class_map: it must be a dict of the teacher's class, or classes, "
+            f"{key}.class_map: it must be a dict of the teacher's class, or classes, "
             f'of each of ours, not {class_map!r}'
         )
-    Resolution(**{key: rest[key] for key in RESOLUTION if key in rest})
-    check_program_keys(model, teacher, KEY)
+    Resolution(key=key, **{k: rest[k] for k in RESOLUTION if k in rest})
+    check_program_keys(model, teacher, key)
     if teacher.get('allow_code'):
         model['allow_code'] = True
     if is_program(model):
-        rest = as_exported(rest, KEY)
+        rest = as_exported(rest, key)
     beside = Path(folder, teacher['checkpoint'])
     checkpoint = str(beside) if beside.exists() else teacher['checkpoint']
     return {'model': without_pretraining(model), 'checkpoint': checkpoint, **rest}
 
 
-def _find_config(path: str, folder: str | Path) -> Path:
+def _find_config(path: str, folder: str | Path, key: str) -> Path:
     """Return the path of the teacher's config, which may be one of a package."""
     if '::' in path:
         try:
             return find_config(path)
         except UserError as error:
-            raise UserError(f'{KEY}.config: {error}') from None
+            raise UserError(f'{key}: {error}') from None
     for file in (Path(folder, path), Path(path)):
         if file.is_file():
             return file
     raise UserError(
-        f"{KEY}.config: '{path}' exists neither in '{folder}' nor in the working "
+        f"{key}: '{path}' exists neither in '{folder}' nor in the working "
         "directory; write '{{ fileDirname }}/...' for a path relative to the "
         'config file that contains it'
     )

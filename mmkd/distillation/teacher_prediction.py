@@ -33,7 +33,7 @@ def predict_classes(
     if class_map is not None and class_map.identity:
         class_map = None
     resized = resolution.resize(images)
-    with naming_resolution(model, resized):
+    with naming_resolution(model, resized, resolution.key):
         if not hasattr(model, 'encode_decode'):
             if class_map is None:
                 return model(resized, data_samples, mode='predict')

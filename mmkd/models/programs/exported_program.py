@@ -47,14 +47,14 @@ class ExportedProgram(Program):
             dtype = read_dtype(meta['dtype'])
         except Refused as error:
             raise UserError(
-                f'{what} is refused, because {error}; {allow("torch.export.load")}'
+                f'{what} is refused, because {error}; {allow("torch.export.load", key)}'
             ) from error
         except Exception as error:  # JSON of another structure raises various types
             raise UserError(
                 f'{what} is not a complete program of torch.export '
                 f'({one_line(error)}): export it again with torch.export.save'
             ) from error
-        super().__init__(what, sizes, dtype)
+        super().__init__(what, key, sizes, dtype)
         self.graph, self.images, self.user, self.spec = graph, images, user, spec
         self.values = values
         for n, name in enumerate(values):

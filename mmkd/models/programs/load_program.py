@@ -6,7 +6,7 @@ from mmkd.errors import UserError
 
 from .exported_program import ExportedProgram
 from .onnx_program import OnnxProgram
-from .program import KEY, Program, allow
+from .program import KEY, Program, allow, sibling
 from .trusted_program import TrustedProgram
 
 
@@ -31,6 +31,6 @@ def load_program(file: str, key: str = KEY, allow_code: bool = False) -> Program
         return ExportedProgram(file, key)
     raise UserError(
         f"{key}: '{file}' is neither a program of torch.export (.pt2) nor of ONNX "
-        '(.onnx): name the network of its weights in teacher.model.module; a program '
-        f'of TorchScript can execute code: {allow("torch.jit.load")}'
+        f'(.onnx): name the network of its weights in {sibling(key, "model.module")}; '
+        f'a program of TorchScript can execute code: {allow("torch.jit.load", key)}'
     )

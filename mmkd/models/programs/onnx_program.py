@@ -65,7 +65,7 @@ class OnnxProgram(Program):
         self.channels_last = len(sizes) == 4 and sizes[3] in few and sizes[1] not in few
         if self.channels_last:
             sizes = [sizes[0], sizes[3], sizes[1], sizes[2]]
-        super().__init__(what, sizes, TYPES[inputs[0].type])
+        super().__init__(what, key, sizes, TYPES[inputs[0].type])
 
     def run(self, images: Tensor) -> Any:
         """Return the output, or several by name."""

@@ -34,6 +34,7 @@ class Program(nn.Module, metaclass=ABCMeta):
 
     Args:
         what: Description of the file; error messages start with it.
+        key: Config key that contains the path of the file.
         sizes: Accepted sizes of each axis, (N, C, H, W). Default: any.
         dtype: Type of the images. Default: that of the images given.
     """
@@ -41,11 +42,13 @@ class Program(nn.Module, metaclass=ABCMeta):
     def __init__(
         self,
         what: str,
+        key: str,
         sizes: Sequence[range] = (ANY, ANY, ANY, ANY),
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.what = what
+        self.size_key = sibling(key, 'size')
         self.sizes = tuple(sizes)
         self.dtype = dtype
         if len(self.sizes) != 4 or not all(self.sizes):
@@ -88,7 +91,7 @@ class Program(nn.Module, metaclass=ABCMeta):
             raise UserError(
                 f'{self.what} fails for images of {tuple(images.shape)}: '
                 f'{one_line(error)}; export it again with these sizes, or set '
-                'teacher.size=(H, W) to sizes that it accepts'
+                f'{self.size_key}=(H, W) to sizes that it accepts'
             ) from error
 
     def _check_sizes(self, images: Tensor) -> None:
@@ -108,8 +111,8 @@ class Program(nn.Module, metaclass=ABCMeta):
             ]
             raise UserError(
                 f'{self.what} takes images of {expected} pixels (height x width), not '
-                f'{height} x {width}; set teacher.size={tuple(accepted)}, or export it '
-                'with a dynamic height and width'
+                f'{height} x {width}; set {self.size_key}={tuple(accepted)}, or '
+                'export it with a dynamic height and width'
             )
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'Program':
@@ -142,12 +145,22 @@ def check_program(file: str, key: str) -> tuple[Path, str]:
     return path, what
 
 
-def allow(loader: str) -> str:
+def allow(loader: str, key: str) -> str:
     """Return the hint for loading a file with code by the loader of a library."""
     return (
-        f'if you trust it as you trust a program, set teacher.allow_code=True, which '
-        f'loads it with {loader}'
+        'if you trust it as you trust a program, set '
+        f'{sibling(key, "allow_code")}=True, which loads it with {loader}'
     )
+
+
+def sibling(key: str, name: str) -> str:
+    """Return another config key beside that of a program's file.
+
+    Example:
+        >>> sibling('teacher.checkpoint', 'size')
+        'teacher.size'
+    """
+    return f'{key.rpartition(".")[0]}.{name}'
 
 
 def one_line(error: Exception) -> str:

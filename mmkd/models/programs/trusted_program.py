@@ -10,7 +10,7 @@ from torch.export.passes import move_to_device_pass
 
 from mmkd.errors import UserError
 
-from .program import KEY, Program, check_program, one_line
+from .program import KEY, Program, check_program, one_line, sibling
 
 
 class TrustedProgram(Program):
@@ -26,9 +26,9 @@ class TrustedProgram(Program):
 
     def __init__(self, file: str, key: str = KEY) -> None:
         path, what = check_program(file, key)
-        super().__init__(what)
+        super().__init__(what, key)
         print_log(
-            f'{what} is executed as code, because teacher.allow_code is set',
+            f'{what} is executed as code, because {sibling(key, "allow_code")} is set',
             'current',
             logging.WARNING,
         )
