@@ -158,7 +158,7 @@ class Teacher(nn.Module):
             for tap in taps:
                 if tap != own:
                     raise UserError(
-                        f"{self.key}.slide: windows are merged only for the output "
+                        f'{self.key}.slide: windows are merged only for the output '
                         f"'{own}', not for '{tap}'; remove the tap or slide"
                     )
 

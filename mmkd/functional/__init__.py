@@ -42,9 +42,11 @@ from .masking import masked_mean
 from .mlkd import mlkd_loss
 from .similarity import similarity_loss
 from .standardize import prepare_logits, standardize
+from .teachers import average_teachers
 
 __all__ = [
     'attention_transfer_loss',
+    'average_teachers',
     'balanced_kl_divergence',
     'bernoulli_logits',
     'class_balance',
