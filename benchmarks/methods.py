@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from pair import CONFIGS, batch_of, distiller_of
 
+from mmkd.distillation.distiller import teacher_taps
 from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.distillation.taps import record
 from mmkd.losses import Progress
@@ -67,8 +68,8 @@ def main() -> None:
     distiller = distiller_of(args.device, merged)
     images, samples = batch_of(args.device, args.size)
     target = torch.cat([sample.gt_sem_seg.data for sample in samples])
-    teacher_taps = [loss.teacher_tap for loss in distiller.losses]
-    theirs = distiller.teacher.outputs(images, teacher_taps)
+    taps = teacher_taps(distiller.losses)
+    theirs = distiller.teacher.outputs(images, taps)
     student_taps = [loss.student_tap for loss in distiller.losses]
     with record(distiller.student, student_taps) as outputs:
         distiller.student(images, samples, mode='loss')
@@ -88,7 +89,7 @@ def main() -> None:
 
     variants = {
         'student': baseline,
-        'teacher': lambda: distiller.teacher.outputs(images, teacher_taps),
+        'teacher': lambda: distiller.teacher.outputs(images, taps),
     }
     for name, config in methods.items():
         chosen = [loss for loss in distiller.losses if loss.name in config]

@@ -38,7 +38,8 @@ class DistillHook(Hook):
         distiller = runner.distiller
         metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
         distiller.map_classes(metainfo.get('classes'))
-        check_zero_label(distiller.teacher, metainfo)
+        for teacher in distiller.teacher.members.values():
+            check_zero_label(teacher, metainfo)
         for loss in distiller.losses:
             loss.check_run(progress_of(runner))
         for parameter in distiller.distill_losses.parameters():
@@ -119,8 +120,8 @@ def check_zero_label(teacher: 'Teacher', metainfo: Mapping) -> None:
     if theirs is None or ours is None or theirs == ours:
         return
     raise UserError(
-        f'teacher.reduce_zero_label: the teacher was trained with {theirs}, but '
+        f'{teacher.key}.reduce_zero_label: the teacher was trained with {theirs}, but '
         f'train_dataloader.dataset has reduce_zero_label={ours}, so that their classes '
         'are off by one; use the same setting, or, if the label files differ '
-        f'accordingly, set teacher.reduce_zero_label={ours}'
+        f'accordingly, set {teacher.key}.reduce_zero_label={ours}'
     )

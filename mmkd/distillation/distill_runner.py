@@ -25,7 +25,7 @@ from mmkd.registry import RUNNERS, is_type
 from .distill_hook import DistillHook
 from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
-from .teacher_config import inline_teacher
+from .teacher_config import inline_teacher, split_teachers
 from .teacher_metric_hook import TeacherMetricHook
 
 NORMS = _NormBase, nn.GroupNorm, nn.LayerNorm
@@ -72,7 +72,8 @@ class DistillRunner(Runner):
         if is_type(wrapper, AmpOptimWrapper, OPTIM_WRAPPERS):
             # The teacher runs without autocast, so it needs a precision of its own.
             half = 'bf16' if wrapper.get('dtype') == 'bfloat16' else 'fp16'
-            cfg['teacher'].setdefault('precision', half)
+            for teacher in split_teachers(cfg['teacher']).values():
+                teacher.setdefault('precision', half)
         return super().from_cfg(cfg)
 
     @property

@@ -17,8 +17,8 @@ from .paired_prediction import predict_both
 from .tapped_loss import TappedLoss
 from .taps import num_classes, record
 from .targets import stack_targets
-from .teacher import Teacher
 from .teacher_config import inline_teacher
+from .teachers import build_teacher
 
 NEW_FORM = (
     "model: 'mmkd.Distiller' is built by the Runner; write model=<the student's>, "
@@ -34,8 +34,8 @@ class Distiller(BaseModel):
     .. math:: L = L_{task}(student) + \sum_k w_k(i) L_k(s_k, t_k, target)
 
     where the k-th loss compares :math:`s_k` and :math:`t_k`, the outputs of its taps
-    (the modules whose outputs are compared) in student and teacher, and
-    :math:`w_k(i)` is its scheduled weight at iteration i.
+    (the modules whose outputs are compared) in student and teacher, or the average of
+    several teachers, and :math:`w_k(i)` is its scheduled weight at iteration i.
 
     For Runner, hooks and checkpoints it behaves like the student: ``state_dict()`` has
     the student's keys and ``predict`` runs only the student. The teacher is not a
@@ -48,7 +48,8 @@ class Distiller(BaseModel):
     Args:
         student: Segmentor or classifier.
         teacher: Config of the teacher: ``config`` (path) or ``model`` (dict),
-            ``checkpoint``, and further keys; see :func:`inline_teacher`.
+            ``checkpoint``, and further keys; see :func:`inline_teacher`. Several
+            teachers: such a config for each by name.
         distill_losses: Config of each loss by name; see :class:`TappedLoss`. Logged as
             ``distill.<name>``.
 
@@ -126,14 +127,16 @@ class Distiller(BaseModel):
             return
         # Keep the random state, so that a run draws the same numbers as its baseline.
         with torch.random.fork_rng(devices=[]):
-            teacher = Teacher(
+            teacher = build_teacher(
                 inline_teacher(self.teacher_config), self.data_preprocessor
             )
         check_input_channels(self.student, self.data_preprocessor, 'model')
-        check_input_channels(teacher.model, self.data_preprocessor, 'teacher.model')
+        for each in teacher.members.values():
+            key = f'{each.key}.model'
+            check_input_channels(each.model, self.data_preprocessor, key)
         for loss in self.losses:
-            loss.find_taps(self.student, teacher.model)
-        teacher.check_taps([loss.teacher_tap for loss in self.losses])
+            loss.find_taps(self.student, teacher.members)
+        teacher.check_taps(teacher_taps(self.losses))
         device = next(self.student.parameters()).device
         self.__dict__['teacher'] = teacher.to(device)
 
@@ -147,7 +150,7 @@ class Distiller(BaseModel):
         """
         self.teacher.map_classes(classes, num_classes(self.student))
         for loss in self.losses:
-            loss.set_class_map(self.teacher.class_map)
+            loss.map_classes()
 
     @property
     def lacks_adapters(self) -> bool:
@@ -168,7 +171,7 @@ class Distiller(BaseModel):
         adapted = [loss for loss in self.losses if loss.adapter is not None]
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            taps = [loss.teacher_tap for loss in adapted]
+            taps = teacher_taps(adapted)
             theirs = self.teacher.outputs(inputs, taps, accelerate=False)
             # The copy runs as in training, without a trace in the student's statistics.
             student = copy.deepcopy(self.student).train()
@@ -211,16 +214,13 @@ class Distiller(BaseModel):
         if self.teacher.class_map is None:
             self.map_classes()
         active = [loss for loss in self.losses if loss.factor(self.progress)]
-        teacher_outputs = self.teacher.outputs(
-            inputs, [loss.teacher_tap for loss in active]
-        )
+        teacher_outputs = self.teacher.outputs(inputs, teacher_taps(active))
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
         if not self.checked:
-            resized = self.teacher.resolution.resize(inputs)
             for loss in active:
-                loss.check_outputs(student_outputs, teacher_outputs, inputs, resized)
+                loss.check_outputs(student_outputs, teacher_outputs, inputs)
             self.checked = True
         if 'loss' in losses:  # a classifier's; MMEngine logs the total as 'loss'
             losses['task.loss'] = losses.pop('loss')
@@ -263,3 +263,8 @@ class Distiller(BaseModel):
         if self.teacher is not None:
             self.teacher._apply(*args, **kwargs)
         return self
+
+
+def teacher_taps(losses: Sequence[TappedLoss]) -> list[str]:
+    """Return the teacher's taps of losses."""
+    return [tap for loss in losses for tap in loss.teacher_taps]

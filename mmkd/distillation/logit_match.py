@@ -1,6 +1,6 @@
 """Agreement of the logits of two networks in classes and activation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from mmkd.losses.logit_loss import TYPICAL_STD, LogitLoss
 from .class_map import ClassMap
 from .head_settings import activation_of, conversion, loss_settings
 from .taps import num_classes, num_outputs
+from .teacher_choice import TeacherTap
 
 
 class LogitMatch:
@@ -32,33 +33,45 @@ class LogitMatch:
         self.class_map: ClassMap | None = None
         self.convert: Callable[[Tensor], Tensor] | None = None
         self.settled = False
-        # Numbers of channels of student and teacher, if known.
-        self.channels: tuple[int, int] | None = None
+        # Numbers of channels of student and teacher, if known; None of several
+        # teachers, whose average has as many as they have classes.
+        self.channels: tuple[int, int | None] | None = None
 
     def find(
-        self, student: nn.Module, teacher: nn.Module, taps: tuple[str, str]
+        self, student: nn.Module, student_tap: str, teachers: Sequence[TeacherTap]
     ) -> None:
-        """Find what the heads of both networks know.
+        """Find what the heads of the networks know.
 
         Args:
             student: The student.
-            teacher: The teacher.
-            taps: Names of the taps of both.
+            student_tap: Name of its tap.
+            teachers: Taps of the teachers.
 
         Raises:
             UserError: for outputs that the loss cannot compare.
         """
-        self.taps = taps
-        self.found = loss_settings(student, taps[0])
-        self.teacher_activation = activation_of(teacher, taps[1])
+        self.taps = student_tap, ' and '.join(each.full for each in teachers)
+        self.found = loss_settings(student, student_tap)
+        activations = [activation_of(each.model, each.tap) for each in teachers]
+        self.teacher_activation = activations[0]
+        if len(set(activations)) > 1:
+            raise UserError(
+                f'{self.key}.teacher: the outputs of some teachers are sigmoids, of '
+                'others a softmax, and have no mean; add a loss for each teacher'
+            )
         if isinstance(self.loss, LogitLoss):
             self._check_maps(self.loss, student)
-        ours, theirs = num_outputs(student, taps[0]), num_outputs(teacher, taps[1])
+        ours = num_outputs(student, student_tap)
+        if ours is not None and len(teachers) > 1:
+            self.channels = ours, None
+            return
+        model = teachers[0].model
+        theirs = num_outputs(model, teachers[0].tap)
         if ours is None or theirs is None:
             return
         self.channels = ours, theirs
         # Different numbers of classes are mapped first; see set_class_map.
-        classes = num_classes(student), num_classes(teacher)
+        classes = num_classes(student), num_classes(model)
         if ours == theirs or 1 in classes or classes != self.channels:
             self._settle(ours, theirs)
 
@@ -171,14 +184,16 @@ class LogitMatch:
         Raises:
             UserError: if ignored pixels would have the label of a class.
         """
-        if not class_map.identity and self.channels == class_map.counts:
+        ours, theirs = class_map.counts
+        averaged = self.channels == (ours, None)
+        if averaged or (not class_map.identity and self.channels == (ours, theirs)):
             self._settle(len(class_map.kept), len(class_map.kept))
         ignored = self.ignore_index
         if not class_map.complete and 0 <= ignored < len(class_map.kept):
             raise UserError(
                 f'{self.key}.ignore_index: {ignored} is also a class, which is not '
-                'possible if teacher.class_map leaves classes out; ignore 255, or '
-                'leave this class out, too'
+                'possible if the class_map of a teacher leaves classes out; ignore '
+                '255, or leave this class out, too'
             )
         self.class_map = class_map
 

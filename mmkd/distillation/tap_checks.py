@@ -32,33 +32,34 @@ def check_tap(key: str, tap: str, logits: Tensor, images: Tensor) -> None:
         )
 
 
-def check_logits(
-    key: str,
-    taps: tuple[str, str],
-    student: Tensor,
-    teacher: Tensor,
-    images: Tensor,
-    resized: Tensor,
+def check_kinds(
+    key: str, taps: tuple[str, str], student: Tensor, teacher: Tensor
 ) -> None:
-    """Raise a UserError if two tap outputs cannot be compared as logits.
+    """Raise a UserError if a map is compared with a vector.
 
     Args:
         key: Config key of the loss.
         taps: Names of the student's and the teacher's tap.
         student: Output of the student's tap.
         teacher: Output of the teacher's tap.
-        images: The batch.
-        resized: The batch as the teacher sees it.
     """
     ours, theirs = taps
-    check_tap(f'{key}.student', ours, student, images)
-    check_tap(f'{key}.teacher', theirs, teacher, resized)
     if student.ndim != teacher.ndim:
         raise UserError(
             f"{key}: the teacher's '{theirs}' outputs {_kind(teacher)}, but the "
             f"student's '{ours}' {_kind(student)}; compare a segmentor with a "
             'segmentor, or a classifier with a classifier'
         )
+
+
+def check_channels(
+    key: str, taps: tuple[str, str], student: Tensor, teacher: Tensor
+) -> None:
+    """Raise a UserError for outputs of different classes.
+
+    See :func:`check_kinds` for the arguments.
+    """
+    ours, theirs = taps
     if student.shape[1] != teacher.shape[1]:
         raise UserError(
             f"{key}.teacher: the teacher's '{theirs}' outputs {teacher.shape[1]} "

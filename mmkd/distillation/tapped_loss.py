@@ -1,6 +1,7 @@
 """Distillation loss with the outputs that it compares and its schedule."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 import torch
 from mmengine.config import Config
@@ -8,15 +9,18 @@ from torch import Tensor, nn
 
 from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
+from mmkd.functional.teachers import Mean
 from mmkd.losses import Adapter, FeatureLoss
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
-from .class_map import ClassMap
 from .head_settings import loss_settings
 from .logit_match import LogitMatch
-from .tap_checks import check_gradient, check_logits
+from .tap_checks import check_channels, check_gradient, check_kinds, check_tap
 from .taps import find_tap, num_classes
+from .teacher import Teacher
+from .teacher_choice import TeacherTap, find_teachers
+from .teacher_mean import average_outputs, common_map
 
 
 class TappedLoss:
@@ -27,7 +31,11 @@ class TappedLoss:
         config: Arguments of the loss, and optionally ``student`` and ``teacher``, the
             taps, i.e. the modules whose outputs are compared (default: see
             :func:`default_tap`), and ``schedule``, the arguments of a
-            :class:`WeightSchedule` (default: a constant weight).
+            :class:`WeightSchedule` (default: a constant weight). Of several teachers,
+            ``teacher`` names one or more (see :func:`find_teachers`; default: all), and
+            ``teacher_mean`` is the mean of their outputs that is compared:
+            ``'probabilities'``, the default, or ``'logits'``; see
+            :func:`mmkd.functional.average_teachers`.
 
     Raises:
         UserError: for an invalid name, type or argument; the message names the config
@@ -45,6 +53,12 @@ class TappedLoss:
             )
         taps = {name: config.pop(name, None) for name in ('student', 'teacher')}
         schedule = config.pop('schedule', None)
+        self.mean: Mean | None = config.pop('teacher_mean', None)
+        if self.mean not in (None, *get_args(Mean)):
+            raise UserError(
+                f"{self.key}.teacher_mean: must be 'probabilities' or 'logits', not "
+                f'{self.mean!r}'
+            )
         self.named = set(config)
         settings = dict(config)
         if schedule is not None:
@@ -59,10 +73,16 @@ class TappedLoss:
             raise UserError(f'{self.key}: {error.args[0]}') from error
         # '' stands for the logits; find_taps sets the name.
         self.student_tap: str = taps['student'] or getattr(self.loss, 'student_tap', '')
-        self.teacher_tap: str = taps['teacher'] or getattr(self.loss, 'teacher_tap', '')
+        self.given_teacher = taps['teacher']
+        self.teachers: list[TeacherTap] = []  # set by find_taps
         self.logits: LogitMatch | None = None  # None: features are compared
         if not isinstance(self.loss, FeatureLoss) and self.adapter is None:
             self.logits = LogitMatch(self.key, self.loss, self.named)
+
+    @property
+    def teacher_taps(self) -> list[str]:
+        """Taps of the teachers, with the name of a teacher that has one."""
+        return [each.full for each in self.teachers]
 
     @property
     def adapter(self) -> Adapter | None:
@@ -80,26 +100,43 @@ class TappedLoss:
             UserError: for outputs that the loss cannot compare.
         """
         student = student_outputs[self.student_tap]
-        teacher = teacher_outputs[self.teacher_tap]
+        teacher = self._teacher_output(teacher_outputs)
         try:
             self.loss.build_adapter(student, teacher)
         except ValueError as error:
             raise UserError(f'{self.key}: {error}') from error
 
-    def find_taps(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Resolve both taps, and take what the config leaves open from the heads.
+    def find_taps(self, student: nn.Module, teachers: Mapping[str, Teacher]) -> None:
+        """Resolve the taps, and take what the config leaves open from the heads.
+
+        Args:
+            student: The student.
+            teachers: The teachers by name.
 
         Raises:
-            UserError: for an unknown module or mismatched outputs; the message names
-                the config key.
+            UserError: for an unknown module or teacher, or mismatched outputs; the
+                message names the config key.
         """
         key = f'{self.key}.student'
         self.student_tap = find_tap(student, self.student_tap or None, key)
         key = f'{self.key}.teacher'
-        self.teacher_tap = find_tap(teacher, self.teacher_tap or None, key, frozen=True)
+        default = getattr(self.loss, 'teacher_tap', '')
+        self.teachers = find_teachers(self.given_teacher, default, teachers, key)
+        several = len(self.teachers) > 1
+        if self.mean and not several:
+            raise UserError(
+                f'{self.key}.teacher_mean: there is only one teacher to average; '
+                'remove it, or give several teachers a name each'
+            )
         if self.logits is not None:
-            self.logits.find(student, teacher, (self.student_tap, self.teacher_tap))
+            self.logits.find(student, self.student_tap, self.teachers)
             return
+        if several:
+            names = ', '.join(map(repr, teachers))
+            raise UserError(
+                f'{key}: features of several teachers have no mean; name one of '
+                f'{names}, and add a loss for each further teacher'
+            )
         known = loss_settings(student, '') | dict(num_classes=num_classes(student))
         for name in {'ignore_index', 'align_corners', 'num_classes'} - self.named:
             if hasattr(self.loss, name) and known.get(name) is not None:
@@ -110,29 +147,51 @@ class TappedLoss:
         student_outputs: Mapping[str, Tensor],
         teacher_outputs: Mapping[str, Tensor],
         images: Tensor,
-        resized: Tensor,
     ) -> None:
         """Raise a UserError if the outputs of the taps cannot be compared.
 
         Args:
             student_outputs: Outputs of the student by tap.
-            teacher_outputs: Outputs of the teacher by tap.
+            teacher_outputs: Outputs of the teachers by full tap.
             images: The batch.
-            resized: The batch as the teacher sees it.
         """
         student = student_outputs[self.student_tap]
-        teacher = teacher_outputs[self.teacher_tap]
         if self.logits is not None:
-            if student.ndim == teacher.ndim:
-                student, teacher, _ = self.logits.align(student, teacher, None)
-            taps = self.student_tap, self.teacher_tap
-            check_logits(self.key, taps, student, teacher, images, resized)
+            check_tap(f'{self.key}.student', self.student_tap, student, images)
+            for each in self.teachers:
+                output, taps = teacher_outputs[each.full], (self.student_tap, each.full)
+                resized = each.teacher.resolution.resize(images)
+                check_tap(f'{self.key}.teacher', each.full, output, resized)
+                check_kinds(self.key, taps, student, output)
+            teacher = self._teacher_output(teacher_outputs)
+            student, teacher, _ = self.logits.align(student, teacher, None)
+            check_channels(self.key, taps, student, teacher)
         check_gradient(f'{self.key}.student', self.student_tap, student)
 
-    def set_class_map(self, class_map: ClassMap) -> None:
-        """Set the map of outputs over the teacher's classes; see `LogitMatch`."""
+    def map_classes(self) -> None:
+        """Use the class maps of the teachers; see :class:`LogitMatch`."""
+        maps = [each.teacher.class_map for each in self.teachers]
+        known = [each for each in maps if each is not None]
         if self.logits is not None:
-            self.logits.set_class_map(class_map)
+            several = len(self.teachers) > 1
+            self.logits.set_class_map(common_map(known) if several else known[0])
+
+    def _teacher_output(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the output of the teacher, or the mean of those of several."""
+        found = [outputs[each.full] for each in self.teachers]
+        if len(found) == 1 or self.logits is None:
+            return found[0]
+        sigmoid = found[0].shape[1] == 1 or self.logits.teacher_activation == 'sigmoid'
+        try:
+            return average_outputs(
+                found,
+                [each.teacher.class_map for each in self.teachers],
+                self.mean or 'probabilities',
+                sigmoid,
+                getattr(self.loss, 'align_corners', False),
+            )
+        except ValueError as error:
+            raise UserError(f'{self.key}.teacher_mean: {error}') from error
 
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""
@@ -158,7 +217,7 @@ class TappedLoss:
 
         Args:
             student_outputs: Outputs of the student by tap.
-            teacher_outputs: Outputs of the teacher by tap.
+            teacher_outputs: Outputs of the teachers by full tap.
             target: Labels of the batch.
             progress: Progress of the run.
         """
@@ -166,7 +225,7 @@ class TappedLoss:
         factor = self.factor(progress)
         if factor:
             student = student_outputs[self.student_tap]
-            teacher = teacher_outputs[self.teacher_tap]
+            teacher = self._teacher_output(teacher_outputs)
             if self.logits is not None:
                 student, teacher, target = self.logits.align(student, teacher, target)
             try:

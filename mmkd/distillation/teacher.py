@@ -24,7 +24,7 @@ from .resolution import Resolution, naming_resolution
 from .run_to_logits import run_to_logits
 from .taps import TapOutputs, find_tap, num_classes, record
 from .teacher_config import FAST, KEY, RESOLUTION
-from .teacher_prediction import predict_classes
+from .teacher_prediction import predict_classes, predict_logits, sample_logits
 from .teacher_program import is_program
 
 
@@ -146,6 +146,11 @@ class Teacher(nn.Module):
             print_log(f'{self.key}: {line}', logger='current')
 
     @property
+    def members(self) -> dict[str, 'Teacher']:
+        """This teacher, without a name; see :class:`Teachers`."""
+        return {'': self}
+
+    @property
     def plain(self) -> bool:
         """True if the network's own predictions are those of the teacher."""
         mapped = self.class_map is not None and not self.class_map.identity
@@ -211,6 +216,40 @@ class Teacher(nn.Module):
         return self._predict(data['inputs'], data['data_samples'])
 
     test_step = val_step
+
+    def compared_logits(
+        self, inputs: Tensor, data_samples: list, tap: str
+    ) -> list[Tensor]:
+        """Return the logits of each image over the dataset's classes.
+
+        Those of a segmentor are at the size of the label.
+
+        Args:
+            inputs: Images preprocessed for the student.
+            data_samples: Their samples.
+            tap: Module that outputs a classifier's logits.
+        """
+        with record(self.model, [tap]) as taps:
+            samples = self.predict(inputs, data_samples)
+        if not self.plain:
+            taps.of_masks.clear()  # the predictions are logits
+        logits = sample_logits(samples, taps, tap)
+        if self.class_map is not None and 'seg_logits' not in samples[0]:
+            return list(self.class_map.spread(torch.stack(logits)))
+        return logits
+
+    @torch.no_grad()
+    def predict_logits(
+        self, images: Tensor, data_samples: list | None
+    ) -> tuple[list, list[Tensor]]:
+        """Return samples and logits over the network's own classes.
+
+        Args:
+            images: Images preprocessed for the teacher.
+            data_samples: Their samples.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            return predict_logits(self.model, images, data_samples, self.resolution)
 
     @torch.no_grad()
     def _predict(self, images: Tensor, data_samples: list | None) -> list:

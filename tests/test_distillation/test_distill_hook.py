@@ -158,7 +158,7 @@ def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
 )
 def test_label_zero(ours, theirs, names, differs):
     metainfo = dict(classes=('road', 'sidewalk'), reduce_zero_label=ours)
-    teacher = SimpleNamespace(classes=names, reduces_zero_label=theirs)
+    teacher = SimpleNamespace(key='teacher', classes=names, reduces_zero_label=theirs)
     error = (
         rf'^teacher.reduce_zero_label: .* with {theirs}, .* reduce_zero_label={ours}'
     )

@@ -158,7 +158,7 @@ def test_a_vision_transformer_teaches_a_mobilenet(tmp_path):
     losses = distiller(images, samples, mode='loss')
     losses['distill.loss_kd'].backward()
     (loss,) = distiller.losses
-    assert (loss.student_tap, loss.teacher_tap) == ('head', 'head')
+    assert (loss.student_tap, loss.teacher_taps) == ('head', ['head'])
     assert distiller.student.backbone.layer0.conv.weight.grad.any()
     expected = network.eval()(images)
     found = distiller.teacher.outputs(images, ['head'])['head']

@@ -1,6 +1,7 @@
 """Settings of a loss that come from the heads, and outputs of other kinds."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -249,7 +250,7 @@ def test_channels_that_the_first_batch_tells(teacher, make, lines):
             dict(SOFTMAX, type='mmseg.CrossEntropyLoss')
         )
         model.decode_head.conv_seg = torch.nn.Sequential(model.decode_head.conv_seg)
-    loss.find_taps(distiller.student, distiller.teacher.model)
+    loss.find_taps(distiller.student, distiller.teacher.members)
     assert loss.loss.standardize
     student = torch.randn(2, 1, 4, 4)
     other = torch.randn(2, teacher.get('out_channels', 2), 4, 4)
@@ -267,7 +268,8 @@ def test_features_are_no_logits():
     config = dict(type='CWDLoss', student=tap, teacher=tap)
     loss = tapped_loss.TappedLoss('loss_cwd', config)
     heads = dict(loss_decode=SIGMOID), dict()
-    loss.find_taps(*(build(with_head(8, head)) for head in heads))
+    student, teacher = (build(with_head(8, head)) for head in heads)
+    loss.find_taps(student, {'': SimpleNamespace(model=teacher)})
     assert loss.logits.convert is None
     assert loss.loss.activation is None
 
@@ -306,14 +308,15 @@ def test_channels_of_two_classes_are_standardized(make, lines):
 def test_map_loss_of_a_classifier():
     loss = tapped_loss.TappedLoss('loss_cwd', dict(type='CWDLoss'))
     model = MODELS.build(classifier(type='LinearClsHead'))
+    teachers = {'': SimpleNamespace(model=model)}
     message = (
         r"^distill_losses.loss_cwd: CWDLoss compares maps, but the student's 'head.fc' "
         'outputs one vector per image; use KDLoss'
     )
     with pytest.raises(UserError, match=message):
-        loss.find_taps(model, model)
+        loss.find_taps(model, teachers)
     maps = dict(type='CWDLoss', student='backbone.layer4', teacher='backbone.layer4')
-    tapped_loss.TappedLoss('loss_cwd', maps).find_taps(model, model)
+    tapped_loss.TappedLoss('loss_cwd', maps).find_taps(model, teachers)
 
 
 @pytest.mark.parametrize('scored', [False, True])

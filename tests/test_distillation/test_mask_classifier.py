@@ -75,7 +75,9 @@ def test_distills(distiller_config, mask_classifier, role):
     losses['distill.loss_kd'].backward()
     assert losses['distill.loss_kd'] > 0
     assert any(p.grad is not None and p.grad.any() for p in distiller.parameters())
-    assert getattr(distiller.losses[0], f'{role}_tap') == 'decode_head'
+    (loss,) = distiller.losses
+    tap = loss.student_tap if role == 'student' else loss.teacher_taps[0]
+    assert tap == 'decode_head'
 
 
 def test_predictions_of_both(distiller_config, mask_classifier):

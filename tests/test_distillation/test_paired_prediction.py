@@ -8,6 +8,7 @@ from mmseg.models.decode_heads import PSPHead
 from torch.nn.functional import interpolate
 
 from mmkd.distillation.tap_output import logits_of
+from mmkd.distillation.teacher_choice import TeacherTap
 from mmkd.evaluation import FidelityMetric
 from tests.conftest import build, build_distiller, random_batch
 
@@ -116,7 +117,7 @@ def test_mask_classifiers_are_compared_by_their_logits(distiller_config, options
     distiller = make(distiller_config)
     distiller.map_classes()
     distiller.teacher.model.decode_head.__class__ = MaskFormerHead
-    distiller.losses[0].teacher_tap = 'decode_head'
+    distiller.losses[0].teachers = [TeacherTap('', 'decode_head', distiller.teacher)]
     batch = random_batch(2)
     data = distiller.data_preprocessor(copy.deepcopy(batch), False)
     with torch.no_grad():

@@ -3,7 +3,12 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmkd.distillation.tap_checks import check_gradient, check_logits
+from mmkd.distillation.tap_checks import (
+    check_channels,
+    check_gradient,
+    check_kinds,
+    check_tap,
+)
 from mmkd.distillation.taps import record
 from mmkd.errors import UserError
 from tests.conftest import build_distiller, random_batch
@@ -13,8 +18,12 @@ KEY = r'^distill_losses\.loss_kd'
 
 
 def check(student, teacher):
-    tensors = [torch.zeros(shape) for shape in (student, teacher)]
-    check_logits('distill_losses.loss_kd', ('ours', 'theirs'), *tensors, IMAGES, IMAGES)
+    key, taps = 'distill_losses.loss_kd', ('ours', 'theirs')
+    student, teacher = (torch.zeros(shape) for shape in (student, teacher))
+    check_tap(f'{key}.student', taps[0], student, IMAGES)
+    check_tap(f'{key}.teacher', taps[1], teacher, IMAGES)
+    check_kinds(key, taps, student, teacher)
+    check_channels(key, taps, student, teacher)
 
 
 @pytest.mark.parametrize(
