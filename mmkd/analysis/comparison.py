@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkd.distillation.teacher_config import without_pretraining
+from mmkd.distillation.teacher_config import KEY, split_teachers, without_pretraining
 from mmkd.errors import UserError
 from mmkd.runs.run_directory import RunDirectory, common_metric, find_runs
 
@@ -42,8 +42,13 @@ class Comparison:
         """Short name of each method, for figures."""
         names = {name: name for name in self.runs}
         names |= zip(self.distillations, shorten(self.distillations), strict=True)
-        special = {self.baseline: 'baseline', self.teacher_method: 'teacher'}
-        return {name: special.get(name, short) for name, short in names.items()}
+        return names | self.roles
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """``'baseline'``, or the config key of a teacher, of methods that are one."""
+        baseline = {self.baseline: 'baseline'} if self.baseline else {}
+        return self.teacher_methods | baseline
 
     @property
     def unit(self) -> str:
@@ -91,26 +96,33 @@ class Comparison:
         return rows + summarize(others, None)
 
     @property
-    def teacher_method(self) -> str | None:
-        """Method whose runs trained the teacher; None if they are not included."""
-        folders = set()
+    def teacher_methods(self) -> dict[str, str]:
+        """Methods whose runs trained teachers, with the teachers' config keys."""
+        keys: dict[Path, str] = {}
         for name in self.distillations:
-            checkpoint = self.first(name).config.teacher.get('checkpoint', '')
-            with suppress(OSError, ValueError, RuntimeError):  # not a valid path
-                folders.add(Path(checkpoint).parent.resolve())
+            teachers = split_teachers(self.first(name).config.teacher)
+            for key, teacher in teachers.items():
+                with suppress(OSError, ValueError, RuntimeError):  # not a valid path
+                    folder = Path(teacher.get('checkpoint', '')).parent.resolve()
+                    keys.setdefault(folder, key)
+        found: dict[str, str] = {}
         for name, runs in self.runs.items():
-            if any(run.path.resolve() in folders for run in runs.values()):
-                return name
-        return None
+            folders = {run.path.resolve() for run in runs.values()} & set(keys)
+            for key in sorted(keys[folder] for folder in folders)[:1]:
+                if key not in found.values():
+                    found[name] = key
+        return found
 
     @property
     def teacher_level(self) -> float | None:
         """Metric of the teacher in its own runs, or as measured in the distillations.
 
-        Distillations measure it on some of the images, by default the first 128.
+        Distillations measure it on some of the images, by default the first 128; of
+        several teachers, that of their common predictions.
         """
-        if self.teacher_method:
-            return mean(self.values(self.metric)[self.teacher_method].values())
+        for name, key in self.teacher_methods.items():
+            if key == KEY:
+                return mean(self.values(self.metric)[name].values())
         runs = [run for name in self.distillations for run in self.runs[name].values()]
         values = (run.teacher_metrics.get(self.metric) for run in runs)
         found = [value for value in values if value is not None]

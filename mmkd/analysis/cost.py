@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmkd.distillation.teacher_config import without_pretraining
+from mmkd.distillation.teacher_config import KEY, split_teachers, without_pretraining
 from mmkd.distillation.teacher_program import is_program
 from mmkd.registry import MODELS
 
@@ -44,13 +44,17 @@ def student_cost(config: Config) -> Cost:
     return _cost(config.model, config)
 
 
-def teacher_cost(config: Config) -> Cost | None:
+def teacher_cost(config: Config, key: str = KEY) -> Cost | None:
     """Return the cost of a distillation's teacher; None if its network is unknown.
+
+    Args:
+        config: Config of the distillation.
+        key: Config key of the teacher. Default ``'teacher'``.
 
     Runs record the teacher's network. The path of a config is not read, since the
     config would be executed.
     """
-    model = config.teacher.get('model')
+    model = split_teachers(config.teacher)[key].get('model')
     if model is not None and is_program(model):
         raise CostError('its cost is unknown: it is a program, not a network')
     return None if model is None else _cost(model, config)

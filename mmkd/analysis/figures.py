@@ -20,7 +20,9 @@ POINTS = 1000  # largest number of points of a curve
 def method_colors(comparison: Comparison) -> dict[str, object]:
     """Return a color for each method: gray for the baseline, black for the teacher."""
     palette = iter(color_sequences['tab10'] * 9)
-    special = {comparison.baseline: '0.55', comparison.teacher_method: '0.1'}
+    special = dict.fromkeys(comparison.teacher_methods, '0.1')
+    if comparison.baseline:
+        special[comparison.baseline] = '0.55'
     return {
         name: special[name] if name in special else next(palette)
         for name in comparison.runs

@@ -9,6 +9,7 @@ from torch import nn
 from mmkd.datasets.build_dataset import build_dataset
 from mmkd.deployment.network import load_network, load_teacher
 from mmkd.distillation.taps import num_classes
+from mmkd.distillation.teacher_config import split_teachers
 from mmkd.errors import UserError
 from mmkd.runs.run_directory import RunDirectory
 from mmkd.visualization import draw_panel, evenly_spaced, panel_columns, panel_rows
@@ -72,11 +73,12 @@ def _draw(
 
 def check_buildable(config: Config) -> None:
     """Raise a UserError unless a run's config builds only registered classes."""
-    if 'config' in (config.get('teacher') or {}):
-        raise UserError(
-            f"teacher.config: '{config.teacher.config}' is not read for a report, as a "
-            "config is code; train with mmkd, which records the teacher's model"
-        )
+    for key, teacher in split_teachers(config.get('teacher') or {}).items():
+        if 'config' in teacher:
+            raise UserError(
+                f"{key}.config: '{teacher['config']}' is not read for a report, as a "
+                "config is code; train with mmkd, which records the teacher's model"
+            )
     for key in ('model', 'data_preprocessor', 'teacher'):
         check_registered({key: config.get(key)})
     dataset = (config.get('val_dataloader') or {}).get('dataset')

@@ -1,12 +1,14 @@
 """Contents of the report of a comparison."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
 from matplotlib import rc_context
 from mmengine.config import Config
 
+from mmkd.distillation.teacher_config import KEY, split_teachers
 from mmkd.runs.recipe import recipe
 
 from . import figures
@@ -172,7 +174,8 @@ def result_notes(comparison: Comparison) -> list[str]:
         'equal seeds; p is that of a two-sided paired t-test, and p (Holm) is '
         'corrected for the number of methods.'
     ]
-    if comparison.teacher_level is not None and comparison.teacher_method is None:
+    trained = comparison.teacher_methods.values()
+    if comparison.teacher_level is not None and KEY not in trained:
         notes.append(
             f'The teacher has {comparison.teacher_level:.2f}, on the first validation '
             'images (TeacherMetricHook.images).'
@@ -273,9 +276,13 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
                 format_number(max(memory, default=None), 0),
             ]
         )
-    if comparison.distillations and comparison.teacher_method is None:
-        config = comparison.first(comparison.distillations[0]).config
-        rows.append(['teacher', *cells('teacher', teacher_cost, config), NONE, NONE])
+    trained = comparison.teacher_methods.values()
+    for method in comparison.distillations[:1]:
+        config = comparison.first(method).config
+        for key in split_teachers(config.teacher):
+            if key not in trained:
+                cost = cells(key, partial(teacher_cost, key=key), config)
+                rows.append([key, *cost, NONE, NONE])
     columns = ['method', 'parameters, M', 'GFLOPs', 'image', 'ms per iteration']
     return Table([*columns, 'memory, MiB'], rows), reasons
 
@@ -328,5 +335,5 @@ def environments(comparison: Comparison) -> list[str]:
 
 def label(comparison: Comparison, method: str) -> str:
     """Return the full name of a method with its role."""
-    roles = {comparison.baseline: 'baseline', comparison.teacher_method: 'teacher'}
+    roles = comparison.roles
     return f'{method} ({roles[method]})' if method in roles else method

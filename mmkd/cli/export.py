@@ -69,6 +69,7 @@ def export(args: argparse.Namespace) -> None:
 
     from mmkd.deployment import network, onnx_export, onnx_parity
     from mmkd.deployment.latency_table import latency_table
+    from mmkd.distillation.teacher_config import split_teachers
     from mmkd.engine.config import read_config
     from mmkd.errors import UserError, output_errors
 
@@ -81,9 +82,10 @@ def export(args: argparse.Namespace) -> None:
     student, meta = network.load_network(config, args.checkpoint, allow_extra=True)
     network.check_exportable(student)
     networks = {'student': network.Deployable(student)}
-    teacher = config.get('teacher') or {}
-    if Path(teacher.get('checkpoint') or '').is_file():
-        networks['teacher'] = network.Deployable(network.load_teacher(config).model)
+    teachers = split_teachers(config.get('teacher') or {}).values()
+    if all(Path(each.get('checkpoint') or '').is_file() for each in teachers):
+        for teacher in network.load_teacher(config).members.values():
+            networks[teacher.key] = network.Deployable(teacher.model)
 
     graph = onnx_export.export_onnx(networks['student'], size, args.dynamic, args.opset)
     onnx_export.note_classes(graph, meta)

@@ -17,8 +17,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--teacher',
         nargs=2,
+        action='append',
         metavar=('CONFIG', 'CHECKPOINT'),
-        help='distill from this teacher; needs --method unless the config has losses',
+        help='distill from this teacher; needs --method unless the config has losses. '
+        'Several, each with a name: --teacher fine=CONFIG CHECKPOINT --teacher ...',
     )
     parser.add_argument(
         '--method',
@@ -55,10 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.method:
             add_method(config, args.method)
         if args.teacher:
-            path, checkpoint = args.teacher
-            if '::' not in path:  # otherwise a config of an installed package
-                path = str(Path(path).resolve())
-            config.teacher = dict(config=path, checkpoint=checkpoint)
+            config.teacher = read_teachers(args.teacher)
         config.merge_from_dict(args.cfg_options or {})  # may change teacher and losses
         check_distillation(config)
         checkpoints = (config.get('default_hooks') or {}).get('checkpoint') or {}
@@ -100,6 +99,36 @@ def add_method(config: 'Config', method: str) -> None:
         )
     for key, value in Config.fromfile(path).items():
         config[key] = value
+
+
+def read_teachers(given: list[tuple[str, str]]) -> dict:
+    """Return the config of the teachers on the command line.
+
+    Args:
+        given: Config and checkpoint of each teacher, the config as ``NAME=CONFIG`` if
+            there are several.
+
+    Raises:
+        UserError: for several teachers without names, or with the same name.
+    """
+    from mmkd.errors import UserError
+
+    teachers: dict[str, dict] = {}
+    for path, checkpoint in given:
+        name, equals, rest = path.partition('=')
+        if equals and not Path(path).is_file():  # otherwise a part of the path
+            path = rest
+        else:
+            name = ''
+        if '::' not in path:  # otherwise a config of an installed package
+            path = str(Path(path).resolve())
+        if name in teachers or ('' in (name, *teachers) and len(given) > 1):
+            raise UserError(
+                '--teacher: several teachers need a name each: --teacher '
+                'fine=CONFIG CHECKPOINT --teacher coarse=CONFIG CHECKPOINT'
+            )
+        teachers[name] = dict(config=path, checkpoint=checkpoint)
+    return teachers.get('', teachers)
 
 
 def check_distillation(config: 'Config') -> None:

@@ -19,6 +19,7 @@ from mmkd.checkpoint_fit import check_fit
 from mmkd.distillation.normalization import NormalizationBridge
 from mmkd.distillation.teacher import Teacher
 from mmkd.distillation.teacher_config import inline_teacher
+from mmkd.distillation.teachers import Teachers, build_teacher
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 
@@ -53,8 +54,8 @@ def load_network(
     return network.eval().requires_grad_(False), meta
 
 
-def load_teacher(config: Config) -> Teacher:
-    """Build the teacher of a distillation config with its weights.
+def load_teacher(config: Config) -> Teacher | Teachers:
+    """Build the teacher, or several by name, of a distillation config with weights.
 
     It predicts its own classes until :meth:`Teacher.map_classes` is called.
 
@@ -67,8 +68,9 @@ def load_teacher(config: Config) -> Teacher:
         )
     keys = inline_teacher(config.teacher, Path(config.filename or '.').parent)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmseg')):
-        teacher = Teacher(keys, nn.Identity())
-    teacher.model = revert_sync_batchnorm(teacher.model)
+        teacher = build_teacher(keys, nn.Identity())
+    for each in teacher.members.values():
+        each.model = revert_sync_batchnorm(each.model)
     return teacher
 
 

@@ -55,7 +55,7 @@ def recorded_config(text: str, name: str) -> Config:
             f"model: missing in '{name}'; use the config.py in the run's vis_data "
             'folder'
         )
-    for key, kind in STRUCTURE.items():
+    for key, kind in (STRUCTURE | _of_named_teachers(config)).items():
         found = config
         for part in key.split('.'):
             found = found.get(part) if found else None
@@ -66,6 +66,16 @@ def recorded_config(text: str, name: str) -> Config:
                 'was it edited?'
             )
     return config
+
+
+def _of_named_teachers(config: Config) -> dict[str, type]:
+    """Return the types of the keys of several teachers by name."""
+    kinds = dict(model=dict, config=str, checkpoint=str)
+    teachers = config.get('teacher')
+    if not isinstance(teachers, dict) or set(teachers) & set(kinds):
+        return {}
+    named = [name for name, value in teachers.items() if isinstance(value, dict)]
+    return {f'teacher.{n}.{key}': kind for n in named for key, kind in kinds.items()}
 
 
 def parse_recorded(text: str) -> dict[str, object]:

@@ -16,7 +16,9 @@ from .findings import (
 from .run_directory import RunDirectory
 
 _MISSING_CLASSES = re.compile(rf'\w+{re.escape(MISSING_CLASSES)}.*')
-_TEACHER = re.compile(r'Teacher on (\d{1,9}) of (\d{1,9}) images: ')
+_TEACHER = re.compile(
+    r'(?:Teacher|Mean of the teachers) on (\d{1,9}) of (\d{1,9}) images: '
+)
 
 
 def diagnose(run: RunDirectory) -> list[str]:

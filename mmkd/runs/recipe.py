@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmkd.distillation.teacher_config import split_teachers
 from mmkd.registry import type_name
 
 
 def recipe(config: Mapping) -> dict[str, str]:
     """Describe network, teacher, losses, data, optimizer and schedule of a config."""
     rows = {'network': describe_network(config['model'])}
-    if teacher := config.get('teacher'):
-        path = teacher.get('config')
-        name = Path(path).stem if path else describe_network(teacher.get('model') or {})
-        rows['teacher'] = f'{name}, {Path(teacher.get("checkpoint", "")).name}'
+    for key, teacher in split_teachers(config.get('teacher') or {}).items():
+        if teacher:
+            path, model = teacher.get('config'), teacher.get('model') or {}
+            name = Path(path).stem if path else describe_network(model)
+            rows[key] = f'{name}, {Path(teacher.get("checkpoint", "")).name}'
     for name, loss in (config.get('distill_losses') or {}).items():
         rows[name] = as_call(loss)
     loader = config.get('train_dataloader') or {}

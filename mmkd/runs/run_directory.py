@@ -18,7 +18,7 @@ from .findings import METRICS
 from .scalar_log import ScalarLog
 
 LOGS = '*/vis_data/scalars.json'  # one per attempt, next to its config.py
-TEACHER, CLASS_IOU = 'teacher/', 'IoU/'  # prefixes of metrics
+TEACHER, TEACHERS, CLASS_IOU = 'teacher/', 'teacher.', 'IoU/'  # prefixes of metrics
 _SEEDED = re.compile(r'seed_\d+')
 _ENVIRONMENT = re.compile(r'^ {4}(Python|GPU [\d,]+|PyTorch|MMEngine): (.+)$', re.M)
 _PROCESSES = re.compile(r'^ {4}GPU number: (\d{1,9})$', re.M)  # also without a GPU
@@ -133,10 +133,10 @@ class RunDirectory:
     def validations(self) -> dict[int, dict[str, float]]:
         """Metrics of the validations by iteration or epoch.
 
-        Later attempts override earlier ones. Metrics of the teacher and of single
+        Later attempts override earlier ones. Metrics of teachers and of single
         classes are not included.
         """
-        other = ('step', 'time', 'data_time', TEACHER, CLASS_IOU)
+        other = ('step', 'time', 'data_time', TEACHER, TEACHERS, CLASS_IOU)
         kept = {
             step: {k: v for k, v in record.items() if not k.startswith(other)}
             for step, record in self.scalars.validations.items()
@@ -163,7 +163,10 @@ class RunDirectory:
 
     @property
     def teacher_metrics(self) -> dict[str, float]:
-        """Metrics of the teacher, under the same names as the student's."""
+        """Metrics of the teacher, under the same names as the student's.
+
+        Of several teachers, those of their common predictions.
+        """
         return self._last_with(TEACHER)
 
     def _last_with(self, prefix: str) -> dict[str, float]:

@@ -136,12 +136,10 @@ class RunQueue:
             self._set(job, 'finished' if job.directory.finished else 'elsewhere')
 
     def _lacks_teacher(self, job: Job) -> bool:
-        """Return True if the teacher of a job is still to be trained by another job."""
-        if job.training.teacher is None:
-            return False
-        folder = job.training.teacher.resolve().parent
+        """Return True if a teacher of a job is still to be trained by another job."""
+        folders = {path.resolve().parent for path in job.training.teachers}
         others = (other for other in self.queue if other is not job and not other.over)
-        return any(other.training.work_dir.resolve() == folder for other in others)
+        return any(other.training.work_dir.resolve() in folders for other in others)
 
     def _set(self, job: Job, status: str, reason: str = '') -> None:
         """Set the status; print it on failure, or if the table is not live."""

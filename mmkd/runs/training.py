@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmkd
+from mmkd.distillation.teacher_config import split_teachers
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.config import read_config
 from mmkd.engine.work_dir_lock import is_locked
@@ -62,10 +63,10 @@ class Training:
         return RunDirectory(self.work_dir, self.settings)
 
     @property
-    def teacher(self) -> Path | None:
-        """Path of the teacher's checkpoint; None without a teacher."""
-        checkpoint = (self.settings.get('teacher') or {}).get('checkpoint')
-        return Path(checkpoint) if checkpoint else None
+    def teachers(self) -> list[Path]:
+        """Paths of the teachers' checkpoints."""
+        teachers = split_teachers(self.settings.get('teacher') or {}).values()
+        return [Path(each['checkpoint']) for each in teachers if each.get('checkpoint')]
 
     @property
     def _record(self) -> Path:

@@ -34,7 +34,7 @@ def folder(tmp_path):
 def test_roles_and_names(folder):
     comparison = load_comparison([folder])
     assert comparison.baseline == 'small_city'
-    assert comparison.teacher_method == 'big_city'
+    assert comparison.teacher_methods == {'big_city': 'teacher'}
     assert comparison.distillations == ['kd_big_small_city', 'lskd_big_small_city']
     assert comparison.compared == ['small_city', *comparison.distillations]
     assert list(comparison.names.values()) == ['baseline', 'kd', 'lskd', 'teacher']
@@ -72,7 +72,7 @@ def test_fidelity(folder):
 def test_without_the_teachers_run(folder):
     names = ('small_city', 'kd_big_small_city')
     comparison = load_comparison([folder / name for name in names])
-    assert comparison.teacher_method is None
+    assert comparison.teacher_methods == {}
     assert comparison.teacher_level == 39.0
 
 
