@@ -9,6 +9,7 @@ from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmkd.runs.findings import DISTILL, UNLABELED
 from mmkd.runs.scalar_log import ScalarLog
 
 from .comparison import Comparison
@@ -164,7 +165,8 @@ def draw_losses(comparison: Comparison) -> Figure:
 
 def distillation_losses(log: ScalarLog) -> np.ndarray:
     """Return the sum of the distillation losses; NaN if none is logged."""
-    names = [n for n in log.names if n.startswith('distill.') and 'loss' in n]
+    prefixes = (DISTILL, UNLABELED)
+    names = [n for n in log.names if n.startswith(prefixes) and 'loss' in n]
     columns = np.array([log.column(name) for name in names])
     if not names:
         return np.full(len(log.iterations), np.nan)

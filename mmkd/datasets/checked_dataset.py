@@ -45,6 +45,8 @@ class CheckedDataset(WrappedDataset):
         evaluated: True if labels are compared with predictions at the size of the image
             file instead of the image returned by the pipeline. Default False.
         key: Config key of the dataset, for error messages.
+        labeled: False if labels are not used, whose files are then not checked.
+            Default True.
 
     Attributes:
         seen: Boolean tensor of classes that have occurred; the last entry is True if
@@ -62,6 +64,7 @@ class CheckedDataset(WrappedDataset):
         skip: bool = False,
         evaluated: bool = False,
         key: str = 'dataset',
+        labeled: bool = True,
     ) -> None:
         super().__init__(dataset)
         names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
@@ -78,6 +81,7 @@ class CheckedDataset(WrappedDataset):
             skip=skip,
             evaluated=evaluated,
             key=key,
+            labeled=labeled,
             checked=checked,
             skipped=skipped,
             seen=seen,
@@ -118,7 +122,8 @@ class CheckedDataset(WrappedDataset):
     def _files(self, index: int) -> list[str]:
         """Return the paths of the image and, if there is one, the label."""
         info: Mapping = getattr(self.dataset, 'get_data_info', lambda index: {})(index)
-        paths = (info.get(key) for key in ('img_path', 'seg_map_path'))
+        keys = ('img_path', 'seg_map_path')[: 1 + self.labeled]
+        paths = (info.get(key) for key in keys)
         return [path for path in paths if isinstance(path, str)]
 
     def _check_files(self, index: int) -> None:
@@ -166,7 +171,7 @@ class CheckedDataset(WrappedDataset):
     def _check_label(self, sample: Mapping, data: object, index: int) -> None:
         """Check the label of a data sample, if any, and record its classes."""
         label = getattr(getattr(data, 'gt_sem_seg', None), 'data', None)
-        if not isinstance(label, Tensor):
+        if not isinstance(label, Tensor) or not self.labeled:
             return
         try:
             if self.evaluated:

@@ -70,6 +70,7 @@ class PositionBatchSampler(Sampler):
             ``set_epoch`` but a ``generator``, like PyTorch's samplers, the generator is
             seeded for each epoch.
         seeds: Seeds of the whole stream: the seed of the run, and the rank.
+        key: Config key of the loader, for error messages.
 
     Attributes:
         endless: Continue with the next epoch forever, for iteration-based loops.
@@ -77,10 +78,16 @@ class PositionBatchSampler(Sampler):
         done: Number of batches that the next iterator skips without loading them.
     """
 
-    def __init__(self, batch_sampler: BatchSampler, seeds: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        batch_sampler: BatchSampler,
+        seeds: tuple[int, ...],
+        key: str = 'train_dataloader',
+    ) -> None:
         self.batch_sampler = batch_sampler
         self.sampler: Any = getattr(batch_sampler, 'sampler', None)
         self.seeds = seeds
+        self.key = key
         self.endless = False
         self.epoch = 0
         self.done = 0
@@ -109,7 +116,7 @@ class PositionBatchSampler(Sampler):
                 ]
             if not position:
                 raise UserError(
-                    'train_dataloader: an epoch has no batch; decrease batch_size, or '
+                    f'{self.key}: an epoch has no batch; decrease batch_size, or '
                     'set drop_last=False'
                 )
 

@@ -5,6 +5,7 @@ from mmengine.config import Config
 # Keys that concern the training and its machine instead of the network.
 TRAINING_KEYS = (
     *('teacher', 'distill_losses', 'runner_type'),
+    *('unlabeled', 'unlabeled_dataloader'),
     *('work_dir', 'load_from', 'resume', 'launcher'),
 )
 

@@ -6,6 +6,7 @@ from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
 from .teacher import Teacher
 from .teacher_metric_hook import TeacherMetricHook
+from .unlabeled_hook import UnlabeledHook
 
 __all__ = [
     'DistillHook',
@@ -14,4 +15,5 @@ __all__ = [
     'LossBalanceHook',
     'Teacher',
     'TeacherMetricHook',
+    'UnlabeledHook',
 ]

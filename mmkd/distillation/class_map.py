@@ -74,7 +74,11 @@ class ClassMap:
         return spread_classes(self.merge(teacher), self.kept, len(self.groups))
 
     def align(
-        self, student: Tensor, teacher: Tensor, target: Tensor | None, ignore_index: int
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        target: Tensor | None,
+        ignore_index: int | None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return logits of both networks over the kept classes, and their target.
 
@@ -82,8 +86,8 @@ class ClassMap:
             student: Logits (N, C, ...).
             teacher: Logits (N, T, ...).
             target: Labels (N, ...), or (N, C) if they are soft.
-            ignore_index: Label of ignored pixels. Vectors have none: samples of a class
-                that is left out are removed.
+            ignore_index: Label of ignored pixels; None without a target. Vectors have
+                none: samples of a class that is left out are removed.
         """
         teacher = self.merge(teacher)
         if self.complete:
@@ -94,7 +98,8 @@ class ClassMap:
         if target.is_floating_point():
             return student, teacher, select_classes(target, self.kept)
         vectors = student.ndim == 2
-        ignore_index = -1 if vectors else ignore_index  # 255 may be a class of vectors
+        if vectors or ignore_index is None:
+            ignore_index = -1  # 255 may be a class of vectors
         target = renumber(target, self.kept, len(self.groups), ignore_index)
         if vectors:
             known = target != ignore_index

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -14,6 +15,7 @@ from mmengine.model import (
 )
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import BaseLoop
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -27,6 +29,7 @@ from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
 from .teacher_config import inline_teacher, split_teachers
 from .teacher_metric_hook import TeacherMetricHook
+from .unlabeled_hook import UnlabeledHook
 
 NORMS = _NormBase, nn.GroupNorm, nn.LayerNorm
 
@@ -41,6 +44,10 @@ class DistillRunner(Runner):
     and a parameter group for the learnable parameters of the losses is added.
     Checkpoints are plain student checkpoints.
 
+    With ``unlabeled_dataloader``, a config like that of ``train_dataloader``, each
+    iteration also distills on a batch of images without labels; see
+    :class:`Unlabeled` for the optional key ``unlabeled``.
+
     Example:
         In a config:
 
@@ -49,7 +56,14 @@ class DistillRunner(Runner):
         >>> distill_losses = dict(loss_kd=dict(type='KDLoss', standardize=True))
     """
 
-    own_hooks = (*Runner.own_hooks, DistillHook, TeacherMetricHook, LossBalanceHook)
+    own_hooks = (
+        *Runner.own_hooks,
+        DistillHook,
+        UnlabeledHook,
+        TeacherMetricHook,
+        LossBalanceHook,
+    )
+    unlabeled_dataloader: Any = None  # a DataLoader, if the config has its key
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> 'DistillRunner':
@@ -100,7 +114,32 @@ class DistillRunner(Runner):
         student = super().build_model(model)
         if isinstance(student, BaseTTAModel):
             return student
-        return Distiller(student, self.cfg.teacher, self.cfg.distill_losses)
+        unlabeled = self.cfg.get('unlabeled')
+        if self.cfg.get('unlabeled_dataloader'):
+            unlabeled = unlabeled or {}
+        elif unlabeled is not None:
+            raise UserError(
+                'unlabeled: without images; add unlabeled_dataloader, or remove it'
+            )
+        return Distiller(
+            student, self.cfg.teacher, self.cfg.distill_losses, unlabeled=unlabeled
+        )
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop, its data loader and that of unlabeled images."""
+        built = super().build_train_loop(loop)
+        if config := self.cfg.get('unlabeled_dataloader'):
+            self._split = 'unlabeled'
+            self.unlabeled_dataloader = self.build_dataloader(config, self.seed)
+        return built
+
+    @property
+    def training_loaders(self) -> dict[str, Any]:
+        """The loaders of the training by what their samples are called."""
+        loaders = super().training_loaders
+        if self.unlabeled_dataloader is not None:
+            loaders['unlabeled'] = self.unlabeled_dataloader
+        return loaders
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training.

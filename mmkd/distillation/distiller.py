@@ -14,11 +14,12 @@ from mmkd.registry import MODELS
 
 from .input_channels import check_input_channels
 from .paired_prediction import predict_both
-from .tapped_loss import TappedLoss
+from .tapped_loss import TappedLoss, teacher_taps
 from .taps import num_classes, record
-from .targets import stack_targets
+from .targets import inside_images, stack_targets
 from .teacher_config import inline_teacher
 from .teachers import build_teacher
+from .unlabeled import Unlabeled
 
 NEW_FORM = (
     "model: 'mmkd.Distiller' is built by the Runner; write model=<the student's>, "
@@ -52,6 +53,8 @@ class Distiller(BaseModel):
             teachers: such a config for each by name.
         distill_losses: Config of each loss by name; see :class:`TappedLoss`. Logged as
             ``distill.<name>``.
+        unlabeled: Config of the distillation on images without labels, logged as
+            ``unlabeled.<name>``; see :class:`Unlabeled`. Default None: there are none.
 
     Attributes:
         progress: Progress of the run, set by :class:`DistillHook`.
@@ -78,6 +81,7 @@ class Distiller(BaseModel):
         teacher: Mapping,
         distill_losses: Mapping[str, Mapping],
         data_preprocessor: Mapping | None = None,
+        unlabeled: Mapping | None = None,
     ) -> None:
         if not isinstance(student, nn.Module):
             raise UserError(NEW_FORM)
@@ -102,6 +106,9 @@ class Distiller(BaseModel):
                 'distill_losses: at least one loss is needed; add one, such as '
                 "loss_kd=dict(type='KDLoss')"
             )
+        self.unlabeled = (
+            None if unlabeled is None else Unlabeled(self.losses, unlabeled)
+        )
         # Registered as submodules because losses may have parameters.
         self.distill_losses = nn.ModuleDict(
             {loss.name: loss.loss for loss in self.losses}
@@ -231,8 +238,14 @@ class Distiller(BaseModel):
             for tap, output in by_tap.items()
         }
         target = stack_targets(data_samples)
+        is_map = target is not None and target.ndim == 3
+        inside = inside_images(inputs, data_samples) if is_map else None
         for loss in self.losses:
-            losses |= loss(student_outputs, teacher_outputs, target, self.progress)
+            losses |= loss(
+                student_outputs, teacher_outputs, target, inside, self.progress
+            )
+        if self.unlabeled is not None:
+            losses |= self.unlabeled.compare(self, maps=is_map)
         return losses
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
@@ -263,8 +276,3 @@ class Distiller(BaseModel):
         if self.teacher is not None:
             self.teacher._apply(*args, **kwargs)
         return self
-
-
-def teacher_taps(losses: Sequence[TappedLoss]) -> list[str]:
-    """Return the teacher's taps of losses."""
-    return [tap for loss in losses for tap in loss.teacher_taps]

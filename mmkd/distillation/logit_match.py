@@ -189,7 +189,8 @@ class LogitMatch:
         if averaged or (not class_map.identity and self.channels == (ours, theirs)):
             self._settle(len(class_map.kept), len(class_map.kept))
         ignored = self.ignore_index
-        if not class_map.complete and 0 <= ignored < len(class_map.kept):
+        is_class = ignored is not None and 0 <= ignored < len(class_map.kept)
+        if not class_map.complete and is_class:
             raise UserError(
                 f'{self.key}.ignore_index: {ignored} is also a class, which is not '
                 'possible if the class_map of a teacher leaves classes out; ignore '
@@ -198,6 +199,6 @@ class LogitMatch:
         self.class_map = class_map
 
     @property
-    def ignore_index(self) -> int:
-        """Label of ignored pixels."""
+    def ignore_index(self) -> int | None:
+        """Label of ignored pixels; None if the loss ignores none."""
         return getattr(self.loss, 'ignore_index', 255)

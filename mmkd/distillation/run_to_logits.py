@@ -1,4 +1,4 @@
-"""Forward pass of a frozen network as far as its logits."""
+"""Forward pass of a network as far as its logits."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from .taps import ENCODE_DECODE
 
 
 def run_to_logits(model: nn.Module, images: Tensor, taps: Iterable[str] = ()) -> object:
-    """Run a network in eval mode as far as its logits; return its output.
+    """Run a network as far as its logits, without labels; return its output.
 
     A network's mode ``'tensor'`` is the cheapest way. A segmentor whose head has no
     ``conv_seg`` runs its own ``encode_decode`` instead: mask classifiers need the size

@@ -1,6 +1,6 @@
 """Distillation loss with the outputs that it compares and its schedule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import torch
@@ -71,6 +71,12 @@ class TappedLoss:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f'{self.key}: {error.args[0]}') from error
+        if self.needs_labels and self.compares_all:
+            raise UserError(
+                f'{self.key}.ignore_index: None also compares pixels without a label, '
+                f'but {type(self.loss).__name__} needs labels with these settings; '
+                'remove ignore_index, or use a loss that needs none'
+            )
         # '' stands for the logits; find_taps sets the name.
         self.student_tap: str = taps['student'] or getattr(self.loss, 'student_tap', '')
         self.given_teacher = taps['teacher']
@@ -88,6 +94,16 @@ class TappedLoss:
     def adapter(self) -> Adapter | None:
         """The loss's adapter of the student's output; None without one."""
         return getattr(self.loss, 'adapter', None)
+
+    @property
+    def needs_labels(self) -> bool:
+        """True if the loss cannot compare pixels without a label."""
+        return self.loss.needs_labels
+
+    @property
+    def compares_all(self) -> bool:
+        """True if the loss also compares pixels that the labels mark as ignored."""
+        return self.loss.ignore_index is None
 
     def build_adapter(
         self,
@@ -211,6 +227,7 @@ class TappedLoss:
         student_outputs: Mapping[str, Tensor],
         teacher_outputs: Mapping[str, Tensor],
         target: Tensor | None,
+        inside: Tensor | None,
         progress: Progress,
     ) -> dict[str, Tensor]:
         """Return the weighted loss and further values to log, by name.
@@ -219,19 +236,17 @@ class TappedLoss:
             student_outputs: Outputs of the student by tap.
             teacher_outputs: Outputs of the teachers by full tap.
             target: Labels of the batch.
+            inside: Boolean (N, H, W), pixels of the images without their padding; None
+                if the labels are not maps.
             progress: Progress of the run.
         """
         self.loss.progress = progress
         factor = self.factor(progress)
         if factor:
-            student = student_outputs[self.student_tap]
-            teacher = self._teacher_output(teacher_outputs)
-            if self.logits is not None:
-                student, teacher, target = self.logits.align(student, teacher, target)
-            try:
-                value = factor * self.loss(student, teacher, target)
-            except (TypeError, ValueError) as error:
-                raise UserError(f'{self.key}: {error}') from error
+            labels = None if inside is not None and self.compares_all else target
+            value = factor * self.value(
+                student_outputs, teacher_outputs, labels, inside
+            )
         else:  # keep a graph, since DDP waits for the gradient of every parameter
             zeros = (0 * parameter.sum() for parameter in self.loss.parameters())
             value = sum(zeros, torch.zeros(()))
@@ -243,7 +258,35 @@ class TappedLoss:
             for what, number in logged.items()
         }
 
+    def value(
+        self,
+        student_outputs: Mapping[str, Tensor],
+        teacher_outputs: Mapping[str, Tensor],
+        target: Tensor | None,
+        inside: Tensor | None,
+    ) -> Tensor:
+        """Return the loss without its schedule.
+
+        See :meth:`__call__` for the arguments. Without a target, all pixels inside of
+        the images are compared.
+        """
+        student = student_outputs[self.student_tap]
+        teacher = self._teacher_output(teacher_outputs)
+        if self.logits is not None:
+            student, teacher, target = self.logits.align(student, teacher, target)
+        if target is None and inside is not None:
+            target = self.loss.unlabeled_target(inside)
+        try:
+            return self.loss(student, teacher, target)
+        except (TypeError, ValueError) as error:
+            raise UserError(f'{self.key}: {error}') from error
+
 
 def build_schedule(config: Mapping | None) -> WeightSchedule | None:
     """Build the schedule of a loss; return None without one."""
     return None if config is None else WeightSchedule(**config)
+
+
+def teacher_taps(losses: Sequence[TappedLoss]) -> list[str]:
+    """Return the teacher's taps of losses."""
+    return [tap for loss in losses for tap in loss.teacher_taps]

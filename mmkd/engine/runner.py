@@ -125,6 +125,11 @@ class Runner(MMEngineRunner):
         """The network of the config's ``model``, without a distributed wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
+    @property
+    def training_loaders(self) -> dict[str, Any]:
+        """The loaders of the training by what their samples are called."""
+        return {'training': self.train_dataloader}
+
     def setup_env(self, env_cfg: dict) -> None:
         """Initialize the distributed environment, with gloo if there is no GPU.
 
@@ -254,8 +259,8 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """Build a loader of checked samples, with deterministic seeds in training.
 
-        The first sample of a validation or test dataset is loaded immediately, so that
-        an error in its pipeline is found before the training.
+        The first sample of a validation, test or unlabeled dataset is loaded
+        immediately, so that an error in its pipeline is found before the training.
 
         Raises:
             UserError: if there is no data, or the network's classes do not match it.
@@ -265,7 +270,7 @@ class Runner(MMEngineRunner):
         with naming_folders(config, key):
             loader = super().build_dataloader(dataloader, seed, diff_rank_seed)
             check_listing(loader.dataset, key)
-        if self._split != 'train':
+        if self._split in ('val', 'test'):
             evaluator = getattr(self, f'_{self._split}_evaluator')
             dataset = CheckedDataset(
                 loader.dataset,
@@ -277,7 +282,9 @@ class Runner(MMEngineRunner):
                 batch = load_first(dataset, loader)
             self.first_batch = batch if self._split == 'val' else None
             return with_dataset(loader, dataset)
-        check_num_classes(self.network, loader.dataset)
+        labeled = self._split == 'train'
+        if labeled:
+            check_num_classes(self.network, loader.dataset)
         head = segmentation_head(self.network)
         dataset = CheckedDataset(
             loader.dataset,
@@ -285,8 +292,14 @@ class Runner(MMEngineRunner):
             getattr(head, 'ignore_index', 255),
             skip=bool(self.cfg.get('skip_corrupt')),
             key=key,
+            labeled=labeled,
         )
-        batches = PositionBatchSampler(loader.batch_sampler, position_seeds(self))
+        if not labeled:
+            with random_numbers_kept():
+                load_first(dataset, loader)
+        batches = PositionBatchSampler(
+            loader.batch_sampler, position_seeds(self), f'{self._split}_dataloader'
+        )
         return with_dataset(loader, PositionDataset(dataset), batches)
 
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:

@@ -51,6 +51,11 @@ class DeepSupervisionLoss(FeatureLoss):
         config = qualified(dict(loss or dict(type='KDLoss')))
         self.loss: DistillationLoss = MODELS.build(config)
 
+    @property
+    def needs_labels(self) -> bool:
+        """True if the logit loss needs labels."""
+        return self.loss.needs_labels
+
     def compare(
         self,
         student: Tensor,

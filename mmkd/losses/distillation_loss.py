@@ -10,6 +10,9 @@ from mmkd.functional.checks import at_least_float32, check_weights
 from .adapters import Adapter
 from .schedule import Progress
 
+# Label of pixels outside of the image, which no loss uses.
+PADDING = -(2**15)
+
 
 class DistillationLoss(nn.Module, metaclass=ABCMeta):
     """Base class of all losses between the outputs of two networks.
@@ -20,7 +23,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
 
     Args:
         loss_weight: Factor of the loss, >= 0. Default 1.
-        ignore_index: Label of ignored pixels; maps only. Default 255.
+        ignore_index: Label of ignored pixels; maps only. Default 255. None: no label is
+            ignored, so that pixels without a class are compared, too.
         align_corners: Option of the bilinear resizing of maps. Default False, as in
             mmseg's heads.
         adapter: Trained module that maps the student's output to the teacher's number
@@ -37,7 +41,7 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     def __init__(
         self,
         loss_weight: float = 1.0,
-        ignore_index: int = 255,
+        ignore_index: int | None = 255,
         align_corners: bool = False,
         adapter: str | dict | None = None,
     ) -> None:
@@ -77,9 +81,30 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             student, teacher = self.prepare(student, teacher, None)
             self.adapter.build(student.shape[1], teacher.shape[1])
 
+    @property
+    def needs_labels(self) -> bool:
+        """True if the loss uses labels for more than the mask of ignored pixels.
+
+        Such a loss is not used on unlabeled images.
+        """
+        return False
+
     def valid_pixels(self, target: Tensor | None) -> Tensor | None:
         """Return the mask of a target; None, all pixels valid, without a target."""
-        return None if target is None else target != self.ignore_index
+        return None if target is None else target != self.ignored
+
+    @property
+    def ignored(self) -> int:
+        """Label of pixels that are not compared."""
+        return PADDING if self.ignore_index is None else self.ignore_index
+
+    def unlabeled_target(self, inside: Tensor) -> Tensor:
+        """Return a target without classes, of pixels with and without an image.
+
+        Args:
+            inside: Boolean (N, H, W), True within an image, False in its padding.
+        """
+        return torch.where(inside, self.ignored + 1, self.ignored)
 
     def check_run(self, progress: Progress) -> None:
         """Raise a ValueError if an argument is invalid for the length of the run."""

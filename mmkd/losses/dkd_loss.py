@@ -33,6 +33,11 @@ class DKDLoss(LogitLoss):
         self.alpha = alpha
         self.beta = beta
 
+    @property
+    def needs_labels(self) -> bool:
+        """True."""
+        return True
+
     def compare(
         self,
         student: Tensor,

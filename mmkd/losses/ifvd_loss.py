@@ -31,6 +31,11 @@ class IFVDLoss(FeatureLoss):
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
+    @property
+    def needs_labels(self) -> bool:
+        """True."""
+        return True
+
     def compare(
         self,
         student: Tensor,

@@ -54,7 +54,7 @@ class KDLoss(LogitLoss):
         standardize: bool = False,
         divergence: dict | str | type | nn.Module = ForwardKL,
         loss_weight: float = 1.0,
-        ignore_index: int = 255,
+        ignore_index: int | None = 255,
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
         scale_compensated: bool = False,

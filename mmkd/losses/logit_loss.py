@@ -52,7 +52,8 @@ class LogitLoss(DistillationLoss):
             instance. Default :class:`ForwardKL`, the forward Kullback-Leibler
             divergence.
         loss_weight: Factor of the loss, >= 0. Default 1.
-        ignore_index: Label of ignored pixels; maps only. Default 255.
+        ignore_index: Label of ignored pixels; maps only. Default 255. None: no label is
+            ignored, so that pixels without a class are compared, too.
         resolution: Resolution at which maps are compared. ``'tap'``, the default: that
             of the student's tap, the module whose output is compared. The teacher's map
             is resized bilinearly and the target by nearest neighbor; for a padded
@@ -85,7 +86,7 @@ class LogitLoss(DistillationLoss):
         standardize: bool = False,
         divergence: dict | str | type | nn.Module = ForwardKL,
         loss_weight: float = 1.0,
-        ignore_index: int = 255,
+        ignore_index: int | None = 255,
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
         activation: Literal['softmax', 'sigmoid'] | None = None,

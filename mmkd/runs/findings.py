@@ -20,7 +20,8 @@ from typing import Any
 METRICS = ('mIoU', 'accuracy/top1')  # compared by default; higher is better
 BALANCE = 20
 PATIENCE = 50
-DISTILL = 'distill.'  # prefix of the distillation losses in the log
+# Prefixes in the log of the distillation losses, and of those on unlabeled images.
+DISTILL, UNLABELED = 'distill.', 'unlabeled.'
 MISSING_CLASSES = '_dataloader: an epoch of labels has no pixel of class '
 
 
@@ -103,15 +104,15 @@ class LossBalance:
 
         Args:
             iteration: Number of the iteration, from 1.
-            losses: Weighted losses as logged. Those without the prefix ``distill.`` are
-                task losses, except for the total, ``loss``.
+            losses: Weighted losses as logged. Those without the prefix ``distill.`` or
+                ``unlabeled.`` are task losses, except for the total, ``loss``.
             complete: Names, as in ``distill_losses``, of the losses that have their
                 full weight, i.e. are not in a warm-up.
         """
         task = sum(
             value
             for name, value in losses.items()
-            if name != 'loss' and not name.startswith(DISTILL)
+            if name != 'loss' and not name.startswith((DISTILL, UNLABELED))
         )
         streaks, lines = {}, []
         for name in complete:

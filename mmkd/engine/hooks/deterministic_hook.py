@@ -1,7 +1,9 @@
 """Deterministic resume: a resumed run gives the result of an uninterrupted run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS
@@ -46,15 +48,8 @@ class DeterministicHook(Hook):
         """Start the data loader at the current iteration."""
         loop, loader = runner.train_loop, runner.train_dataloader
         batches = loader.batch_sampler
-        self.seeds = batches.seeds = position_seeds(runner)
-        config = runner._train_dataloader
-        if isinstance(config, dict) and isinstance(config.get('sampler'), dict):
-            # Build a new sampler: the loop may have started it, maybe with another
-            # seed.
-            batches.sampler = batches.batch_sampler.sampler = DATA_SAMPLERS.build(
-                config['sampler'],
-                default_args=dict(dataset=loader.dataset, seed=self.seeds[0]),
-            )
+        self.seeds = position_seeds(runner)
+        seed_loader(loader, runner._train_dataloader, self.seeds)
         batches.endless = isinstance(loop, IterBasedTrainLoop)
         if batches.endless:
             batches.done = loop.iter
@@ -87,11 +82,41 @@ class DeterministicHook(Hook):
         seed_by(*self.seeds, runner.iter, devices=True)
 
 
-def position_seeds(runner: Runner) -> tuple[int, int]:
-    """Return the seeds of a process: the seed of the run, and the rank."""
+def position_seeds(runner: Runner, stream: int = 0) -> tuple[int, int]:
+    """Return the seeds of a process: the seed of the run, and the rank.
+
+    Args:
+        runner: The Runner.
+        stream: Number of the stream of samples, if a training has several; each has
+            another seed. Default 0, that of ``train_dataloader``.
+    """
     # With diff_rank_seed, runner.seed is the seed of the run plus the rank.
     per_rank = runner._randomness_cfg.get('diff_rank_seed', False)
-    return runner.seed - per_rank * get_rank(), get_rank()
+    seed = runner.seed - per_rank * get_rank()
+    if stream:
+        seed = int(np.random.SeedSequence((seed, stream)).generate_state(1)[0])
+    return seed, get_rank()
+
+
+def seed_loader(
+    loader: Any, config: DataLoader | Mapping, seeds: tuple[int, int]
+) -> None:
+    """Seed a loader of a Runner by position, with a new sampler.
+
+    The sampler may have been started, maybe with another seed.
+
+    Args:
+        loader: The loader.
+        config: Its config; the sampler of a DataLoader object is kept.
+        seeds: See :func:`position_seeds`.
+    """
+    batches = loader.batch_sampler
+    batches.seeds = seeds
+    if isinstance(config, Mapping) and isinstance(config.get('sampler'), Mapping):
+        batches.sampler = batches.batch_sampler.sampler = DATA_SAMPLERS.build(
+            config['sampler'],
+            default_args=dict(dataset=loader.dataset, seed=seeds[0]),
+        )
 
 
 class Batches:

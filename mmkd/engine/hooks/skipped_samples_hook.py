@@ -1,10 +1,14 @@
 """Report of skipped training samples."""
 
+from typing import TYPE_CHECKING
+
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
 from mmkd.registry import HOOKS
+
+if TYPE_CHECKING:
+    from mmkd.engine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -17,13 +21,14 @@ class SkippedSamplesHook(Hook):
     so that a metric always covers all images.
     """
 
-    def after_train(self, runner: Runner) -> None:
+    def after_train(self, runner: 'Runner') -> None:
         """Log the number of skipped samples over all processes."""
         if not runner.cfg.get('skip_corrupt'):
             return
-        skipped = runner.train_dataloader.dataset.skipped.int()
-        all_reduce(skipped, op='max')
-        runner.logger.info(
-            f'skip_corrupt: {int(skipped.sum())} of {len(skipped)} training samples '
-            'were skipped'
-        )
+        for what, loader in runner.training_loaders.items():
+            skipped = loader.dataset.skipped.int()
+            all_reduce(skipped, op='max')
+            runner.logger.info(
+                f'skip_corrupt: {int(skipped.sum())} of {len(skipped)} {what} samples '
+                'were skipped'
+            )
