@@ -48,6 +48,7 @@ NAVIGATION = {
         'docs/any_network',
         'docs/exported_teachers',
         'docs/other_classes_and_sizes',
+        'docs/unlabeled_images',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',

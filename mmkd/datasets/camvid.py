@@ -25,6 +25,9 @@ class CamVidDataset(BaseSegDataset):
         img_suffix (str or Sequence[str]): Suffixes of images. If two images differ only
             in suffix, the suffix listed first is used.
         seg_map_suffix (str): Suffix of the label files.
+        every (int): Use only the images 0, ``every``, 2 ``every`` and so on of the
+            list. Default 1: all.
+        others (bool): Use the images that ``every`` leaves out instead. Default False.
         **kwargs: Arguments of :class:`mmseg.datasets.BaseSegDataset`. The lines of an
             ``ann_file`` are names without suffix, relative to ``img_path``.
 
@@ -51,10 +54,18 @@ class CamVidDataset(BaseSegDataset):
         self,
         img_suffix: str | Sequence[str] = ('.png', '.jpg'),
         seg_map_suffix: str = '.png',
+        every: int = 1,
+        others: bool = False,
         **kwargs: Any,
     ) -> None:
         if isinstance(img_suffix, str):
             img_suffix = (img_suffix,)
+        if every < 1 or (others and every == 1):
+            raise UserError(
+                f'CamVidDataset.every: {every} with others={others} leaves no image; '
+                'set it to 2 or more'
+            )
+        self.every, self.others = every, others
         super().__init__(
             img_suffix=tuple(img_suffix), seg_map_suffix=seg_map_suffix, **kwargs
         )
@@ -65,7 +76,10 @@ class CamVidDataset(BaseSegDataset):
         return {**(super().get_label_map(new_classes) or {}), VOID: 255}
 
     def load_data_list(self) -> list[dict]:
-        """List the images of ``ann_file``, or all images sorted by name."""
+        """List the images of ``ann_file``, or all images sorted by name.
+
+        Only those that ``every`` and ``others`` choose are listed.
+        """
         img_dir = self.data_prefix['img_path']
         ann_dir = self.data_prefix.get('seg_map_path')
         images = self._find_images(img_dir)
@@ -73,6 +87,7 @@ class CamVidDataset(BaseSegDataset):
             names = self._read_ann_file(images)
         else:
             names = sorted(images)
+        names = [n for i, n in enumerate(names) if bool(i % self.every) == self.others]
 
         data_list = []
         for name in names:

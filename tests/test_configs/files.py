@@ -40,7 +40,7 @@ def train(config: Config, folder: Path) -> Runner:
             'env_cfg.cudnn_benchmark': False,
         }
     )
-    for split in ('train', 'val', 'test'):
+    for split in ('train', 'unlabeled', 'val', 'test'):
         if loader := config.get(f'{split}_dataloader'):
             loader.update(num_workers=0, persistent_workers=False)
     with DefaultScope.overwrite_default_scope(config.default_scope):

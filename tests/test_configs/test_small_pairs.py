@@ -37,17 +37,23 @@ def train_two_iterations(path, data, folder, losses=None):
     write_random_weights(config.teacher.config, config.teacher.checkpoint)
     config.train_dataloader.batch_size = 2
     config.train_dataloader.dataset.data_root = str(data)
+    if unlabeled := config.get('unlabeled_dataloader'):
+        unlabeled.batch_size = 2
+        unlabeled.dataset.data_root = str(data)
     for part in ('dataloader', 'cfg', 'evaluator'):
         config[f'val_{part}'] = config[f'test_{part}'] = None
     config.train_cfg.max_iters = 2
     scalars = train(config, folder).message_hub.log_scalars
-    for name in config.distill_losses:
-        assert np.isfinite(scalars[f'train/distill.{name}'].data[0]).all(), name
-        assert len(scalars[f'train/distill.{name}'].data[0]) == 2
+    names = [f'distill.{name}' for name in config.distill_losses]
+    if unlabeled:
+        names += [f'unlabeled.{name}' for name in config.distill_losses]
+    for name in names:
+        assert np.isfinite(scalars[f'train/{name}'].data[0]).all(), name
+        assert len(scalars[f'train/{name}'].data[0]) == 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('path', PAIRS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize('path', PAIRS, ids=lambda path: path.stem.split('_pspnet')[0])
 def test_method(path, data, tmp_path):
     train_two_iterations(path, data, tmp_path)
 

@@ -44,6 +44,17 @@ def test_finds_both_suffixes(root):
     assert names(dataset, 'seg_map_path') == ['a.png', 'b.png', 'c.png']
 
 
+def test_a_part_of_the_images(root):
+    assert names(build(root, every=2)) == ['a.png', 'c.png']
+    assert names(build(root, every=2, others=True)) == ['b.jpg']
+
+
+@pytest.mark.parametrize('part', [dict(every=0), dict(others=True)])
+def test_no_part_of_the_images(root, part):
+    with pytest.raises(UserError, match=r'^CamVidDataset\.every: .* leaves no image'):
+        build(root, **part)
+
+
 @pytest.mark.parametrize('suffix', ['.jpg', ('.jpg',), ['.jpg']])
 def test_one_suffix(root, suffix):
     assert names(build(root, img_suffix=suffix)) == ['b.jpg']

@@ -10,9 +10,12 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
+from mmkd.datasets.position_seeding import PositionBatchSampler
+from mmkd.distillation import Distiller
 from mmkd.distillation.distill_hook import DistillHook
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
 from mmkd.engine.hooks import BroadcastBuffersHook
+from mmkd.engine.hooks.deterministic_hook import position_seeds, seed_loader
 from tests.conftest import HANGS, build, build_distiller, network, random_batch
 from tests.test_tools.conftest import preload
 
@@ -27,6 +30,8 @@ LOSSES = {
     'mlkd': dict(type='MLKDLoss'),
     'dist': dict(type='DISTLoss'),
 }
+LOSS = dict(loss_kd=LOSSES['kd'])
+UNLABELED = ('distill.loss_kd', 'unlabeled.loss_kd')
 OVER_POSITIONS = ['kd', 'bdd-ls', 'dkd', 'ctkd', 'cwd']
 
 
@@ -47,14 +52,47 @@ def batch_of(ignored):
     return torch.stack(batch['inputs']) / 128 - 1, batch['data_samples']
 
 
-def gradient(model, batch, images):
+def gradient(model, batch, images, names=('distill.loss_kd',)):
     """Gradient of the distillation for some images of a batch, in float64."""
     inputs, samples = batch
     losses = model(inputs[images].double(), samples[images], mode='loss')
     # DDP wants every parameter to have one.
     total, _ = getattr(model, 'module', model).parse_losses(losses)
-    (losses['distill.loss_kd'] + 0 * total).backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters()}
+    (sum(losses[name] for name in names) + 0 * total).backward()
+    return {
+        name.removeprefix('module.'): parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+    }
+
+
+def unlabeled_gradient(config, images, wrap=lambda distiller: distiller):
+    """Gradient of both distillations, on the same images of a batch."""
+    distiller = Distiller(
+        build_distiller(config | dict(distill_losses=LOSS), initialize=False).student,
+        config['teacher'],
+        LOSS,
+        unlabeled=dict(weight=3.0),
+    )
+    torch.manual_seed(0)
+    distiller.init_weights()
+    distiller.eval().double()
+    inputs, samples = batch_of(EQUAL)
+    distiller.data_preprocessor.forward = lambda batch, training: batch
+    distiller.unlabeled.batch = dict(
+        inputs=inputs[images].double(), data_samples=samples[images]
+    )
+    return gradient(wrap(distiller), (inputs, samples), images, UNLABELED)
+
+
+def images_of_process(rank):
+    """The unlabeled images of the first six batches of one."""
+    config = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
+    loader = torch.utils.data.DataLoader(range(6), 1)
+    batches = PositionBatchSampler(loader.batch_sampler, (0, rank))
+    loader = SimpleNamespace(dataset=range(6), batch_sampler=batches)
+    runner = SimpleNamespace(seed=0, _randomness_cfg={})
+    seed_loader(loader, config, position_seeds(runner, stream=1))
+    return [index for ((index, *_),), _ in zip(batches, range(6), strict=False)]
 
 
 def one_of_two(rank, config, jobs, folder):
@@ -73,8 +111,15 @@ def one_of_two(rank, config, jobs, folder):
             )
             gradients = gradient(model, batch_of(ignored), images)
             torch.distributed.barrier()
-            gradients = {n.removeprefix('module.'): g for n, g in gradients.items()}
             found[loss, ignored] = gradients, received() - before
+        found['unlabeled'] = unlabeled_gradient(
+            config,
+            images,
+            lambda model: MMDistributedDataParallel(
+                model, device_ids=None, broadcast_buffers=False
+            ),
+        )
+    found['images'] = images_of_process(rank)
     found['buffers'] = buffers_when_validated(rank)
     torch.save(found, f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()
@@ -174,6 +219,17 @@ def test_gradients_are_those_of_one_process(config, in_two, loss):
     expected = gradient(distiller, batch_of(EQUAL), slice(4))
     for found in in_two:
         assert difference(found[loss, EQUAL][0], expected) < 1e-12
+
+
+def test_unlabeled_images(config, in_two):
+    """Each process has its own; the gradients are averaged like any others."""
+    expected = unlabeled_gradient(config, slice(4))
+    for found in in_two:
+        assert difference(found['unlabeled'], expected) < 1e-12
+    alone = gradient(make(config, 'kd').double(), batch_of(EQUAL), slice(4))
+    assert difference(expected, alone) > 0.1
+    first, second = (found['images'] for found in in_two)
+    assert sorted(first[:3] + second[:3]) == list(range(6))
 
 
 def test_unequal_counts(config, in_two):

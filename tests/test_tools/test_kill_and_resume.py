@@ -22,7 +22,7 @@ from .test_distributed import TOOLS, free_port
 
 MMSEG = Path(mmseg.__file__).parent / '.mim/tools'
 # State to restore: theta of CTKD, an adapter with its statistics, an average of the
-# weights, momentum, dropout.
+# weights, momentum, dropout; and the places in two streams of images.
 RUN = """
 _base_ = 'kd.py'
 distill_losses = dict(
@@ -35,6 +35,20 @@ distill_losses = dict(
     ),
 )
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
+unlabeled_dataloader = dict(
+    batch_size=2,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='mmkd.CamVidDataset',
+        data_root=_base_.data_root,
+        data_prefix=dict(img_path='val'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='RandomCrop', crop_size=(48, 64)),
+            dict(type='PackSegInputs'),
+        ],
+    ),
+)
 """
 KINDS = dict(
     iterations=RUN.format(ctkd='by_epoch=False, warmup=30')
@@ -191,6 +205,7 @@ def test_killed(bench, whole, kind, workers, by):
     arguments = [f'{kind}.py', '--work-dir', work_dir, '--cfg-options']
     arguments.append(f'train_dataloader.num_workers={workers}')
     arguments.append(f'train_dataloader.persistent_workers={workers > 0}')
+    arguments.append(f'unlabeled_dataloader.num_workers={workers // 2}')
     kill(bench, moment, by, *arguments)
     assert not (bench.folder / work_dir / LAST[kind]).exists(), 'killed too late'
     printed = run(bench, by, *arguments, '--resume')
