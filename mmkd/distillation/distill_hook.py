@@ -29,8 +29,9 @@ class DistillHook(Hook):
     * Before each iteration: set :attr:`Distiller.progress`.
     * Before each validation: enable the teacher's predictions if a metric compares both
       networks.
-    * With each checkpoint: save and restore the learnable parameters of the losses, as
-      ``distill_losses`` next to the student's ``state_dict``.
+    * With each checkpoint: save and restore the learnable parameters of the losses and
+      their automatic weights, as ``distill_losses`` next to the student's
+      ``state_dict``.
     """
 
     def before_train(self, runner: 'DistillRunner') -> None:
@@ -84,8 +85,9 @@ class DistillHook(Hook):
         if different := sorted(set(losses.state_dict()) ^ set(saved)):
             in_checkpoint = different[0] in saved
             where = 'the config' if in_checkpoint else 'the checkpoint to resume from'
+            name = different[0].removesuffix('._extra_state')
             raise UserError(
-                f'distill_losses.{different[0]}: a parameter that {where} lacks, '
+                f'distill_losses.{name}: a parameter that {where} lacks, '
                 'because the run had other losses; resume with the losses of that run, '
                 'or start a new run from the checkpoint with load_from'
             )

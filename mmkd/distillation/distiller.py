@@ -109,9 +109,14 @@ class Distiller(BaseModel):
         self.unlabeled = (
             None if unlabeled is None else Unlabeled(self.losses, unlabeled)
         )
-        # Registered as submodules because losses may have parameters.
+        # Registered as submodules because losses may have parameters, or a state.
         self.distill_losses = nn.ModuleDict(
             {loss.name: loss.loss for loss in self.losses}
+            | {
+                loss.name.replace('loss', 'weight'): loss.auto
+                for loss in self.losses
+                if loss.auto is not None
+            }
         )
         self.progress = Progress()
         self.compares = False
@@ -211,8 +216,9 @@ class Distiller(BaseModel):
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Return the student's losses and the distillation losses.
 
-        A loss with a schedule also logs its current weight, for example
-        ``distill.weight_kd`` of ``loss_kd``; CTKD likewise logs its temperature.
+        A loss with a schedule or an automatic weight also logs its current weight, for
+        example ``distill.weight_kd`` of ``loss_kd``; CTKD likewise logs its
+        temperature.
         """
         if self.teacher is None:
             raise RuntimeError(
@@ -238,11 +244,12 @@ class Distiller(BaseModel):
             for tap, output in by_tap.items()
         }
         target = stack_targets(data_samples)
+        task, _ = self.student.parse_losses(losses)
         is_map = target is not None and target.ndim == 3
         inside = inside_images(inputs, data_samples) if is_map else None
         for loss in self.losses:
             losses |= loss(
-                student_outputs, teacher_outputs, target, inside, self.progress
+                student_outputs, teacher_outputs, target, inside, self.progress, task
             )
         if self.unlabeled is not None:
             losses |= self.unlabeled.compare(self, maps=is_map)

@@ -16,7 +16,8 @@ class LossBalanceHook(Hook):
     """Warn once if a loss stays below 1/20 or above 20 times the task loss.
 
     The warning is logged after 50 iterations in a row, not including a warm-up of the
-    loss. Reads the numbers that MMEngine has logged, so it adds no synchronization.
+    loss, and not for an automatic weight. Reads the numbers that MMEngine has logged,
+    so it adds no synchronization.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class LossBalanceHook(Hook):
         complete = [
             loss.name
             for loss in distiller.losses
-            if loss.factor(distiller.progress) == 1
+            if loss.auto is None and loss.factor(distiller.progress) == 1
         ]
         for line in self.balance.update(runner.iter + 1, losses, complete):
             runner.logger.warning(line)

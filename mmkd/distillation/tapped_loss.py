@@ -14,6 +14,7 @@ from mmkd.losses import Adapter, FeatureLoss
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import MODELS, qualified
 
+from .auto_weight import AutoWeight
 from .head_settings import loss_settings
 from .logit_match import LogitMatch
 from .tap_checks import check_channels, check_gradient, check_kinds, check_tap
@@ -21,6 +22,9 @@ from .taps import find_tap, num_classes
 from .teacher import Teacher
 from .teacher_choice import TeacherTap, find_teachers
 from .teacher_mean import average_outputs, common_map
+
+# Config keys of the arguments of an AutoWeight.
+BALANCE_KEYS = dict(balance='balance', iterations='balance_iterations')
 
 
 class TappedLoss:
@@ -31,11 +35,12 @@ class TappedLoss:
         config: Arguments of the loss, and optionally ``student`` and ``teacher``, the
             taps, i.e. the modules whose outputs are compared (default: see
             :func:`default_tap`), and ``schedule``, the arguments of a
-            :class:`WeightSchedule` (default: a constant weight). Of several teachers,
-            ``teacher`` names one or more (see :func:`find_teachers`; default: all), and
-            ``teacher_mean`` is the mean of their outputs that is compared:
-            ``'probabilities'``, the default, or ``'logits'``; see
-            :func:`mmkd.functional.average_teachers`.
+            :class:`WeightSchedule` (default: a constant weight). With
+            ``loss_weight='auto'``, ``balance`` and ``balance_iterations`` are the
+            arguments of an :class:`AutoWeight`. Of several teachers, ``teacher`` names
+            one or more (see :func:`find_teachers`; default: all), and ``teacher_mean``
+            is the mean of their outputs that is compared: ``'probabilities'``, the
+            default, or ``'logits'``; see :func:`mmkd.functional.average_teachers`.
 
     Raises:
         UserError: for an invalid name, type or argument; the message names the config
@@ -59,6 +64,19 @@ class TappedLoss:
                 f"{self.key}.teacher_mean: must be 'probabilities' or 'logits', not "
                 f'{self.mean!r}'
             )
+        balance = {
+            option: config.pop(name)
+            for option, name in BALANCE_KEYS.items()
+            if name in config
+        }
+        is_auto = config.get('loss_weight') == 'auto'
+        if is_auto:
+            config.pop('loss_weight')
+        elif balance:
+            raise UserError(
+                f"{self.key}: balance is used only with loss_weight='auto'; set it, or "
+                'remove balance'
+            )
         self.named = set(config)
         settings = dict(config)
         if schedule is not None:
@@ -66,6 +84,7 @@ class TappedLoss:
         try:
             with naming_keys(Config({'distill_losses': {name: settings}})):
                 self.schedule = build_schedule(schedule)
+                self.auto = AutoWeight(**balance) if is_auto else None
                 self.loss = MODELS.build(qualified(config))
         except UserError:
             raise
@@ -222,6 +241,11 @@ class TappedLoss:
         """Return the scheduled share of the loss's weight."""
         return 1.0 if self.schedule is None else self.schedule.factor(progress)
 
+    def multiplier(self, progress: Progress) -> float:
+        """Return the current factor of :meth:`value`."""
+        weight = 1.0 if self.auto is None else self.auto.value
+        return self.factor(progress) * weight
+
     def __call__(
         self,
         student_outputs: Mapping[str, Tensor],
@@ -229,6 +253,7 @@ class TappedLoss:
         target: Tensor | None,
         inside: Tensor | None,
         progress: Progress,
+        task: Tensor,
     ) -> dict[str, Tensor]:
         """Return the weighted loss and further values to log, by name.
 
@@ -239,20 +264,21 @@ class TappedLoss:
             inside: Boolean (N, H, W), pixels of the images without their padding; None
                 if the labels are not maps.
             progress: Progress of the run.
+            task: Sum of the student's own losses.
         """
         self.loss.progress = progress
-        factor = self.factor(progress)
-        if factor:
+        if self.factor(progress):
             labels = None if inside is not None and self.compares_all else target
-            value = factor * self.value(
-                student_outputs, teacher_outputs, labels, inside
-            )
+            value = self.value(student_outputs, teacher_outputs, labels, inside)
+            self._balance(task, value, student_outputs[self.student_tap])
+            value = self.multiplier(progress) * value
         else:  # keep a graph, since DDP waits for the gradient of every parameter
             zeros = (0 * parameter.sum() for parameter in self.loss.parameters())
             value = sum(zeros, torch.zeros(()))
         logged = self.loss.logged()
-        if self.schedule is not None:
-            logged['weight'] = torch.tensor(factor * self.loss.loss_weight)
+        if self.schedule is not None or self.auto is not None:
+            weight = self.multiplier(progress) * self.loss.loss_weight
+            logged['weight'] = torch.tensor(weight)
         return {f'distill.{self.name}': value} | {
             f'distill.{self.name.replace("loss", what)}': number
             for what, number in logged.items()
@@ -265,7 +291,7 @@ class TappedLoss:
         target: Tensor | None,
         inside: Tensor | None,
     ) -> Tensor:
-        """Return the loss without its schedule.
+        """Return the loss without its schedule and automatic weight.
 
         See :meth:`__call__` for the arguments. Without a target, all pixels inside of
         the images are compared.
@@ -280,6 +306,32 @@ class TappedLoss:
             return self.loss(student, teacher, target)
         except (TypeError, ValueError) as error:
             raise UserError(f'{self.key}: {error}') from error
+
+    def _balance(self, task: Tensor, value: Tensor, tap: Tensor) -> None:
+        """Measure an automatic weight that is not fixed yet.
+
+        Raises:
+            UserError: if the gradient of the task loss does not reach the tap, or is
+                recomputed on the way, which allows no gradient of a tap.
+        """
+        if self.auto is None or self.auto.fixed:
+            return
+        try:
+            reached = self.auto.measure(task, value, tap)
+        except RuntimeError as error:
+            if 'checkpoint' not in str(error):
+                raise
+            raise UserError(
+                f"{self.key}.loss_weight: 'auto' needs the gradients at "
+                f"'{self.student_tap}', but a later block has with_cp=True; set "
+                'with_cp=False, name another tap with student, or set a number'
+            ) from error
+        if not reached:
+            raise UserError(
+                f"{self.key}.loss_weight: 'auto' compares the gradients at "
+                f"'{self.student_tap}', which that of the task loss does not reach; "
+                'name another tap with student, or set a number'
+            )
 
 
 def build_schedule(config: Mapping | None) -> WeightSchedule | None:

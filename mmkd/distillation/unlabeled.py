@@ -14,7 +14,7 @@ from mmkd.functional.checks import check_weights
 from mmkd.losses.schedule import Progress, WeightSchedule
 
 from .run_to_logits import run_to_logits
-from .tapped_loss import TappedLoss, build_schedule
+from .tapped_loss import TappedLoss, build_schedule, teacher_taps
 from .taps import record
 from .targets import inside_images
 
@@ -124,7 +124,7 @@ class Unlabeled:
             if not self.checked:
                 loss.check_outputs(ours, theirs, inputs)
             value = loss.value(ours, theirs, None, inside)
-            values[f'{KEY}.{loss.name}'] = share * loss.factor(progress) * value
+            values[f'{KEY}.{loss.name}'] = share * loss.multiplier(progress) * value
         self.checked = True
         return values
 

@@ -31,6 +31,7 @@ LOSSES = {
     'dist': dict(type='DISTLoss'),
 }
 LOSS = dict(loss_kd=LOSSES['kd'])
+AUTO = dict(loss_kd=dict(type='KDLoss', loss_weight='auto'))
 UNLABELED = ('distill.loss_kd', 'unlabeled.loss_kd')
 OVER_POSITIONS = ['kd', 'bdd-ls', 'dkd', 'ctkd', 'cwd']
 
@@ -84,6 +85,17 @@ def unlabeled_gradient(config, images, wrap=lambda distiller: distiller):
     return gradient(wrap(distiller), (inputs, samples), images, UNLABELED)
 
 
+def auto_weight(config, images):
+    """An automatic weight and the norms that gave it."""
+    config = dict(config, distill_losses=AUTO)
+    torch.manual_seed(0)
+    distiller = build_distiller(config).eval().double()
+    inputs, samples = batch_of(UNEQUAL)
+    distiller(inputs[images].double(), samples[images], mode='loss')
+    auto = distiller.losses[0].auto
+    return auto.value, auto.get_extra_state()
+
+
 def images_of_process(rank):
     """The unlabeled images of the first six batches of one."""
     config = dict(sampler=dict(type='InfiniteSampler', shuffle=True))
@@ -119,6 +131,7 @@ def one_of_two(rank, config, jobs, folder):
                 model, device_ids=None, broadcast_buffers=False
             ),
         )
+        found['auto'] = auto_weight(config, images)
     found['images'] = images_of_process(rank)
     found['buffers'] = buffers_when_validated(rank)
     torch.save(found, f'{folder}/{rank}.pth')
@@ -230,6 +243,16 @@ def test_unlabeled_images(config, in_two):
     assert difference(expected, alone) > 0.1
     first, second = (found['images'] for found in in_two)
     assert sorted(first[:3] + second[:3]) == list(range(6))
+
+
+def test_automatic_weight(config, in_two):
+    """All processes have the ratio of the mean norms."""
+    alone = [auto_weight(config, part)[1] for part in (slice(2), slice(2, 4))]
+    task, distillation = (
+        sum(state[name] for state in alone) for name in ('task', 'distillation')
+    )
+    weights = [found['auto'][0] for found in in_two]
+    assert weights[0] == weights[1] == pytest.approx(task / distillation, rel=1e-6)
 
 
 def test_unequal_counts(config, in_two):
