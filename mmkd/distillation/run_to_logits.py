@@ -16,9 +16,12 @@ def run_to_logits(model: nn.Module, images: Tensor, taps: Iterable[str] = ()) ->
     A network's mode ``'tensor'`` is the cheapest way. A segmentor whose head has no
     ``conv_seg`` runs its own ``encode_decode`` instead: mask classifiers need the size
     of the images, which mode ``'tensor'`` does not pass, and PointRend refines there.
+    K-Net's head, which in train mode outputs a list of logits, needs neither.
     """
     head = segmentation_head(model)
-    by_conv_seg = head is None or hasattr(head, 'conv_seg')
+    by_conv_seg = head is None or any(
+        hasattr(head, name) for name in ('conv_seg', 'kernel_generate_head')
+    )
     encode_decode: Any = getattr(model, ENCODE_DECODE, None)
     if ENCODE_DECODE not in taps and (by_conv_seg or encode_decode is None):
         return model(images, mode='tensor')

@@ -14,6 +14,8 @@ from mmkd.errors import UserError
 from mmkd.functional.mask_logits import log_scores
 from tests.conftest import CLASSES, build, build_distiller, network, random_batch
 
+from .test_unlabeled import make as make_unlabeled
+
 QUERIES = 6
 
 
@@ -70,10 +72,13 @@ def test_distills(distiller_config, mask_classifier, role):
         distiller_config['teacher'] = mask_classifier
     else:
         distiller_config['model'] = mask_classifier['model']
-    distiller = build_distiller(distiller_config).train()
+    distiller = make_unlabeled(distiller_config)
+    distiller.unlabeled.batch = random_batch()
     losses = distiller(**distiller.data_preprocessor(random_batch(), True), mode='loss')
-    losses['distill.loss_kd'].backward()
+    losses['distill.loss_kd'].backward(retain_graph=True)
+    losses['unlabeled.loss_kd'].backward()
     assert losses['distill.loss_kd'] > 0
+    assert losses['unlabeled.loss_kd'] > 0
     assert any(p.grad is not None and p.grad.any() for p in distiller.parameters())
     (loss,) = distiller.losses
     tap = loss.student_tap if role == 'student' else loss.teacher_taps[0]

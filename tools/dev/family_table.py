@@ -261,7 +261,10 @@ def build(config: ConfigDict) -> nn.Module:
 
 
 def step(student: ConfigDict, teacher: ConfigDict, data: dict) -> Distiller:
-    """Run one distillation step without named taps; return the Distiller."""
+    """Run one distillation step without named taps; return the Distiller.
+
+    The images serve as labeled and as unlabeled ones.
+    """
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = f'{folder}/teacher.pth'
         torch.save(build(teacher).state_dict(), checkpoint)
@@ -269,12 +272,17 @@ def step(student: ConfigDict, teacher: ConfigDict, data: dict) -> Distiller:
             build(student),
             teacher=dict(model=teacher, checkpoint=checkpoint),
             distill_losses=dict(loss_kd=dict(type='KDLoss')),
+            unlabeled={},
         )
         distiller.init_weights()
     distiller.train()
+    distiller.unlabeled.batch = copy.deepcopy(data)
+    for sample in distiller.unlabeled.batch['data_samples']:
+        for label in [key for key, _ in sample.items() if key.startswith('gt_')]:
+            delattr(sample, label)
     losses = distiller(**distiller.data_preprocessor(data, True), mode='loss')
-    loss = losses['distill.loss_kd']
-    loss.backward()
+    loss = torch.minimum(losses['distill.loss_kd'], losses['unlabeled.loss_kd'])
+    (losses['distill.loss_kd'] + losses['unlabeled.loss_kd']).backward()
     gradients = [p.grad for p in distiller.parameters() if p.grad is not None]
     if not loss.isfinite() or loss <= 0 or not any(grad.any() for grad in gradients):
         raise RuntimeError(f'the loss is {loss}, or has no gradient')
