@@ -255,7 +255,7 @@ def test_channels_that_the_first_batch_tells(teacher, make, lines):
     student = torch.randn(2, 1, 4, 4)
     other = torch.randn(2, teacher.get('out_channels', 2), 4, 4)
     found, want = (
-        each({TAP: student}, {TAP: other}, None, Progress())
+        each({TAP: student}, {TAP: other}, None, None, Progress(), torch.zeros(()))
         for each in (loss, distiller.losses[0])
     )
     assert found == want
