@@ -48,7 +48,7 @@ class Comparison:
     def roles(self) -> dict[str, str]:
         """``'baseline'``, or the config key of a teacher, of methods that are one."""
         baseline = {self.baseline: 'baseline'} if self.baseline else {}
-        return self.teacher_methods | baseline
+        return baseline | self.teacher_methods
 
     @property
     def unit(self) -> str:

@@ -106,12 +106,13 @@ def _inline(teacher: Mapping, folder: str | Path, key: str) -> dict:
             f'{key}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
         )
     unknown = set(teacher) - set(KEYS)
-    named = [name for name in unknown if 'checkpoint' in (teacher[name] or ())]
+    named = [name for name in sorted(unknown) if isinstance(teacher[name], Mapping)]
     if named:
+        found = ', '.join(sorted(set(teacher) - unknown))
         raise UserError(
-            f'{key}: keys of one teacher ({", ".join(set(teacher) - unknown)}) beside '
-            f'the teacher {named[0]!r}; give each teacher a name that is not a key of '
-            'a teacher, or one teacher without a name'
+            f'{key}: keys of one teacher ({found}) beside the teacher {named[0]!r}; '
+            'give each teacher a name that is not a key of a teacher, or one teacher '
+            'no name'
         )
     if unknown:
         raise UserError(

@@ -1,7 +1,9 @@
 import pytest
 
 from mmkd.analysis.comparison import load_comparison, shorten
+from mmkd.analysis.report import cost_table
 from mmkd.errors import UserError
+from mmkd.runs.recipe import recipe
 
 from .runs import BIG, PRETRAINED, STUDENT, step, teacher_at, validation, write_run
 
@@ -74,6 +76,34 @@ def test_without_the_teachers_run(folder):
     comparison = load_comparison([folder / name for name in names])
     assert comparison.teacher_methods == {}
     assert comparison.teacher_level == 39.0
+
+
+def test_several_teachers(tmp_path):
+    """Each has its own role, and the level is that of their common predictions."""
+    folders = dict(coarse='coarse_net', fine='fine_net')
+    configs = (
+        f"{name}=dict(config='t.py', checkpoint='{tmp_path / run / 'iter_4.pth'}')"
+        for name, run in folders.items()
+    )
+    teacher = f'teacher = dict({", ".join(configs)})\n'
+    measured = {'teacher/mIoU': 45.0, 'teacher.fine/mIoU': 39.0}
+    for name, miou, settings, more in (
+        ('kd', 30.0, dict(teacher=teacher), measured),
+        ('alone', 20.0, {}, {}),
+        ('coarse_net', 41.0, dict(model=BIG), {}),
+        ('fine_net', 42.0, dict(model=BIG), {}),
+    ):
+        write_run(tmp_path / name, step(2), validation(4, miou, **more), **settings)
+    comparison = load_comparison([tmp_path])
+    assert comparison.teacher_methods == {
+        'coarse_net': 'teacher.coarse',
+        'fine_net': 'teacher.fine',
+    }
+    assert comparison.names['fine_net'] == 'teacher.fine'
+    assert comparison.teacher_level == 45.0
+    assert recipe(comparison.first('kd').config)['teacher.fine'] == 't, iter_4.pth'
+    rows, _ = cost_table(load_comparison([tmp_path / 'kd', tmp_path / 'alone']))
+    assert [row[0] for row in rows.rows[-2:]] == ['teacher.coarse', 'teacher.fine']
 
 
 def test_without_a_baseline(folder):

@@ -35,6 +35,13 @@ def test_student_and_teacher():
     assert 3.5 < teacher.flops / student.flops < 4
 
 
+def test_named_teacher():
+    teacher = dict(model=network(width=16), checkpoint='absent.pth')
+    config = Config(dict(model=network(width=8), teacher=dict(fine=teacher)))
+    alone = teacher_cost(distillation(model=network(width=16)))
+    assert teacher_cost(config, 'teacher.fine') == alone
+
+
 def test_teacher_whose_config_is_gone():
     assert teacher_cost(distillation(config='absent.py')) is None
 

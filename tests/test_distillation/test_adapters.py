@@ -18,8 +18,8 @@ FEATURE = dict(
 )
 
 
-def runner_of(config, folder, losses, name='', **options):
-    """A Runner of three iterations of a narrow student and its wider teacher."""
+def runner_of(config, folder, losses, name='', max_iters=3, **options):
+    """A Runner of some iterations of a narrow student and its wider teacher."""
     config = dict(copy.deepcopy(config), distill_losses=losses)
     return build_runner(
         config,
@@ -30,7 +30,7 @@ def runner_of(config, folder, losses, name='', **options):
             sampler=dict(type='InfiniteSampler', shuffle=False),
             collate_fn=dict(type='pseudo_collate'),
         ),
-        train_cfg=dict(by_epoch=False, max_iters=3),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters),
         optim_wrapper=copy.deepcopy(SGD),
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False)

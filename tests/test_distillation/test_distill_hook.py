@@ -156,11 +156,10 @@ def test_resuming_goes_on_as_if_nothing_had_happened(run, tmp_path):
         (None, True, None, False),
     ],
 )
-def test_label_zero(ours, theirs, names, differs):
+@pytest.mark.parametrize('key', ['teacher', 'teacher.fine'])
+def test_label_zero(key, ours, theirs, names, differs):
     metainfo = dict(classes=('road', 'sidewalk'), reduce_zero_label=ours)
-    teacher = SimpleNamespace(key='teacher', classes=names, reduces_zero_label=theirs)
-    error = (
-        rf'^teacher.reduce_zero_label: .* with {theirs}, .* reduce_zero_label={ours}'
-    )
+    teacher = SimpleNamespace(key=key, classes=names, reduces_zero_label=theirs)
+    error = rf'^{key}.reduce_zero_label: .* with {theirs}, .* reduce_zero_label={ours}'
     with pytest.raises(UserError, match=error) if differs else nullcontext():
         check_zero_label(teacher, metainfo)

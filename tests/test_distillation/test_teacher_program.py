@@ -14,11 +14,11 @@ NORMALIZATION = dict(mean=[0.5] * 3, std=[0.25] * 3, channel_order='bgr')
 SWITCH = r'set teacher\.allow_code=True'
 
 
-def teacher_for(path, output=None, **options):
+def teacher_for(path, output=None, key='teacher', **options):
     model = dict(type='mmkd.TorchSegmentor', output=output, **NORMALIZATION)
     teacher = inline_teacher(dict(model=model, checkpoint=str(path), **options))
     assert inline_teacher(teacher) == teacher
-    return Teacher(teacher, SegDataPreProcessor())
+    return Teacher(teacher, SegDataPreProcessor(), key)
 
 
 @pytest.fixture
@@ -67,10 +67,11 @@ def test_one_of_several_outputs(tmp_path, images, output):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_another_size(tmp_path, images):
+@pytest.mark.parametrize('key', ['teacher', 'teacher.fine'])
+def test_another_size(tmp_path, images, key):
     export(tmp_path / 'a.pt2')
-    teacher = teacher_for(tmp_path / 'a.pt2')
-    with pytest.raises(UserError, match=r'set teacher\.size=\(8, 12\)'):
+    teacher = teacher_for(tmp_path / 'a.pt2', key=key)
+    with pytest.raises(UserError, match=rf'set {key}\.size=\(8, 12\)'):
         teacher.outputs(images, ['module'])
 
 

@@ -97,6 +97,7 @@ def test_what_cannot_be_read(content, tmp_path):
         ('randomness.seed', 'randomness = dict(seed=[1])'),
         ('teacher', 'teacher = "t.pth"'),
         ('teacher.checkpoint', 'teacher = dict(checkpoint=1)'),
+        ('teacher.fine.model', 'teacher = dict(fine=dict(model=1))'),
     ],
 )
 def test_values_of_another_type(key, line, tmp_path):

@@ -38,11 +38,12 @@ def test_batch_size(diagnosed):
     assert '2 processes x batch size 2 = 4; ' in line
 
 
-def test_teacher(diagnosed):
+@pytest.mark.parametrize('name', ['Teacher', 'Mean of the teachers'])
+def test_teacher(diagnosed, name):
     """Compared by the last validation; as measured on some images."""
     teacher = {'teacher/mIoU': 40.0}
     records = [step(1), validation(1, 50.0, **teacher), validation(2, 3, **teacher)]
-    log = '... - INFO - Teacher on 128 of 500 images: mIoU: 40'
+    log = f'... - INFO - {name} on 128 of 500 images: mIoU: 40'
     assert diagnosed(*records, log=log) == []
     (line,) = diagnosed(step(3), validation(4, 45.0, **teacher), attempt=9)
     assert "40.00 on 128 of 500 images is not above the student's 45.00" in line

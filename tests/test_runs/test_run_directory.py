@@ -57,6 +57,7 @@ def resumed(tmp_path):
     folder = tmp_path / 'kd' / 'seed_3'
     settings = dict(teacher=teacher_at('t.pth'), seed=3)
     teacher = {'teacher/mIoU': 40.0, 'teacher/IoU/road': 70.0}
+    teacher['teacher.fine/mIoU'] = 30.0
     records = (
         {**teacher, 'step': 0},
         step(1),

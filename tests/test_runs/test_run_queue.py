@@ -27,7 +27,7 @@ try:
 except OSError:
     sys.exit('error: another process trains there')
 options = dict(option.split('=', 1) for option in sys.argv[6:])
-teacher = options.get('teacher.checkpoint')
+teacher = options.get('teacher.checkpoint') or options.get('teacher.fine.checkpoint')
 if teacher and not Path(teacher).exists():
     sys.exit(f'error: {teacher} does not exist')
 print('begun', flush=True)
@@ -79,7 +79,8 @@ def test_a_distillation_waits_for_its_teacher(make, orphan):
     """Even if another process trains that, and slots are free."""
     teacher = make('teacher')
     checkpoint = str(teacher.work_dir / 'iter_8.pth')
-    student = make('student', teacher__checkpoint=checkpoint)
+    key = 'teacher__fine__checkpoint' if orphan else 'teacher__checkpoint'
+    student = make('student', **{key: checkpoint})
     process = teacher.start() if orphan else None
     while orphan == 'locked' and not teacher.in_use:
         time.sleep(0.01)
