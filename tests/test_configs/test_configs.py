@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from mmkd.distillation.teacher_config import split_teachers
 from mmkd.losses.schedule import Progress, WeightSchedule
 from mmkd.registry import qualified
 
@@ -67,7 +68,8 @@ def test_network_fits_its_data_and_schedule(path):
         assert model.eval()(torch.zeros(1, 3, *config.crop_size)).shape[1] == 11
     heads = [model.decode_head, getattr(model, 'auxiliary_head', model.decode_head)]
     for head in heads:
-        assert head.num_classes == len(dataset.METAINFO['classes'])
+        metainfo = config.train_dataloader.dataset.get('metainfo', dataset.METAINFO)
+        assert head.num_classes == len(metainfo['classes'])
     assert tuple(config.model.data_preprocessor.size) == config.crop_size
     for step in config.train_dataloader.dataset.pipeline:
         assert tuple(step.get('crop_size', config.crop_size)) == config.crop_size
@@ -96,13 +98,14 @@ def test_distillation_is_the_students_config_and_little_more(path):
 @pytest.mark.parametrize('path', DISTILLED, ids=name_of)
 def test_teacher_is_of_the_same_data(path):
     config = Config.fromfile(path)
-    teacher = Config.fromfile(config.teacher.config)
-    ours, theirs = (c.train_dataloader.dataset for c in (config, teacher))
-    assert (ours.type, ours.data_root) == (theirs.type, theirs.data_root)
-    folder, _, last = config.teacher.checkpoint.rpartition('/')
-    if folder.startswith('work_dirs/'):  # what training that config will write
-        assert folder == f'work_dirs/{teacher.filename.rpartition("/")[2][:-3]}'
-        assert last == f'iter_{teacher.train_cfg.max_iters}.pth'
+    for keys in split_teachers(config.teacher).values():
+        teacher = Config.fromfile(keys.config)
+        ours, theirs = (c.train_dataloader.dataset for c in (config, teacher))
+        assert (ours.type, ours.data_root) == (theirs.type, theirs.data_root)
+        folder, _, last = keys.checkpoint.rpartition('/')
+        if folder.startswith('work_dirs/'):  # what training that config will write
+            assert folder == f'work_dirs/{teacher.filename.rpartition("/")[2][:-3]}'
+            assert last == f'iter_{teacher.train_cfg.max_iters}.pth'
 
 
 @pytest.mark.parametrize('path', METHODS, ids=name_of)

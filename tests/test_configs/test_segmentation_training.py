@@ -17,12 +17,15 @@ STEPS = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
 
 
 def write_random_weights(config, path):
-    """Save the weights of a network's config, as wide as it says."""
-    model = Config.fromfile(config).model
+    """Save the weights of a network's config, as wide as it says, and its classes."""
+    config = Config.fromfile(config)
+    model = config.model
     model.pretrained = None
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(model)
-    torch.save(model.state_dict(), path)
+    meta = dict(dataset_meta=config.train_dataloader.dataset.get('metainfo', {}))
+    state = model.state_dict()
+    torch.save(dict(state_dict=state, meta=Config(meta).to_dict()), path)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

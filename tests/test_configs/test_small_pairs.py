@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmkd.distillation.teacher_config import split_teachers
 from tests.test_tools.conftest import write_camvid
 
 from .files import CONFIGS, train
 from .test_segmentation_training import write_random_weights
 
-PAIRS = sorted(CONFIGS.glob('*/*_pspnet_r18half-d8_pspnet_r18quarter-d8_*.py'))
+PAIRS = sorted(CONFIGS.glob('*/*_pspnet_r18half-d8*_pspnet_r18quarter-d8_*.py'))
 (KD,) = CONFIGS.glob('kd/kd_pspnet_r18half-d8_pspnet_r18quarter-d8_*.py')
 # Losses without a method config of their own.
 LOSSES = {
@@ -33,8 +34,9 @@ def train_two_iterations(path, data, folder, losses=None):
     config.merge_from_dict({'randomness.seed': 0})
     if losses is not None:
         config.distill_losses = losses
-    config.teacher.checkpoint = str(folder / 'teacher.pth')
-    write_random_weights(config.teacher.config, config.teacher.checkpoint)
+    for key, teacher in split_teachers(config.teacher).items():
+        teacher.checkpoint = str(folder / f'{key}.pth')
+        write_random_weights(teacher.config, teacher.checkpoint)
     config.train_dataloader.batch_size = 2
     config.train_dataloader.dataset.data_root = str(data)
     if unlabeled := config.get('unlabeled_dataloader'):

@@ -1,0 +1,13 @@
+# Half of the classes; pixels of the others are ignored.
+_base_ = './pspnet_r18half-d8_1xb8-1000_camvid-240x240.py'
+
+classes = (
+    'pole', 'sign symbol', 'fence', 'car', 'pedestrian', 'bicyclist',
+)  # fmt: skip
+model = dict(
+    decode_head=dict(num_classes=6),
+    auxiliary_head=dict(num_classes=6),
+)
+train_dataloader = dict(dataset=dict(metainfo=dict(classes=classes)))
+val_dataloader = dict(dataset=dict(metainfo=dict(classes=classes)))
+test_dataloader = val_dataloader
