@@ -49,6 +49,7 @@ NAVIGATION = {
         'docs/exported_teachers',
         'docs/other_classes_and_sizes',
         'docs/unlabeled_images',
+        'docs/several_teachers',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',

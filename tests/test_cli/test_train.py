@@ -17,7 +17,7 @@ def one(config):
 
 
 def test_one_teacher(tmp_path, monkeypatch):
-    """Whose path may contain any character."""
+    """The path may contain any character."""
     monkeypatch.chdir(tmp_path)
     for name in ('t.py', 'depth=50.py'):
         Path(name).touch()

@@ -2,7 +2,7 @@
 # checkpoints. None leaves a class out, which the teacher does not know.
 teacher = dict(
     scene=dict(
-        config='{{ fileDirname }}/../../pspnet/'
+        config='{{ fileDirname }}/../../several_teachers/'
         'pspnet_r18half-d8_1xb8-1000_camvid-scene-240x240.py',
         checkpoint='work_dirs/pspnet_r18half-d8_1xb8-1000_camvid-scene-240x240/'
         'iter_1000.pth',
@@ -16,7 +16,7 @@ teacher = dict(
         },
     ),
     objects=dict(
-        config='{{ fileDirname }}/../../pspnet/'
+        config='{{ fileDirname }}/../../several_teachers/'
         'pspnet_r18half-d8_1xb8-1000_camvid-objects-240x240.py',
         checkpoint='work_dirs/pspnet_r18half-d8_1xb8-1000_camvid-objects-240x240/'
         'iter_1000.pth',
