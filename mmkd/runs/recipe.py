@@ -17,12 +17,16 @@ def recipe(config: Mapping) -> dict[str, str]:
             rows[key] = f'{name}, {Path(teacher.get("checkpoint", "")).name}'
     for name, loss in (config.get('distill_losses') or {}).items():
         rows[name] = as_call(loss)
-    loader = config.get('train_dataloader') or {}
-    if 'dataset' in loader:
-        rows['data'] = (
-            f'{type_name(loader["dataset"])}, in batches of '
-            f'{loader.get("batch_size", 1)} for each process'
-        )
+    for name, key in (
+        ('data', 'train_dataloader'),
+        ('unlabeled data', 'unlabeled_dataloader'),
+    ):
+        loader = config.get(key) or {}
+        if 'dataset' in loader:
+            rows[name] = (
+                f'{type_name(loader["dataset"])}, in batches of '
+                f'{loader.get("batch_size", 1)} for each process'
+            )
     if 'optim_wrapper' in config:
         rows['optimizer'] = as_call(config['optim_wrapper'].get('optimizer', {}))
     if config.get('param_scheduler'):

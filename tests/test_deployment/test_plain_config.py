@@ -9,7 +9,7 @@ from mmkd.engine.config import read_config
 from tests.test_tools.conftest import CONFIGS
 
 (CITYSCAPES,) = CONFIGS.glob('bdd_ls/*_cityscapes-512x1024.py')
-(CAMVID,) = CONFIGS.glob('bdd_ls/*_camvid-240x240.py')
+(CAMVID,) = CONFIGS.glob('unlabeled/kd-unlabeled_*_camvid-quarter-240x240.py')
 (BASELINE,) = CONFIGS.glob('pspnet/pspnet_r18-d8_*-80k_cityscapes-512x1024.py')
 (CLASSIFIER,) = CONFIGS.glob('cifar100/resnet8x4_*.py')
 
@@ -24,6 +24,7 @@ def test_nothing_names_mmkd(path, tmp_path):
 
     plain = read_config(tmp_path / 'student.py')
     assert plain.model == config.model
+    assert 'unlabeled_dataloader' not in plain
     assert plain.test_pipeline == config.test_pipeline
     plain.model.pretrained = None
     with DefaultScope.overwrite_default_scope('mmseg'):

@@ -10,10 +10,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from PIL import Image
 
 import mmkd
 from mmkd.distillation import Distiller
+from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
 from mmkd.errors import UserError
 from mmkd.functional import kl_divergence
 from mmkd.losses import KDLoss
@@ -149,6 +151,20 @@ class TestValue:
             distiller.build_adapters(data['inputs'], data['data_samples'], 0)
         value = losses_of(distiller, *batches)['unlabeled.loss_kd']
         assert 0 < value < 1e3
+
+    def test_in_mixed_precision(self, distiller_config, batches):
+        """The student's forward pass alone is rounded."""
+        logs = []
+        for kind in (OptimWrapper, CpuAmpOptimWrapper):
+            distiller = make_seeded(distiller_config)
+            distiller.unlabeled.batch = copy.deepcopy(batches[1])
+            wrapper = kind(torch.optim.SGD(distiller.parameters(), 0.01))
+            logs.append(distiller.train_step(copy.deepcopy(batches[0]), wrapper))
+        recorded = distiller.recorded
+        assert recorded[f'unlabeled.student.{TAP}'].dtype == torch.bfloat16
+        assert recorded[f'unlabeled.teacher.{TAP}'].dtype == torch.float32
+        exact, rounded = (log['unlabeled.loss_kd'] for log in logs)
+        torch.testing.assert_close(rounded, exact, rtol=0.1, atol=0.01)
 
     def test_classifiers(self, classifiers):
         distiller = make(classifiers)
@@ -393,7 +409,7 @@ class TestRunner:
         }
         whole, files = start('whole', loop, changes=changes)
         assert len(files) == 8 * 3
-        for kill_at in (5,) if workers else (4, 5, 7):
+        for kill_at in (5,) if workers else (5, 7):
             cut, _ = start('cut', loop, kill_at, changes)
             assert cut.iter == kill_at
             resumed, rest = start('cut', loop, changes=changes)

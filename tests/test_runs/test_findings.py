@@ -57,6 +57,7 @@ def found(values, task=1.0, complete=lambda i: True):
     lines = {}
     for i, value in enumerate(values, 1):
         losses = {'distill.loss_kd': value, 'decode.loss_ce': task, 'loss': 1e9}
+        losses['unlabeled.loss_kd'] = 1e9  # part of the distillation
         for line in balance.update(i, losses, ['loss_kd'] if complete(i) else []):
             lines.setdefault(i, []).append(line)
     return lines
