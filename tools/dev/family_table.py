@@ -308,7 +308,9 @@ def row_of(family: str, path: Path, library: str) -> Row:
                 pair = dict.fromkeys(ROLES, small) | {role: model}
                 distiller = step(**pair, data=batch(library, classes, side, channels))
                 row.results[role] = 'yes'
-                row.taps[role] = getattr(distiller.losses[0], f'{role}_tap')
+                loss = distiller.losses[0]
+                tap = dict(student=loss.student_tap, teacher=loss.teacher_taps[0])
+                row.taps[role] = tap[role]
             except Exception as error:
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 row.results[role] = f'no: {reason}'
