@@ -84,7 +84,7 @@ def main() -> None:
 
     def method(losses: list[TappedLoss]) -> None:
         for loss in losses:
-            values = loss(ours, theirs, target, PROGRESS)
+            values = loss(ours, theirs, target, None, PROGRESS, torch.zeros(()))
             values[f'distill.{loss.name}'].backward()
 
     variants = {
