@@ -18,8 +18,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from pair import CONFIGS, batch_of, distiller_of
 
-from mmkd.distillation.distiller import teacher_taps
-from mmkd.distillation.tapped_loss import TappedLoss
+from mmkd.distillation.tapped_loss import TappedLoss, teacher_taps
 from mmkd.distillation.taps import record
 from mmkd.losses import Progress
 

@@ -1,11 +1,4 @@
-_base_ = [
-    '../_base_/models/pspnet_r18quarter-d8.py',
-    '../_base_/datasets/camvid_quarter_240x240.py',
-    '../_base_/schedules/schedule_400.py',
-    '../_base_/default_runtime.py',
-]
-model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(num_classes=11),
-    auxiliary_head=dict(num_classes=11),
-)
+# Every fourth of the 367 images for training is labeled: 92 images, sorted by name.
+_base_ = '../pspnet/pspnet_r18quarter-d8_1xb8-400_camvid-240x240.py'
+
+train_dataloader = dict(dataset=dict(every=4))

@@ -160,7 +160,7 @@ class TestMeasure:
         assert (weight.value, weight.measured, weight.fixed) == (0.25, 1, True)
 
     def test_tiny_gradients_in_half_precision(self):
-        """Those of a mean over a large map."""
+        """Gradients of a mean over a large map, which are small, are measured."""
         tap = torch.ones(1, 2, 512, 1024, dtype=torch.half, requires_grad=True)
         weight = AutoWeight()
         mean = (tap.float() * torch.tensor([0.01, -0.01])[None, :, None, None]).mean()

@@ -115,7 +115,7 @@ class TestValue:
         assert distiller(**data, mode='loss')['unlabeled.loss_kd'] == 0
 
     def test_schedules(self, distiller_config, batches):
-        """Of the unlabeled images, and of each loss, multiply."""
+        """The schedules of the unlabeled images and of a loss multiply."""
         distiller_config['distill_losses']['loss_kd']['schedule'] = dict(warmup=4)
         distiller = make(distiller_config, weight=3.0, schedule=dict(warmup=2, stop=8))
 
@@ -471,7 +471,7 @@ class TestRunner:
         assert 'skip_corrupt: 1 of 7 unlabeled samples were skipped' in printed
 
     def test_the_first_sample_before_the_training(self, start, images):
-        """Of the pipeline for labeled images, which needs labels, for example."""
+        """An error in the pipeline, such as a step that needs labels, names the file."""
         crop = dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.75)
         load, pack = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
         changes = {'unlabeled_dataloader.dataset.pipeline': [load, crop, pack]}

@@ -1,4 +1,4 @@
-# The 275 images for training that camvid_quarter_240x240.py leaves out, without labels.
+# The 275 images for training that every=4 leaves out, without labels.
 # RandomCrop has no cat_max_ratio, which needs labels.
 unlabeled_dataloader = dict(
     batch_size=8,

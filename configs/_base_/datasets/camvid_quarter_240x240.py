@@ -1,4 +1,0 @@
-# Every fourth of the 367 images for training is labeled: 92 images, sorted by name.
-_base_ = './camvid_240x240.py'
-
-train_dataloader = dict(dataset=dict(every=4))
