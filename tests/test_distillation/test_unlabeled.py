@@ -471,7 +471,7 @@ class TestRunner:
         assert 'skip_corrupt: 1 of 7 unlabeled samples were skipped' in printed
 
     def test_the_first_sample_before_the_training(self, start, images):
-        """An error in the pipeline, such as a step that needs labels, names the file."""
+        """An error in the pipeline, as of a step that needs labels, names the file."""
         crop = dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.75)
         load, pack = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
         changes = {'unlabeled_dataloader.dataset.pipeline': [load, crop, pack]}
