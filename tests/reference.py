@@ -115,10 +115,10 @@ def dkd(
     return loss_weight * sum(terms) / len(terms)
 
 
-def pearson(a, b):
-    """Covariance over the product of the standard deviations."""
+def pearson(a, b, eps=0.0):
+    """Scalar product of centered vectors over the product of their norms and eps."""
     a, b = a - a.sum() / len(a), b - b.sum() / len(b)
-    return (a * b).sum() / ((a**2).sum() * (b**2).sum()).sqrt()
+    return (a * b).sum() / (((a**2).sum() * (b**2).sum()).sqrt() + eps)
 
 
 def dist(
@@ -132,6 +132,7 @@ def dist(
     standardized=False,
     ignore_index=255,
     loss_weight=1.0,
+    eps=1e-8,
 ):
     """1 - correlation, over the classes and over the positions."""
     rows = []
@@ -139,10 +140,10 @@ def dist(
         if standardized:
             s, t = standardize(s), standardize(t)
         rows.append((softmax(s / tau), softmax(t / (tau_teacher or tau))))
-    between = sum(1 - pearson(q, p) for q, p in rows) / len(rows)
+    between = sum(1 - pearson(q, p, eps) for q, p in rows) / len(rows)
     student, teacher = (torch.stack(x) for x in zip(*rows, strict=True))
     columns = range(student.shape[1])
-    within = sum(1 - pearson(student[:, c], teacher[:, c]) for c in columns)
+    within = sum(1 - pearson(student[:, c], teacher[:, c], eps) for c in columns)
     total = beta * between + gamma * within / len(columns)
     return loss_weight * tau**2 * total
 

@@ -100,6 +100,16 @@ def zscore(
     Returns:
         Standardized scores, 0 at invalid entries.
     """
+    return zscore_and_std(logits, dim, eps, mask)[0]
+
+
+def zscore_and_std(
+    logits: Tensor, dim: int, eps: float = 1e-7, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """:func:`zscore`, and the standard deviation; 0 for constant vectors.
+
+    The latter keeps ``dim``, of length 1.
+    """
     logits = at_least_float32(logits)
     # z is invariant to a common shift. Subtracting one valid entry first makes constant
     # vectors exactly 0; subtracting the mean alone would leave rounding errors, which
@@ -125,4 +135,5 @@ def zscore(
     # sqrt has an infinite derivative at 0: replace the variance of constant vectors.
     constant = variance == 0
     std = torch.where(constant, 1, variance).sqrt()
-    return centered / torch.where(constant, torch.inf, std + eps / scale)
+    scores = centered / torch.where(constant, torch.inf, std + eps / scale)
+    return scores, scale * torch.where(constant, 0, std)

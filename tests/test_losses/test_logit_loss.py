@@ -63,7 +63,7 @@ DEFAULTS = dict(
             MLKDLoss,
             dict(tau=4.0, taus=(3.0, 5.0, 2.0, 6.0), beta=1.0, gamma=1.0, views=1),
         ),
-        (DISTLoss, dict(beta=1.0, gamma=1.0)),
+        (DISTLoss, dict(beta=1.0, gamma=1.0, eps=1e-8)),
     ],
 )
 def test_defaults(kind, own):
