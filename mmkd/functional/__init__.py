@@ -33,6 +33,7 @@ from .cwd import cwd_loss
 from .dist import dist_loss
 from .divergence import balanced_kl_divergence, kl_divergence
 from .dkd import dkd_loss
+from .edges import label_edges
 from .feature_cosine import feature_cosine_loss
 from .feature_mse import feature_mse_loss
 from .ifvd import ifvd_loss
@@ -42,6 +43,7 @@ from .masking import masked_mean
 from .mlkd import mlkd_loss
 from .similarity import similarity_loss
 from .standardize import prepare_logits, standardize
+from .teacher_correction import correct_teacher
 from .teachers import average_teachers
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     'balanced_kl_divergence',
     'bernoulli_logits',
     'class_balance',
+    'correct_teacher',
     'ctkd_loss',
     'curriculum_temperature',
     'cwd_loss',
@@ -60,6 +63,7 @@ __all__ = [
     'ifvd_loss',
     'kd_loss',
     'kl_divergence',
+    'label_edges',
     'log_odds',
     'mask_logits',
     'masked_mean',

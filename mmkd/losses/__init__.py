@@ -20,6 +20,7 @@ from .logit_loss import LogitLoss
 from .mlkd_loss import MLKDLoss
 from .schedule import Progress, WeightSchedule
 from .similarity_loss import SimilarityLoss
+from .teacher_correction import TeacherCorrection
 
 __all__ = [
     'Adapter',
@@ -42,5 +43,6 @@ __all__ = [
     'Progress',
     'ReverseKL',
     'SimilarityLoss',
+    'TeacherCorrection',
     'WeightSchedule',
 ]

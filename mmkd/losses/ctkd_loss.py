@@ -83,7 +83,8 @@ class CTKDLoss(LogitLoss):
     def logged(self) -> dict[str, Tensor]:
         """Return tau and lambda, which are logged with the loss."""
         tau = self.temperature().detach()
-        return {'tau': tau, 'lambda': tau.new_tensor(self.strength())}
+        own = {'tau': tau, 'lambda': tau.new_tensor(self.strength())}
+        return super().logged() | own
 
     def compare(
         self,

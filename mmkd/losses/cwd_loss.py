@@ -30,6 +30,11 @@ class CWDLoss(LogitLoss):
     def __init__(self, adapter: str | dict | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if adapter is not None:
+            if self.teacher_correction is not None:
+                raise ValueError(
+                    'teacher_correction corrects classes, but an adapter is for '
+                    'features; remove one of the two'
+                )
             self.adapter = Adapter(adapter)
 
     def prepare(

@@ -50,11 +50,16 @@ class DeepSupervisionLoss(FeatureLoss):
         super().__init__(adapter=adapter, **kwargs)
         config = qualified(dict(loss or dict(type='KDLoss')))
         self.loss: DistillationLoss = MODELS.build(config)
+        if self.loss.where != 'all':
+            raise ValueError(
+                'the target of the logit loss is already resized: move where and '
+                'edge_width from loss to the DeepSupervisionLoss'
+            )
 
     @property
     def needs_labels(self) -> bool:
-        """True if the logit loss needs labels."""
-        return self.loss.needs_labels
+        """True if the logit loss needs labels, or ``where`` does."""
+        return super().needs_labels or self.loss.needs_labels
 
     def compare(
         self,

@@ -1,17 +1,23 @@
 """Base class of all losses between the outputs of two networks."""
 
 from abc import ABCMeta, abstractmethod
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from mmkd.functional import label_edges
 from mmkd.functional.checks import at_least_float32, check_weights
+from mmkd.functional.edges import check_edge_width
 
 from .adapters import Adapter
 from .schedule import Progress
 
-# Label of pixels outside of the image, which no loss uses.
-PADDING = -(2**15)
+# Label of pixels outside of the image, which no loss uses, and of pixels of an image
+# without labels.
+PADDING, UNLABELED = -(2**15), -(2**14)
+
+Where = Literal['all', 'edge', 'body']
 
 
 class DistillationLoss(nn.Module, metaclass=ABCMeta):
@@ -29,9 +35,16 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             mmseg's heads.
         adapter: Trained module that maps the student's output to the teacher's number
             of channels; see :class:`Adapter`. Default None.
+        where: Pixels of a map that are compared: ``'all'``, the default; ``'edge'``,
+            those close to another class; or ``'body'``, the others. The last two need
+            a label map, on which edges are found, by :func:`mmkd.functional.
+            label_edges`, before it is resized to the map's size.
+        edge_width: Pixels of the label on each side of a boundary that are an edge.
+            Default 4.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: for an argument out of range, or ``'edge'`` and ``'body'`` without
+            maps or without a label map.
     """
 
     # Taps if the config names none; '' is the module that outputs the logits.
@@ -44,13 +57,20 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         ignore_index: int | None = 255,
         align_corners: bool = False,
         adapter: str | dict | None = None,
+        where: Where = 'all',
+        edge_width: int = 4,
     ) -> None:
         super().__init__()
         check_weights(loss_weight=loss_weight)
+        if where not in get_args(Where):
+            raise ValueError(f"where must be 'all', 'edge' or 'body', not {where!r}")
+        check_edge_width(edge_width)
         self.loss_weight = loss_weight
         self.ignore_index = ignore_index
         self.align_corners = align_corners
         self.adapter = None if adapter is None else Adapter(adapter)
+        self.where = where
+        self.edge_width = edge_width
         # Progress of the run; the Distiller sets it before each iteration.
         self.progress = Progress()
 
@@ -59,6 +79,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     ) -> Tensor:
         """Return the weighted loss of a batch; the target is (N,) or (N, H', W')."""
         student, teacher = self.prepare(student, teacher.detach(), target)
+        if self.where != 'all':
+            target = self.select(student, target)
         if self.adapter is not None:
             student = self.adapter(student)
         student, teacher = at_least_float32(student), at_least_float32(teacher)
@@ -87,7 +109,19 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
 
         Such a loss is not used on unlabeled images.
         """
-        return False
+        return self.where != 'all'
+
+    def select(self, student: Tensor, target: Tensor | None) -> Tensor:
+        """Return the target in which pixels that are not compared are ignored."""
+        is_map, has_labels = student.ndim == 4, target is not None and target.ndim == 3
+        if target is None or not (is_map and has_labels):
+            found = 'have no label map' if is_map else 'are vectors'
+            raise ValueError(
+                f'where={self.where!r} compares maps at pixels that the labels select, '
+                f"but the outputs {found}; set where='all'"
+            )
+        edges = label_edges(target, self.edge_width, self.ignored)
+        return target.where(edges == (self.where == 'edge'), self.ignored)
 
     def valid_pixels(self, target: Tensor | None) -> Tensor | None:
         """Return the mask of a target; None, all pixels valid, without a target."""
@@ -104,7 +138,7 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         Args:
             inside: Boolean (N, H, W), True within an image, False in its padding.
         """
-        return torch.where(inside, self.ignored + 1, self.ignored)
+        return torch.where(inside, UNLABELED, self.ignored)
 
     def check_run(self, progress: Progress) -> None:
         """Raise a ValueError if an argument is invalid for the length of the run."""

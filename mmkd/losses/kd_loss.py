@@ -12,8 +12,10 @@ from mmkd.functional.kd import check_compensation
 from mmkd.functional.resizing import resize_logits, resize_target
 from mmkd.registry import MODELS
 
+from .distillation_loss import Where
 from .divergences import BalancedKL, ForwardKL
 from .logit_loss import LogitLoss
+from .teacher_correction import TeacherCorrection
 
 
 @MODELS.register_module()
@@ -61,6 +63,9 @@ class KDLoss(LogitLoss):
         class_balanced: bool = False,
         impl: Literal['auto', 'eager', 'fused'] = 'auto',
         activation: Literal['softmax', 'sigmoid'] | None = None,
+        where: Where = 'all',
+        edge_width: int = 4,
+        teacher_correction: dict | str | TeacherCorrection | None = None,
     ) -> None:
         super().__init__(
             tau,
@@ -72,6 +77,9 @@ class KDLoss(LogitLoss):
             resolution,
             align_corners,
             activation,
+            where,
+            edge_width,
+            teacher_correction,
         )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
@@ -105,9 +113,11 @@ class KDLoss(LogitLoss):
             weight = self.class_weight(teacher, target, size, mask)
         if self.is_bernoulli:
             student, teacher, mask = self.bernoulli(student, teacher, mask)
+        if obstacle or self.teacher_correction is not None:
+            teacher = resize_logits(teacher, size, self.align_corners, mask)
+            teacher = self.correct(teacher, aligned_target, mask)
         if obstacle:
             student = resize_logits(student, size, self.align_corners, mask)
-            teacher = resize_logits(teacher, size, self.align_corners, mask)
             return self.compare(student, teacher, aligned_target, mask, weight)
         options = ops.DivergenceOptions(
             self.tau,

@@ -10,8 +10,9 @@ from mmkd.functional import bernoulli_logits
 from mmkd.functional.checks import check_logits, check_temperatures
 from mmkd.functional.resizing import resize_logits, resize_target
 
-from .distillation_loss import DistillationLoss
+from .distillation_loss import DistillationLoss, Where
 from .divergences import BalancedKL, ForwardKL, build_divergence
+from .teacher_correction import TeacherCorrection, build_correction
 
 # Typical standard deviation of a trained network's logits over its classes.
 TYPICAL_STD = 3.0
@@ -65,6 +66,12 @@ class LogitLoss(DistillationLoss):
             ``activation`` are those of the student's head.
         activation: ``'softmax'`` over the classes, or ``'sigmoid'`` of each channel.
             Default None: softmax.
+        where, edge_width: See :class:`DistillationLoss`. Default ``'all'`` and 4.
+        teacher_correction: Config of a :class:`TeacherCorrection`, such as
+            ``dict(type='TeacherCorrection')``, which moves the teacher's distribution
+            towards the label where it is wrong or uncertain, at the resolution of the
+            comparison and before standardization. Its share of the valid positions is
+            logged as ``corrected``. Default None.
 
     Attributes:
         no_sigmoid: Reason why a loss cannot compare sigmoid outputs. None: it can.
@@ -90,8 +97,17 @@ class LogitLoss(DistillationLoss):
         resolution: Literal['tap', 'label'] = 'tap',
         align_corners: bool = False,
         activation: Literal['softmax', 'sigmoid'] | None = None,
+        where: Where = 'all',
+        edge_width: int = 4,
+        teacher_correction: dict | str | TeacherCorrection | None = None,
     ) -> None:
-        super().__init__(loss_weight, ignore_index, align_corners)
+        super().__init__(
+            loss_weight,
+            ignore_index,
+            align_corners,
+            where=where,
+            edge_width=edge_width,
+        )
         check_temperatures(tau=tau, tau_teacher=tau_teacher)
         if resolution not in ('tap', 'label'):
             raise ValueError(f"resolution must be 'tap' or 'label', not {resolution!r}")
@@ -100,6 +116,12 @@ class LogitLoss(DistillationLoss):
         self.standardize = standardize
         self.divergence = build_divergence(divergence)
         self.resolution = resolution
+        self.teacher_correction = build_correction(teacher_correction)
+        if self.teacher_correction is not None and ignore_index is None:
+            raise ValueError(
+                'teacher_correction needs labels, but ignore_index=None compares all '
+                'pixels without them; remove one of the two'
+            )
         self.set_activation(activation)
 
     def set_activation(self, activation: Literal['softmax', 'sigmoid'] | None) -> None:
@@ -116,6 +138,11 @@ class LogitLoss(DistillationLoss):
             raise ValueError(
                 f'{type(self).__name__} cannot compare sigmoid outputs, as '
                 f'{self.no_sigmoid}; use KDLoss, CTKDLoss or CWDLoss'
+            )
+        if activation == 'sigmoid' and self.teacher_correction is not None:
+            raise ValueError(
+                'teacher_correction moves probability from one class to another, which '
+                'sigmoid outputs do not share; remove it'
             )
         self.activation = activation
 
@@ -177,6 +204,7 @@ class LogitLoss(DistillationLoss):
             target = None
         student = resize_logits(student, size, self.align_corners, mask)
         teacher = resize_logits(teacher, size, self.align_corners, mask)
+        teacher = self.correct(teacher, target, mask)
         return self.compare(student, teacher, target, mask)
 
     def align_target(
@@ -195,6 +223,19 @@ class LogitLoss(DistillationLoss):
             size = target.shape[1:]
         target = resize_target(target, size)
         return size, target, self.valid_pixels(target)
+
+    def correct(
+        self, teacher: Tensor, target: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        """Return the teacher's logits, corrected by the labels on request."""
+        if self.teacher_correction is None:
+            return teacher
+        return self.teacher_correction(teacher, target, mask)
+
+    def logged(self) -> dict[str, Tensor]:
+        """Return the share of corrected positions, if the teacher is corrected."""
+        correction = self.teacher_correction
+        return {} if correction is None else {'corrected': correction.share}
 
     def bernoulli(
         self, student: Tensor, teacher: Tensor, mask: Tensor | None
