@@ -50,6 +50,7 @@ NAVIGATION = {
         'docs/other_classes_and_sizes',
         'docs/unlabeled_images',
         'docs/several_teachers',
+        'docs/corrected_teachers_and_edges',
         'docs/recommended_pairs',
         'docs/choose_a_method',
         'docs/troubleshooting',

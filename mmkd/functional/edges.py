@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import pad
 
 
 def label_edges(target: Tensor, width: int = 4, ignore_index: int = 255) -> Tensor:
@@ -39,13 +39,13 @@ def label_edges(target: Tensor, width: int = 4, ignore_index: int = 255) -> Tens
     check_edge_width(width)
     if target.ndim != 3:
         raise ValueError(f'the target must be (N, H, W), but is {tuple(target.shape)}')
-    label = target[:, None].float()
+    label = target.float()
     ignored = label == ignore_index
     highest, opposite = (
         _largest_around(x.masked_fill(ignored, -torch.inf), width)
         for x in (label, -label)
     )
-    return ((highest > -opposite) & ~ignored)[:, 0]
+    return (highest > -opposite) & ~ignored
 
 
 def check_edge_width(width: int) -> None:
@@ -57,7 +57,15 @@ def check_edge_width(width: int) -> None:
 
 
 def _largest_around(values: Tensor, width: int) -> Tensor:
-    """Return the largest value of the square around each pixel of (N, 1, H, W)."""
-    side = 2 * width + 1
-    rows = max_pool2d(values, (side, 1), stride=1, padding=(width, 0))
-    return max_pool2d(rows, (1, side), stride=1, padding=(0, width))
+    """Return the largest value of the square around each pixel of (N, H, W)."""
+    values, side = pad(values, (width,) * 4, value=-torch.inf), 2 * width + 1
+    for dim in (1, 2):
+        length = 1  # of the windows that values has the maxima of
+        while length < side:
+            step = min(length, side - length)
+            count = values.shape[dim] - step
+            values = torch.maximum(
+                values.narrow(dim, 0, count), values.narrow(dim, step, count)
+            )
+            length += step
+    return values
