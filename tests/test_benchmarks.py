@@ -51,3 +51,47 @@ def test_losses(tmp_path):
     assert content['machine']['torch'] == torch.__version__
     with Image.open(tmp_path / 'results/loss_19x32x64_cpu.png') as picture:
         picture.verify()
+
+
+def kernel_benchmark(bench, *command):
+    pytest.importorskip('triton', reason='PyTorch brings it on Linux with CUDA builds')
+    cache = str(bench.folder / 'triton')
+    return bench.shell(sys.executable, *command, TRITON_CACHE_DIR=cache)
+
+
+# All GPUs, or only those that are different from most.
+@pytest.mark.parametrize(
+    'options',
+    [
+        ['--capabilities', 80, 100, '--classes', 19],
+        pytest.param([], marks=pytest.mark.slow),
+    ],
+)
+def test_no_launch_of_the_kernel_spills(tmp_path, options):
+    script = BENCHMARKS / 'kernel.py'
+    result = kernel_benchmark(Workbench(tmp_path), script, *options, '--out', 'results')
+    assert result.code == 0, result.output
+    rows = json.loads((tmp_path / 'results/kernel_cpu.json').read_text())['rows']
+    assert len(rows) == (2 if options else 24)
+    for row in rows:
+        assert row['spilled, bytes'] == 0
+        registers = [int(x) for name, x in row.items() if name.startswith('registers')]
+        assert len(registers) == 3
+        assert max(registers) <= 128
+
+
+def test_a_launch_that_spills_is_an_error(tmp_path):
+    """Sixteen pixels in each lane do not fit into its registers."""
+    code = f"""
+import os, runpy, sys
+os.environ['TRITON_INTERPRET'] = '0'
+from mmkd.ops import triton_kernel
+triton_kernel.LAUNCHES = [triton_kernel.Launch(512, 1)]
+sys.path.insert(0, {str(BENCHMARKS)!r})
+runpy.run_path({str(BENCHMARKS / 'kernel.py')!r}, run_name='__main__')
+"""
+    result = kernel_benchmark(
+        Workbench(tmp_path), '-c', code, '--capabilities', 80, '--classes', 19
+    )
+    assert result.code == 1, result.output
+    assert 'bytes: sm_80 (A100), 19, Launch(pixels=512, num_warps=1' in result.output

@@ -1,12 +1,12 @@
 """Mean divergence of two maps and its gradient, as one Triton kernel.
 
 A program processes one cell: the resized pixels between four adjacent pixels of the
-student's map. It reads these four pixels once and writes one gradient for each, summed
-over the cell.
+student's map. It writes one gradient for each of these four, summed over the cell.
 """
 
 from contextlib import nullcontext
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import triton
@@ -20,7 +20,29 @@ from .closed_form import EPS, DivergenceOptions
 from .upsampling import neighbors
 
 LARGE = tl.constexpr(LARGEST_SQUARED)
-TILE = 2048  # number of classes times pixels that a program processes at a time
+
+
+class Launch(NamedTuple):
+    """Division of a cell into tiles of a program.
+
+    ``benchmarks/kernel.py`` prints the registers of each.
+    """
+
+    pixels: int  # at a time
+    num_warps: int
+    chunk: int = 1  # classes at a time
+
+
+# The first is used where none is measured: 64 pixels are a cell at an eighth of the
+# resolution. None spills registers.
+LAUNCHES = Launch(64, 1), Launch(32, 1), Launch(128, 4)
+
+# Names of the tables of :func:`resizing_tables`.
+TABLES = [
+    f'{network}_{name}_ptr'
+    for network in ('student', 'teacher')
+    for name in ('y0', 'y1', 'wy', 'x0', 'x1', 'wx')
+]
 
 
 def mean_and_gradient(
@@ -31,8 +53,14 @@ def mean_and_gradient(
     align_corners: bool = False,
     mask: Tensor | None = None,
     weight: Tensor | None = None,
+    launch: Launch | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Same as :func:`mmkd.ops.chunked.mean_and_gradient`."""
+    """Same as :func:`mmkd.ops.chunked.mean_and_gradient`.
+
+    ``launch`` is by default the fastest of ``LAUNCHES``, measured at the first call
+    with a number of classes and a size; the first of them for deterministic algorithms,
+    as sums differ by rounding, and without a GPU.
+    """
     if options.standardize:
         student, teacher = centered(student), centered(teacher)
     student, teacher = student.contiguous(), teacher.contiguous()
@@ -40,50 +68,63 @@ def mean_and_gradient(
     kind = align_corners, student.dtype, student.device
     row_starts, *row_tables = resizing_tables(height, size[0], *kind)
     column_starts, *column_tables = resizing_tables(width, size[1], *kind)
-    teacher_tables = [
-        table
-        for length, resized in zip(teacher.shape[2:], size, strict=True)
-        for table in resizing_tables(length, resized, *kind)[1:]
-    ]
+    teacher_rows = resizing_tables(teacher.shape[2], size[0], *kind)[1:]
+    teacher_columns = resizing_tables(teacher.shape[3], size[1], *kind)[1:]
+    tables = *row_tables, *column_tables, *teacher_rows, *teacher_columns
     means = student.new_empty(number, height, width)
     corners = student.new_empty(4, *student.shape)
-    temperatures = options.by_temperature()
-    block = triton.next_power_of_2(classes)
+    kernel = _cell
+    if launch is None and not student.is_cuda:
+        # Triton's interpreter is slow in loops.
+        launch = LAUNCHES[0]._replace(chunk=triton.next_power_of_2(classes))
+    elif launch is None and torch.are_deterministic_algorithms_enabled():
+        launch = LAUNCHES[0]
+    elif launch is None:
+        kernel = _tuned_cell
     on_device = torch.cuda.device(student.device) if student.is_cuda else nullcontext()
-    with on_device:
-        _cell[(width, height, number)](
-            student,
-            teacher,
-            means if mask is None else mask.contiguous(),
-            means if weight is None else weight.contiguous(),
-            means,
-            corners,
-            row_starts,
-            column_starts,
-            *row_tables,
-            *column_tables,
-            *teacher_tables,
-            classes,
-            height,
-            width,
-            *teacher.shape[2:],
-            *size,
-            temperatures[0][0],
-            1 / options.tau_ratio,
-            temperatures[-1][0],
-            options.forward_weight,
-            options.reverse_weight,
-            EPS,
-            number * size[0] * size[1],
-            HAS_MASK=mask is not None,
-            HAS_WEIGHT=weight is not None,
-            STANDARDIZE=options.standardize,
-            SCALE_COMPENSATED=options.scale_compensated,
-            ONE_TAU=len(temperatures) == 1,
-            CLASSES=block,
-            PIXELS=max(1, TILE // block),
-        )
-    return means.sum(), sum_corners(corners)
+    parts = []
+    for tau, forward_weight, reverse_weight in options.by_temperature():
+        with on_device:
+            kernel[width, height, number](
+                student_ptr=student,
+                teacher_ptr=teacher,
+                mask_ptr=means if mask is None else mask.contiguous(),
+                weight_ptr=means if weight is None else weight.contiguous(),
+                mean_ptr=means,
+                corner_ptr=corners,
+                row_start_ptr=row_starts,
+                column_start_ptr=column_starts,
+                **dict(zip(TABLES, tables, strict=True)),
+                classes=classes,
+                height=height,
+                width=width,
+                teacher_height=teacher.shape[2],
+                teacher_width=teacher.shape[3],
+                rows=size[0],
+                columns=size[1],
+                pixels=number * size[0] * size[1],
+                tau=float(tau),
+                ratio=1 / options.tau_ratio,
+                forward_weight=float(forward_weight),
+                reverse_weight=float(reverse_weight),
+                eps=EPS,
+                HAS_MASK=mask is not None,
+                HAS_WEIGHT=weight is not None,
+                STANDARDIZE=options.standardize,
+                SCALE_COMPENSATED=options.scale_compensated,
+                **(arguments(launch) if launch else {}),
+            )
+        parts.append((means.sum(), sum_corners(corners)))
+    if len(parts) == 1:
+        return parts[0]
+    (mean, gradient), (reverse_mean, reverse_gradient) = parts
+    return mean + reverse_mean, gradient + reverse_gradient
+
+
+def arguments(launch: Launch) -> dict[str, int]:
+    """Return a launch as arguments of the kernel."""
+    pixels, num_warps, chunk = launch
+    return dict(PIXELS=pixels, CHUNK=chunk, num_warps=num_warps)
 
 
 @lru_cache(maxsize=32)
@@ -125,151 +166,246 @@ def _shifted(values: Tensor, dim: int) -> Tensor:
 
 @triton.jit
 def _cell(
-    student, teacher, mask, weight, means, corners,
-    row_starts, column_starts,
-    student_y0, student_y1, student_wy, student_x0, student_x1, student_wx,
-    teacher_y0, teacher_y1, teacher_wy, teacher_x0, teacher_x1, teacher_wx,
-    classes, height, width, teacher_height, teacher_width, rows, columns,
-    tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    pixels,
+    student_ptr, teacher_ptr, mask_ptr, weight_ptr, mean_ptr, corner_ptr,
+    row_start_ptr, column_start_ptr,
+    student_y0_ptr, student_y1_ptr, student_wy_ptr,
+    student_x0_ptr, student_x1_ptr, student_wx_ptr,
+    teacher_y0_ptr, teacher_y1_ptr, teacher_wy_ptr,
+    teacher_x0_ptr, teacher_x1_ptr, teacher_wx_ptr,
+    classes, height, width, teacher_height, teacher_width, rows, columns, pixels,
+    tau, ratio, forward_weight, reverse_weight, eps,
     HAS_MASK: tl.constexpr, HAS_WEIGHT: tl.constexpr, STANDARDIZE: tl.constexpr,
-    SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr, CLASSES: tl.constexpr,
-    PIXELS: tl.constexpr,
+    SCALE_COMPENSATED: tl.constexpr, PIXELS: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Compute a cell's contribution to the mean and the gradients of its corners."""
-    column, row, image = (
-        tl.program_id(0),
-        tl.program_id(1),
-        tl.program_id(2).to(tl.int64),
-    )
-    channel = tl.arange(0, CLASSES)
-    real = channel < classes
-    below = tl.minimum(row + 1, height - 1)
+    """Compute a cell's contribution to the mean and the gradients of its corners.
+
+    A lane has a pixel. Nothing of a class is kept: each loop over the classes, CHUNK at
+    a time, computes the logits anew, so that registers do not depend on C.
+    """
+    column, row = tl.program_id(0), tl.program_id(1)
+    image = tl.program_id(2).to(tl.int64)
+    student_plane, teacher_plane = height * width, teacher_height * teacher_width
+    student_ptr += image * classes * student_plane
+    teacher_ptr += image * classes * teacher_plane
+    # Offsets of the student's four pixels in a class's map; all pixels share them.
+    upper, lower = row * width, tl.minimum(row + 1, height - 1) * width
     right = tl.minimum(column + 1, width - 1)
-    plane = student + (image * classes + channel) * height * width
-    s00 = tl.load(plane + row * width + column, real, 0)[:, None]
-    s01 = tl.load(plane + row * width + right, real, 0)[:, None]
-    s10 = tl.load(plane + below * width + column, real, 0)[:, None]
-    s11 = tl.load(plane + below * width + right, real, 0)[:, None]
-    teacher_plane = (image * classes + channel) * teacher_height * teacher_width
-    teacher_plane = (teacher + teacher_plane)[:, None]
-    top = tl.load(row_starts + row)
-    left = tl.load(column_starts + column)
-    across = tl.load(column_starts + column + 1) - left
-    number = (tl.load(row_starts + row + 1) - top) * across
-    zeros = tl.sum(s00 * 0, 1)
-    g00, g01, g10, g11 = zeros, zeros, zeros, zeros
-    mean = tl.sum(zeros, 0)
-    for start in range(0, number, PIXELS):
+    s00, s01, s10, s11 = upper + column, upper + right, lower + column, lower + right
+    corner_ptr += image * classes * student_plane + s00
+    corner_size = tl.num_programs(2).to(tl.int64) * classes * student_plane
+    # The cell's rectangle of resized pixels. It can be empty.
+    top = tl.load(row_start_ptr + row)
+    left = tl.load(column_start_ptr + column)
+    across = tl.maximum(tl.load(column_start_ptr + column + 1) - left, 1)
+    number = tl.load(row_start_ptr + row + 1) - top
+    number *= tl.load(column_start_ptr + column + 1) - left
+    mean = tl.zeros((PIXELS,), student_ptr.dtype.element_ty)
+    for start in range(0, tl.maximum(number, 1), PIXELS):
         pixel = start + tl.arange(0, PIXELS)
         inside = pixel < number
         y, x = top + pixel // across, left + pixel % across
-        wy = tl.load(student_wy + y, inside, 0)[None]
-        wx = tl.load(student_wx + x, inside, 0)[None]
-        upper = s00 + (s01 - s00) * wx
-        s = upper + (s10 + (s11 - s10) * wx - upper) * wy
-        every = real[:, None] & inside[None]
-        y0 = tl.load(teacher_y0 + y, inside, 0)[None] * teacher_width
-        y1 = tl.load(teacher_y1 + y, inside, 0)[None] * teacher_width
-        x0 = tl.load(teacher_x0 + x, inside, 0)[None]
-        x1 = tl.load(teacher_x1 + x, inside, 0)[None]
-        vy = tl.load(teacher_wy + y, inside, 0)[None]
-        vx = tl.load(teacher_wx + x, inside, 0)[None]
-        t00 = tl.load(teacher_plane + y0 + x0, every, 0)
-        t01 = tl.load(teacher_plane + y0 + x1, every, 0)
-        t10 = tl.load(teacher_plane + y1 + x0, every, 0)
-        t11 = tl.load(teacher_plane + y1 + x1, every, 0)
-        upper = t00 + (t01 - t00) * vx
-        t = upper + (t10 + (t11 - t10) * vx - upper) * vy
         place = (image * rows + y) * columns + x
+        wy = tl.load(student_wy_ptr + y, inside, 0)
+        wx = tl.load(student_wx_ptr + x, inside, 0)
+        teacher_wy = tl.load(teacher_wy_ptr + y, inside, 0)
+        teacher_wx = tl.load(teacher_wx_ptr + x, inside, 0)
+        # Offsets of each pixel's four pixels of the teacher.
+        y0 = tl.load(teacher_y0_ptr + y, inside, 0) * teacher_width
+        y1 = tl.load(teacher_y1_ptr + y, inside, 0) * teacher_width
+        x0 = tl.load(teacher_x0_ptr + x, inside, 0)
+        x1 = tl.load(teacher_x1_ptr + x, inside, 0)
+        t00, t01, t10, t11 = y0 + x0, y0 + x1, y1 + x0, y1 + x1
         if HAS_MASK:
-            inside &= tl.load(mask + place, inside, 0).to(tl.int1)
-        value, gradient = _divergence(
-            s, t, real[:, None], classes, tau, ratio, tau_reverse,
-            forward_weight, reverse_weight, eps, STANDARDIZE, SCALE_COMPENSATED,
-            ONE_TAU,
-        )  # fmt: skip
+            inside &= tl.load(mask_ptr + place, inside, 0).to(tl.int1)
+        zero = wy * 0
+        factor = zero + 1
         if HAS_WEIGHT:
-            pixel_weight = tl.load(weight + place, inside, 0).to(s.dtype)
-            value = value * pixel_weight
-            gradient = gradient * pixel_weight[None]
-        mean += tl.sum(tl.where(inside, value, 0) / pixels, 0)
-        gradient = tl.where(real[:, None] & inside[None], gradient, 0)
-        g11 += tl.sum(gradient * (wy * wx), 1)
-        g10 += tl.sum(gradient * (wy * (1 - wx)), 1)
-        g01 += tl.sum(gradient * ((1 - wy) * wx), 1)
-        g00 += tl.sum(gradient * ((1 - wy) * (1 - wx)), 1)
-    tl.store(means + (image * height + row) * width + column, mean)
-    corner = tl.num_programs(2).to(tl.int64) * classes * height * width
-    place = ((image * classes + channel) * height + row) * width + column
-    tl.store(corners + place, g00, real)
-    tl.store(corners + corner + place, g01, real)
-    tl.store(corners + 2 * corner + place, g10, real)
-    tl.store(corners + 3 * corner + place, g11, real)
+            factor = tl.load(weight_ptr + place, inside, 0).to(wy.dtype)
+
+        # Loop 1: the largest logits, and the scale 1 / ((std + eps) tau).
+        largest_s, largest_t = zero - float('inf'), zero - float('inf')
+        squares_s, squares_t = zero, zero
+        for first in range(0, classes, CHUNK):
+            s, t, real = _logits(
+                first, classes, student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                teacher_ptr, teacher_plane, t00, t01, t10, t11, teacher_wy, teacher_wx,
+                CHUNK,
+            )  # fmt: skip
+            known_s = tl.where(real, s, float('-inf'))
+            known_t = tl.where(real, t, float('-inf'))
+            largest_s = tl.maximum(largest_s, tl.max(known_s, 0))
+            largest_t = tl.maximum(largest_t, tl.max(known_t, 0))
+            squares_s += tl.sum(s * s, 0)
+            squares_t += tl.sum(t * t, 0)
+        scale_s, scale_t = (zero + 1) / tau, (zero + ratio) / tau
+        std_s = zero + 1
+        if STANDARDIZE:
+            # Squares of logits divided by the unit, the largest if squares overflow.
+            unit_s, unit_t = zero + 1, zero + 1
+            if tl.max(squares_s + squares_t, 0) == float('inf'):
+                for first in range(0, classes, CHUNK):
+                    s, t, real = _logits(
+                        first, classes,
+                        student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                        teacher_ptr, teacher_plane, t00, t01, t10, t11,
+                        teacher_wy, teacher_wx, CHUNK,
+                    )  # fmt: skip
+                    unit_s = tl.maximum(unit_s, tl.max(tl.abs(s), 0))
+                    unit_t = tl.maximum(unit_t, tl.max(tl.abs(t), 0))
+                unit_s = tl.where(unit_s > LARGE, unit_s, 1)
+                unit_t = tl.where(unit_t > LARGE, unit_t, 1)
+                squares_s, squares_t = zero, zero
+                for first in range(0, classes, CHUNK):
+                    s, t, real = _logits(
+                        first, classes,
+                        student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                        teacher_ptr, teacher_plane, t00, t01, t10, t11,
+                        teacher_wy, teacher_wx, CHUNK,
+                    )  # fmt: skip
+                    squares_s += tl.sum(s / unit_s * (s / unit_s), 0)
+                    squares_t += tl.sum(t / unit_t * (t / unit_t), 0)
+            std_s, inverse_s = _deviation(squares_s, unit_s, classes, eps)
+            _std_t, inverse_t = _deviation(squares_t, unit_t, classes, eps)
+            scale_s *= inverse_s
+            scale_t *= inverse_t
+            if SCALE_COMPENSATED:
+                factor *= tl.where(inverse_s == 0, 0, std_s * std_s)
+
+        # Loop 2: logarithms of the softmaxes' denominators.
+        total_s, total_t = zero, zero
+        for first in range(0, classes, CHUNK):
+            s, t, real = _logits(
+                first, classes, student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                teacher_ptr, teacher_plane, t00, t01, t10, t11, teacher_wy, teacher_wx,
+                CHUNK,
+            )  # fmt: skip
+            exp_s = tl.exp((s - largest_s) * scale_s)
+            exp_t = tl.exp((t - largest_t) * scale_t)
+            total_s += tl.sum(tl.where(real, exp_s, 0), 0)
+            total_t += tl.sum(tl.where(real, exp_t, 0), 0)
+        total_s, total_t = tl.log(total_s), tl.log(total_t)
+
+        # Loop 3: the value L, H = sum_c h_c and P = sum_c (h_c - q_c H) z_c / tau, with
+        # the standardized logits z = scale tau s.
+        value, sum_h, sum_h_z, sum_q_z = zero, zero, zero, zero
+        for first in range(0, classes, CHUNK):
+            s, t, real = _logits(
+                first, classes, student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                teacher_ptr, teacher_plane, t00, t01, t10, t11, teacher_wy, teacher_wx,
+                CHUNK,
+            )  # fmt: skip
+            log_q, q = _softmax(s, real, largest_s, scale_s, total_s)
+            log_p, p = _softmax(t, real, largest_t, scale_t, total_t)
+            term, h = _terms(log_q, log_p, q, p, forward_weight, reverse_weight)
+            value += tl.sum(term, 0)
+            sum_h += tl.sum(h, 0)
+            if STANDARDIZE:
+                sum_h_z += tl.sum(h * (s * scale_s), 0)
+                sum_q_z += tl.sum(q * (s * scale_s), 0)
+        mean += tl.where(inside, tau * tau * value * factor, 0) / pixels
+        projection = sum_h_z - sum_h * sum_q_z
+        projection *= tau * tau * tau * factor / ((classes - 1) * std_s)
+
+        # Loop 4: the gradient of tau^2 L by the logits, tau^2 scale (h - q H), and
+        # through the standardization minus z tau^2 P / ((C - 1) std).
+        gradient_scale = tau * tau * scale_s * factor
+        for first in range(0, classes, CHUNK):
+            s, t, real = _logits(
+                first, classes, student_ptr, student_plane, s00, s01, s10, s11, wy, wx,
+                teacher_ptr, teacher_plane, t00, t01, t10, t11, teacher_wy, teacher_wx,
+                CHUNK,
+            )  # fmt: skip
+            log_q, q = _softmax(s, real, largest_s, scale_s, total_s)
+            log_p, p = _softmax(t, real, largest_t, scale_t, total_t)
+            term, h = _terms(log_q, log_p, q, p, forward_weight, reverse_weight)
+            gradient = gradient_scale * (h - q * sum_h)
+            if STANDARDIZE:
+                gradient -= projection * (s * scale_s)
+            gradient = tl.where(inside, gradient, 0)
+            # Each pixel's gradient is shared by the four corners as in the resizing.
+            gradient_0, gradient_1 = gradient * (1 - wy), gradient * wy
+            channel = first + tl.arange(0, CHUNK)
+            exists = channel < classes
+            at = corner_ptr + channel.to(tl.int64) * student_plane
+            _add(at, gradient_0 * (1 - wx), exists, start)
+            _add(at + corner_size, gradient_0 * wx, exists, start)
+            _add(at + 2 * corner_size, gradient_1 * (1 - wx), exists, start)
+            _add(at + 3 * corner_size, gradient_1 * wx, exists, start)
+        tl.debug_barrier()  # before the next tile reads these gradients
+    mean_ptr += image * student_plane + s00
+    tl.store(mean_ptr, tl.sum(mean, 0))
+
+
+_tuned_cell = triton.autotune(
+    [
+        triton.Config(dict(PIXELS=pixels, CHUNK=chunk), num_warps=num_warps)
+        for pixels, num_warps, chunk in LAUNCHES
+    ],
+    key=['classes', 'height', 'rows', 'STANDARDIZE'],
+)(_cell)
 
 
 @triton.jit
-def _divergence(
-    s, t, real, classes, tau, ratio, tau_reverse, forward_weight, reverse_weight, eps,
-    STANDARDIZE: tl.constexpr, SCALE_COMPENSATED: tl.constexpr, ONE_TAU: tl.constexpr,
+def _logits(
+    first, classes,
+    student_ptr, student_plane, s00, s01, s10, s11, student_wy, student_wx,
+    teacher_ptr, teacher_plane, t00, t01, t10, t11, teacher_wy, teacher_wx,
+    CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Return value and gradient of each pixel; see :mod:`mmkd.ops.closed_form`."""
-    if STANDARDIZE:
-        s, std, inverse_std = _standardized(s, classes, eps)
-        t, _, _ = _standardized(t, classes, eps)
-    t = t * ratio
-    if ONE_TAU:
-        value, gradient = _one_tau(s, t, real, tau, forward_weight, reverse_weight)
-    else:
-        value, gradient = _one_tau(s, t, real, tau, forward_weight, 0.0)
-        reverse_value, reverse_gradient = _one_tau(
-            s, t, real, tau_reverse, 0.0, reverse_weight
-        )
-        value += reverse_value
-        gradient += reverse_gradient
-    if STANDARDIZE:
-        projection = tl.sum(gradient * s, 0) / (std * (classes - 1))
-        gradient = gradient * inverse_std[None] - s * projection[None]
-    if SCALE_COMPENSATED:
-        variance = tl.where(inverse_std == 0, 0, std * std)
-        value = value * variance
-        gradient = gradient * variance[None]
-    return value, gradient
+    """Return resized logits of CHUNK classes, (CHUNK, PIXELS), and which are real."""
+    channel = (first + tl.arange(0, CHUNK))[:, None]
+    real = channel < classes
+    student_ptr += channel.to(tl.int64) * student_plane
+    teacher_ptr += channel.to(tl.int64) * teacher_plane
+    s = _resized(student_ptr, real, s00, s01, s10, s11, student_wy, student_wx)
+    t = _resized(teacher_ptr, real, t00, t01, t10, t11, teacher_wy, teacher_wx)
+    return s, t, real
 
 
 @triton.jit
-def _standardized(x, classes, eps):
-    """Return centered logits divided by std + eps, the std, and 1 / (std + eps)."""
-    variance = tl.sum(x * x, 0) / (classes - 1)
-    scale = tl.full(variance.shape, 1, variance.dtype)
-    if tl.max(variance, 0) == float('inf'):
-        largest = tl.max(tl.abs(x), 0)
-        scale = tl.where(largest > LARGE, largest, 1)
-        scaled = x / scale[None]
-        variance = tl.sum(scaled * scaled, 0) / (classes - 1)
-    constant = variance == 0
-    std = tl.sqrt(tl.where(constant, 1, variance)) * scale
-    inverse_std = tl.where(constant, 0, 1 / (std + eps))
-    return x * inverse_std[None], std, inverse_std
+def _resized(map_ptr, real, at00, at01, at10, at11, wy, wx):
+    """Return bilinear interpolations between four pixels."""
+    upper, lower = tl.load(map_ptr + at00, real, 0), tl.load(map_ptr + at10, real, 0)
+    upper += (tl.load(map_ptr + at01, real, 0) - upper) * wx
+    lower += (tl.load(map_ptr + at11, real, 0) - lower) * wx
+    return upper + (lower - upper) * wy
 
 
 @triton.jit
-def _one_tau(s, t, real, tau, forward_weight, reverse_weight):
-    """Return value and gradient at one temperature."""
-    q, log_q = _softmax(s / tau, real)
-    p, log_p = _softmax(t / tau, real)
+def _deviation(squares, unit, classes, eps):
+    """Return std and 1 / (std + eps), which are 1 and 0 for constant logits.
+
+    ``squares`` is the sum of the squares of centered logits divided by ``unit``.
+    """
+    constant = squares == 0
+    std = tl.sqrt(tl.where(constant, 1, squares / (classes - 1))) * unit
+    return std, tl.where(constant, 0, 1 / (std + eps))
+
+
+@triton.jit
+def _softmax(logits, real, largest, scale, log_total):
+    """Return log-probabilities and probabilities, 0 for padding."""
+    # Subtracting first keeps the digits of large logits.
+    log = (logits - largest) * scale - log_total
+    return log, tl.where(real, tl.exp(log), 0)
+
+
+@triton.jit
+def _terms(log_q, log_p, q, p, forward_weight, reverse_weight):
+    """Return each class's term of a KL(p || q) + b KL(q || p), and h.
+
+    With r = log q - log p, a term is (b q - a p) r. With h = a (q - p) + b q r, the
+    derivative by log q plus a multiple of q, the gradient of the sum by the scaled
+    logits is h - q sum_c h_c.
+    """
     r = log_q - log_p
-    mean_q = tl.sum(q * r, 0)
-    value = tau * tau * (reverse_weight * mean_q - forward_weight * tl.sum(p * r, 0))
-    gradient = forward_weight * (q - p) + reverse_weight * q * (r - mean_q[None])
-    return value, tau * gradient
+    reverse = reverse_weight * q * r
+    return reverse - forward_weight * p * r, forward_weight * (q - p) + reverse
 
 
 @triton.jit
-def _softmax(x, real):
-    """Return probabilities and log-probabilities of the classes, without padding."""
-    x = tl.where(real, x, float('-inf'))
-    x = x - tl.max(x, 0)[None]
-    exponential = tl.exp(x)
-    total = tl.sum(exponential, 0)[None]
-    return exponential / total, tl.where(real, x - tl.log(total), 0)
+def _add(gradient_ptr, values, real, start):
+    """Write the sum over pixels, added to that of earlier tiles."""
+    total = tl.sum(values, 1)
+    total += tl.load(gradient_ptr, real & (start > 0), 0)
+    tl.store(gradient_ptr, total, real)

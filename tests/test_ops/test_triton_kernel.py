@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from mmkd.ops import DivergenceOptions, chunked, fused_kd_loss
 from mmkd.ops.fused import eager_kd_loss
-from tests.reference import pair
+from tests.reference import pair, value_and_gradient
 
 from .cases import KERNEL_DEVICE, cases, distance, errors
 
@@ -38,9 +38,10 @@ def test_float32(case):
         assert one < max(1e-6, 16 * other)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (2, 7), (64, 40)])
+@pytest.mark.parametrize('size', [(1, 1), (2, 7), (40, 32)])
 @pytest.mark.parametrize('align_corners', [False, True])
-def test_cells_of_any_size(size, align_corners):
+@pytest.mark.parametrize('launch', [None, triton_kernel.Launch(64, 1, chunk=2)])
+def test_cells_of_any_size(size, align_corners, launch):
     """No pixel between some of the student's, or more than a program's tile."""
     options = DivergenceOptions(
         2.0, 3.0, True, tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0
@@ -48,7 +49,37 @@ def test_cells_of_any_size(size, align_corners):
     dtype = torch.float64 if KERNEL_DEVICE == 'cpu' else torch.float32
     logits = pair(1, 5, 3, 4, dtype=dtype, device=KERNEL_DEVICE)
     args = *logits, size, options, align_corners
-    found = triton_kernel.mean_and_gradient(*args)
+    found = triton_kernel.mean_and_gradient(*args, launch=launch)
     expected = chunked.mean_and_gradient(*args)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     assert max(map(distance, found, expected)) < tolerance
+
+
+@pytest.mark.parametrize('launch', triton_kernel.LAUNCHES)
+@pytest.mark.parametrize('standardize', [False, True])
+def test_every_launch(launch, standardize):
+    """Fused equals eager; one class at a time, as on a GPU."""
+    logits = pair(1, 5, 2, 2, dtype=torch.float32, device=KERNEL_DEVICE)
+    options = DivergenceOptions(0.5, standardize=standardize, reverse_weight=1.0)
+    kernel = partial(triton_kernel.mean_and_gradient, launch=launch)
+    fused = value_and_gradient(
+        partial(fused_kd_loss, kernel=kernel), *logits, (16, 16), options
+    )
+    eager = value_and_gradient(eager_kd_loss, *logits, (16, 16), options)
+    assert max(map(distance, fused, eager)) < 2e-6
+
+
+@pytest.mark.filterwarnings('ignore:overflow:RuntimeWarning')
+@pytest.mark.parametrize('size', [1e4, 1e30])
+def test_large_logits(size):
+    """Also if their squares overflow."""
+    student, teacher = pair(1, 5, 2, 2, dtype=torch.float32, device=KERNEL_DEVICE)
+    options = DivergenceOptions(0.5, standardize=True, reverse_weight=1.0)
+    one, large = (
+        triton_kernel.mean_and_gradient(
+            factor * student, factor * teacher, (8, 8), options
+        )
+        for factor in (1, size)
+    )
+    assert distance(large[0], one[0]) < 1e-5
+    assert distance(large[1] * size, one[1]) < 1e-5
