@@ -26,6 +26,7 @@ are finite for logits up to 1e34, or up to 1e18 with ``scale_compensated``, whic
 squares the standard deviation.
 """
 
+from .alpha_beta import alpha_beta_divergence
 from .attention_transfer import attention_transfer_loss
 from .balance import class_balance
 from .bernoulli import bernoulli_logits, log_odds
@@ -40,13 +41,21 @@ from .ifvd import ifvd_loss
 from .kd import ctkd_loss, curriculum_temperature, kd_loss
 from .mask_logits import mask_logits
 from .masking import masked_mean
+from .mixture_kl import jensen_shannon_divergence, skew_kl_divergence
 from .mlkd import mlkd_loss
 from .similarity import similarity_loss
 from .standardize import prepare_logits, standardize
 from .teacher_correction import correct_teacher
 from .teachers import average_teachers
+from .weighted_kl import (
+    adaptive_kl_divergence,
+    entropy_balanced_kl_divergence,
+    todi_divergence,
+)
 
 __all__ = [
+    'adaptive_kl_divergence',
+    'alpha_beta_divergence',
     'attention_transfer_loss',
     'average_teachers',
     'balanced_kl_divergence',
@@ -58,9 +67,11 @@ __all__ = [
     'cwd_loss',
     'dist_loss',
     'dkd_loss',
+    'entropy_balanced_kl_divergence',
     'feature_cosine_loss',
     'feature_mse_loss',
     'ifvd_loss',
+    'jensen_shannon_divergence',
     'kd_loss',
     'kl_divergence',
     'label_edges',
@@ -70,5 +81,7 @@ __all__ = [
     'mlkd_loss',
     'prepare_logits',
     'similarity_loss',
+    'skew_kl_divergence',
     'standardize',
+    'todi_divergence',
 ]

@@ -59,10 +59,7 @@ def kl_divergence(
         >>> kl_divergence(torch.tensor([[1.0, 2.8, 3.0, 2.0]]), teacher)
         tensor([0.1749])
     """
-    check_pair(student, teacher)
-    check_temperatures(tau=tau)
-    log_p = log_softmax(at_least_float32(teacher) / tau, dim)
-    log_q = log_softmax(at_least_float32(student) / tau, dim)
+    log_p, log_q = log_softmaxes(student, teacher, tau, dim)
     if reverse:
         log_p, log_q = log_q, log_p
     return tau**2 * (log_p.exp() * (log_p - log_q)).sum(dim)
@@ -125,6 +122,18 @@ def balanced_kl_divergence(
     if forward_weight:
         total = total + forward_weight * kl_divergence(student, teacher, tau, dim)
     return total
+
+
+def log_softmaxes(
+    student: Tensor, teacher: Tensor, tau: float | Tensor, dim: int
+) -> tuple[Tensor, Tensor]:
+    """Check the arguments; return log p of the teacher and log q of the student."""
+    check_pair(student, teacher)
+    check_temperatures(tau=tau)
+    return (
+        log_softmax(at_least_float32(teacher) / tau, dim),
+        log_softmax(at_least_float32(student) / tau, dim),
+    )
 
 
 def split_by_temperature(

@@ -10,7 +10,18 @@ from .cwd_loss import CWDLoss
 from .deep_supervision_loss import DeepSupervisionLoss
 from .dist_loss import DISTLoss
 from .distillation_loss import DistillationLoss
-from .divergences import BalancedKL, ForwardKL, ReverseKL
+from .divergences import (
+    AdaptiveKL,
+    AlphaBeta,
+    BalancedKL,
+    EntropyBalancedKL,
+    FixedDivergence,
+    ForwardKL,
+    JensenShannon,
+    ReverseKL,
+    SkewKL,
+    ToDi,
+)
 from .dkd_loss import DKDLoss
 from .feature_loss import FeatureLoss
 from .feature_mse_loss import FeatureMSELoss
@@ -24,6 +35,8 @@ from .teacher_correction import TeacherCorrection
 
 __all__ = [
     'Adapter',
+    'AdaptiveKL',
+    'AlphaBeta',
     'AttentionTransferLoss',
     'BalancedKL',
     'CTKDLoss',
@@ -33,16 +46,21 @@ __all__ = [
     'DKDLoss',
     'DeepSupervisionLoss',
     'DistillationLoss',
+    'EntropyBalancedKL',
     'FeatureLoss',
     'FeatureMSELoss',
+    'FixedDivergence',
     'ForwardKL',
     'IFVDLoss',
+    'JensenShannon',
     'KDLoss',
     'LogitLoss',
     'MLKDLoss',
     'Progress',
     'ReverseKL',
     'SimilarityLoss',
+    'SkewKL',
     'TeacherCorrection',
+    'ToDi',
     'WeightSchedule',
 ]
