@@ -32,12 +32,17 @@ def divergence(
     forward_weight=1.0,
     reverse_weight=0.0,
     standardized=False,
+    formula=None,
 ):
-    """a tau^2 KL(p || q) + b tau_r^2 KL(q_r || p_r) of two vectors."""
+    """a tau^2 KL(p || q) + b tau_r^2 KL(q_r || p_r), or a formula, of two vectors."""
     if standardized:
         student, teacher = standardize(student), standardize(teacher)
     tau_reverse = tau_reverse or tau
     ratio = (tau_teacher or tau) / tau  # the teacher's temperature to the student's
+    if formula:
+        return tau**2 * formula(
+            softmax(teacher / (tau * ratio)), softmax(student / tau)
+        )
     forward = kl(softmax(teacher / (tau * ratio)), softmax(student / tau))
     reverse = kl(softmax(student / tau_reverse), softmax(teacher / tau_reverse / ratio))
     return forward_weight * tau**2 * forward + reverse_weight * tau_reverse**2 * reverse
@@ -93,6 +98,7 @@ def dkd(
     standardized=False,
     ignore_index=255,
     loss_weight=1.0,
+    formula=None,
 ):
     """Target class against the rest, and the rest renormalized, with probabilities."""
     ratio, terms = (tau_teacher or tau) / tau, []
@@ -110,7 +116,8 @@ def dkd(
                 p, q = q, p
             two = [torch.stack([x[c], x[others].sum()]) for x in (p, q)]
             rest = [x[others] / x[others].sum() for x in (p, q)]
-            term = term + weight * tau_half**2 * (alpha * kl(*two) + beta * kl(*rest))
+            value = alpha * (formula or kl)(*two) + beta * (formula or kl)(*rest)
+            term = term + weight * tau_half**2 * value
         terms.append(term)
     return loss_weight * sum(terms) / len(terms)
 

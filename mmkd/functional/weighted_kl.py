@@ -100,13 +100,7 @@ def adaptive_kl_divergence(
     """
     check_head(mu)
     log_p, log_q = log_softmaxes(student, teacher, tau, dim)
-    p, order = log_p.detach().exp().sort(dim, descending=True)
-    error = (p - log_q.detach().exp().gather(dim, order)).abs()
-    is_head = p.cumsum(dim) <= mu
-    is_head.narrow(dim, 0, 1).fill_(True)
-    total = error.sum(dim)
-    head = torch.where(is_head, error, 0).sum(dim)
-    share = head / torch.where(total > 0, total, 1)
+    share = head_share(log_p.detach(), log_q.detach(), mu, dim)
     return tau**2 * weighted_sum(log_p, log_q, share, 1 - share, dim)
 
 
@@ -158,9 +152,7 @@ def entropy_balanced_kl_divergence(
     check_weights(weight=weight)
     log_p, log_q = log_softmaxes(student, teacher, tau, dim)
     forward, reverse = entropy_weights(log_p, log_q, weight, dim)
-    return tau**2 * weighted_sum(
-        log_p, log_q, forward.squeeze(dim), reverse.squeeze(dim), dim
-    )
+    return tau**2 * weighted_sum(log_p, log_q, forward, reverse, dim)
 
 
 def check_head(mu: float) -> None:
@@ -168,6 +160,17 @@ def check_head(mu: float) -> None:
     check_number('mu', mu)
     if not 0 <= mu <= 1:
         raise ValueError(f'mu must be >= 0 and <= 1, but is {mu}')
+
+
+def head_share(log_p: Tensor, log_q: Tensor, mu: float, dim: int) -> Tensor:
+    """Return the head's share of the error, of size 1 along ``dim``; 0 if p = q."""
+    p, order = log_p.exp().sort(dim, descending=True)
+    error = (p - log_q.exp().gather(dim, order)).abs()
+    is_head = p.cumsum(dim) <= mu
+    is_head.narrow(dim, 0, 1).fill_(True)
+    total = error.sum(dim, keepdim=True)
+    head = torch.where(is_head, error, 0).sum(dim, keepdim=True)
+    return head / torch.where(total > 0, total, 1)
 
 
 def entropy_weights(
@@ -186,6 +189,9 @@ def entropy_weights(
 def weighted_sum(
     log_p: Tensor, log_q: Tensor, forward: Tensor, reverse: Tensor, dim: int
 ) -> Tensor:
-    """Sum of KL(p || q) and KL(q || p), each with a weight per position."""
-    r = log_q - log_p
-    return reverse * (log_q.exp() * r).sum(dim) - forward * (log_p.exp() * r).sum(dim)
+    """Sum of KL(p || q) and KL(q || p), each with a weight per position.
+
+    The weights have size 1 along ``dim``.
+    """
+    terms = reverse * log_q.exp() - forward * log_p.exp()
+    return (terms * (log_q - log_p)).sum(dim)

@@ -7,13 +7,19 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd import ops
-from mmkd.functional import bernoulli_logits, class_balance, kd_loss, masked_mean
+from mmkd.functional import (
+    balanced_kl_divergence,
+    bernoulli_logits,
+    class_balance,
+    kd_loss,
+    masked_mean,
+)
 from mmkd.functional.kd import check_compensation
 from mmkd.functional.resizing import resize_logits, resize_target
 from mmkd.registry import MODELS
 
 from .distillation_loss import Where
-from .divergences import BalancedKL, ForwardKL
+from .divergences import FixedDivergence, ForwardKL
 from .logit_loss import LogitLoss
 from .teacher_correction import TeacherCorrection
 
@@ -119,12 +125,16 @@ class KDLoss(LogitLoss):
         if obstacle:
             student = resize_logits(student, size, self.align_corners, mask)
             return self.compare(student, teacher, aligned_target, mask, weight)
+        divergence = cast(FixedDivergence, self.divergence)
+        keywords = divergence.keywords
+        if divergence.function is not balanced_kl_divergence:
+            keywords = {'function': divergence.function, 'keywords': keywords}
         options = ops.DivergenceOptions(
             self.tau,
             self.tau_teacher,
             self.standardize,
             self.scale_compensated,
-            **cast(BalancedKL, self.divergence).keywords,
+            **keywords,
         )
         return ops.fused_kd_loss(
             student, teacher, size, options, self.align_corners, mask, weight
@@ -150,13 +160,17 @@ class KDLoss(LogitLoss):
 
     def obstacle_to_fusion(self, logits: Tensor) -> str | None:
         """Return why the fused implementation does not apply, or None if it does."""
-        divergence = type(self.divergence)
+        divergence = self.divergence
         if self.impl == 'eager':
             return "impl='eager'"
         if logits.ndim != 4:
             return 'the logits are vectors'
-        if getattr(divergence, 'forward', None) is not BalancedKL.forward:
-            return f'the divergence is a {divergence.__name__}'
+        if not (
+            isinstance(divergence, FixedDivergence)
+            and type(divergence).forward is FixedDivergence.forward
+            and divergence.function in ops.FUSED
+        ):
+            return f'the divergence is of type {type(divergence).__name__}'
         if isinstance(self.tau, Tensor) or isinstance(self.tau_teacher, Tensor):
             return 'the temperature is a tensor'
         if type(self) is not KDLoss:

@@ -1,13 +1,17 @@
 """Closed form of the divergence of KDLoss and its gradient, without autograd."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmkd.functional import balanced_kl_divergence
 from mmkd.functional.standardize import LARGE
 
-CLASSES = -2  # class axis of (..., C, P) logits of P pixels
+from .class_terms import CLASS_TERMS, CLASSES
+
 EPS = 1e-7  # as in mmkd.functional.standardize
 
 
@@ -16,7 +20,8 @@ class DivergenceOptions:
     """Arguments of the fused loss; see :func:`mmkd.functional.kd_loss`.
 
     ``tau_reverse`` and the weights are those of
-    :func:`mmkd.functional.balanced_kl_divergence`.
+    :func:`mmkd.functional.balanced_kl_divergence`, the default divergence. ``function``
+    is another one of :data:`mmkd.ops.class_terms.CLASS_TERMS`, with its ``keywords``.
     """
 
     tau: float = 1.0
@@ -26,6 +31,21 @@ class DivergenceOptions:
     forward_weight: float = 1.0
     reverse_weight: float = 0.0
     tau_reverse: float | None = None
+    function: Callable[..., Tensor] = balanced_kl_divergence
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    def divergence(
+        self, student: Tensor, teacher: Tensor, tau: float, dim: int = 1
+    ) -> Tensor:
+        """Return the divergence of every position by the eager function."""
+        keywords = self.keywords
+        if self.function is balanced_kl_divergence:
+            keywords = {
+                'tau_reverse': self.tau_reverse,
+                'forward_weight': self.forward_weight,
+                'reverse_weight': self.reverse_weight,
+            }
+        return self.function(student, teacher, tau=tau, dim=dim, **keywords)
 
     @property
     def tau_ratio(self) -> float:
@@ -104,14 +124,19 @@ def divergence_and_gradient_(
             student.mul_(current_tau / tau)
             teacher.mul_(current_tau / tau)
             current_tau = tau
-        tau_value, tau_gradient = one_temperature(
-            student,
-            teacher,
-            forward_weight * tau,
-            reverse_weight * tau,
-            gradient_factor,
-            bounded,
-        )
+        if options.function is balanced_kl_divergence:
+            tau_value, tau_gradient = one_temperature(
+                student,
+                teacher,
+                forward_weight * tau,
+                reverse_weight * tau,
+                gradient_factor,
+                bounded,
+            )
+        else:
+            tau_value, tau_gradient = sum_over_classes(
+                student, teacher, tau, gradient_factor, options
+            )
         parts.append((tau_value.mul_(tau), tau_gradient))
     value, gradient = parts[0]
     for tau_value, tau_gradient in parts[1:]:
@@ -189,6 +214,26 @@ def one_temperature(
     if forward_weight:
         gradient.addcmul_(exp_y, scale_p, value=-forward_weight)
     return value, gradient
+
+
+def sum_over_classes(
+    x: Tensor,
+    y: Tensor,
+    weight: float,
+    gradient_factor: Tensor | None,
+    options: DivergenceOptions,
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted value and scaled gradient of another divergence.
+
+    See :func:`one_temperature` for the arguments.
+    """
+    log_p, log_q = y.log_softmax(CLASSES), x.log_softmax(CLASSES)
+    terms, h = CLASS_TERMS[options.function](log_p, log_q, **options.keywords)
+    value = terms.sum(CLASSES, keepdim=True).mul_(weight)
+    gradient = h - log_q.exp_().mul_(h.sum(CLASSES, keepdim=True))
+    if gradient_factor is None:
+        return value, gradient.mul_(weight)
+    return value, gradient.mul_(gradient_factor * weight)
 
 
 def exponentials(logits: Tensor, bounded: bool) -> tuple[Tensor, Tensor, Tensor]:

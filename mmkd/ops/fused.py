@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmkd.functional import balanced_kl_divergence, kd_loss
+from mmkd.functional import kd_loss
 from mmkd.functional.checks import check_classes, check_not_empty
 from mmkd.functional.masking import zero_invalid
 from mmkd.functional.resizing import resize_logits, used_pixels
@@ -75,19 +75,13 @@ def eager_kd_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """Reference of :func:`fused_kd_loss` that uses autograd and resized maps."""
-    divergence = partial(
-        balanced_kl_divergence,
-        tau_reverse=options.tau_reverse,
-        forward_weight=options.forward_weight,
-        reverse_weight=options.reverse_weight,
-    )
     return kd_loss(
         resize_logits(student, size, align_corners, mask),
         resize_logits(teacher, size, align_corners, mask),
         options.tau,
         options.tau_teacher,
         options.standardize,
-        divergence,
+        options.divergence,
         options.scale_compensated,
         mask,
         weight,

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from mmkd.losses import (
     MLKDLoss,
 )
 from tests import reference
+from tests.divergence_formulas import FORMULAS
 from tests.reference import pair, value_and_gradient
 
 SHAPES = {'vectors': (4, 5), 'maps': (2, 5, 2, 3)}
@@ -47,11 +49,17 @@ TAKE_THETA = ('t_start', 't_end', 'warmup')
 CELLS = [
     pytest.param(name, standardize, divergence, where, id='-'.join(parts))
     for name, standardize, divergence, where in itertools.product(
-        LOSSES, [False, True], DIVERGENCES, SHAPES
+        LOSSES, [False, True], [*DIVERGENCES, *FORMULAS], SHAPES
     )
     if not (name in HOLD_NO_KL and divergence != 'forward')
     and not (name in ONLY_MAPS and where == 'vectors')
     for parts in [(name, 'ls' if standardize else 'plain', divergence, where)]
+]
+# Without divergences of the family in losses that use them as KD does.
+FEWER_CELLS = [
+    cell
+    for cell in CELLS
+    if cell.values[2] in DIVERGENCES or cell.values[0] in ('KD', 'DKD', 'CWD')
 ]
 EVERY_CELL = pytest.mark.parametrize(
     ('name', 'standardize', 'divergence', 'where'), CELLS
@@ -61,15 +69,19 @@ EVERY_CELL = pytest.mark.parametrize(
 def build(name, standardize, divergence):
     """The loss of a cell, and its independent reference."""
     kind, formula, options, learnt = LOSSES[name]
-    weights = DIVERGENCES[divergence]
+    known_divergence = DIVERGENCES.get(divergence)
     named = {} if name in HOLD_NO_KL else {'divergence': TYPES.get(divergence)}
     if divergence == 'balanced':
-        named['divergence'] = dict(type='BalancedKL', **weights)
+        named['divergence'] = dict(type='BalancedKL', **known_divergence)
+    if divergence in FORMULAS:
+        kind_of_divergence, of_vectors, arguments = FORMULAS[divergence]
+        named['divergence'] = dict(type=kind_of_divergence, **arguments)
+        known_divergence = dict(formula=partial(of_vectors, **arguments))
     loss = kind(standardize=standardize, loss_weight=0.3, **options, **named)
     plain = {key: options[key] for key in options if key not in TAKE_THETA}
     known = dict(standardized=standardize, loss_weight=0.3, **plain, **learnt)
     if named:
-        known |= weights
+        known |= known_divergence
     return loss.double(), lambda *args: formula(*args, **known)
 
 

@@ -3,8 +3,10 @@
 import torch
 from hypothesis import strategies as st
 
+from mmkd import losses
 from mmkd.ops import DivergenceOptions, fused_kd_loss
 from mmkd.ops.fused import eager_kd_loss
+from tests.divergence_formulas import FORMULAS
 from tests.reference import value_and_gradient
 
 # Of Triton's kernels; without a GPU they run in its interpreter.
@@ -14,10 +16,26 @@ weights = st.sampled_from([(1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.3, 2.5)])
 temperatures = st.floats(0.3, 5.0)
 
 
+def family_options(name, **options):
+    """Options of a divergence of the family."""
+    kind, _, keywords = FORMULAS[name]
+    function = getattr(losses, kind).function
+    return DivergenceOptions(function=function, keywords=keywords, **options)
+
+
 @st.composite
-def divergence_options(draw):
+def divergence_options(draw, family=None):
     """Options of any loss: equal and unequal temperatures, one half or both."""
     tau = draw(temperatures)
+    if family:
+        standardize = draw(st.booleans())
+        return family_options(
+            draw(st.sampled_from(family)),
+            tau=tau,
+            tau_teacher=draw(st.sampled_from([None, 0.7 * tau, 1.6 * tau])),
+            standardize=standardize,
+            scale_compensated=standardize and draw(st.booleans()),
+        )
     forward_weight, reverse_weight = draw(weights)
     standardize = draw(st.booleans())
     return DivergenceOptions(
@@ -32,8 +50,18 @@ def divergence_options(draw):
 
 
 @st.composite
-def cases(draw, scales=(0.1, 3.0, 30.0), classes=(3, 4, 19, 150), side=9, length=40):
-    """Arguments of a loss: maps of any two resolutions, with mask and weight."""
+def cases(
+    draw,
+    scales=(0.1, 3.0, 30.0),
+    classes=(3, 4, 19, 150),
+    side=9,
+    length=40,
+    family=None,
+):
+    """Arguments of a loss: maps of any two resolutions, with mask and weight.
+
+    With BalancedKL, or one of the named divergences of the family.
+    """
     sides, lengths = st.integers(1, side), st.integers(1, length)
     number, channels = draw(st.integers(1, 3)), draw(st.sampled_from(classes))
     shapes = [(draw(sides), draw(sides)) for _ in range(2)]
@@ -50,7 +78,7 @@ def cases(draw, scales=(0.1, 3.0, 30.0), classes=(3, 4, 19, 150), side=9, length
         mask = torch.rand(number, *size, generator=generator) >= ignored
     if draw(st.booleans()):
         weight = torch.rand(number, *size, generator=generator).double()
-    options = draw(divergence_options())
+    options = draw(divergence_options(family))
     return student, teacher, size, options, draw(st.booleans()), mask, weight
 
 

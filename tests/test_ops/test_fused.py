@@ -13,9 +13,10 @@ from mmkd.ops import DivergenceOptions, chunked, fused, fused_kd_loss
 from mmkd.ops.closed_form import divergence_and_gradient_
 from mmkd.ops.fused import eager_kd_loss
 from mmkd.ops.upsampling import BLOCK
+from tests.divergence_formulas import FORMULAS
 from tests.reference import pair, value_and_gradient
 
-from .cases import cases, errors
+from .cases import cases, errors, family_options
 
 BALANCED = DivergenceOptions(
     2.0, 3.0, True, tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0
@@ -29,6 +30,23 @@ def test_equals_the_eager_loss_in_float64(case):
     value, gradient = errors(fused_kd_loss, case, torch.float64)
     assert value < 1e-12
     assert gradient < (1e-11 if case[3].standardize else 1e-12)
+
+
+@quick
+@given(case=cases(scales=(0.1, 3.0), family=list(FORMULAS)))
+def test_other_divergences_equal_the_eager_loss_in_float64(case):
+    value, gradient = errors(fused_kd_loss, case, torch.float64)
+    assert value < 1e-11
+    assert gradient < 1e-10
+
+
+@quick
+@given(case=cases(scales=(3.0, 30.0), family=list(FORMULAS)))
+def test_other_divergences_are_as_accurate_in_float32(case):
+    found = errors(fused_kd_loss, case, torch.float32)
+    eager = errors(eager_kd_loss, case, torch.float32)
+    for one, other in zip(found, eager, strict=True):
+        assert one < max(2e-6, 16 * other)
 
 
 @quick
@@ -109,7 +127,16 @@ def test_constant_pixels_have_no_scale_to_compensate():
     assert_close(value_and_gradient(fused_kd_loss, *args), expected)
 
 
-@pytest.mark.parametrize('options', [DivergenceOptions(), BALANCED])
+@pytest.mark.parametrize(
+    'options',
+    [
+        DivergenceOptions(),
+        BALANCED,
+        family_options('alpha-beta', tau=2.0, tau_teacher=3.0, standardize=True),
+        family_options('js'),
+        family_options('entropy'),
+    ],
+)
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_gradients(options, align_corners):
     """The first is saved by the forward; the second is that of the eager loss."""
@@ -202,6 +229,11 @@ def test_ignored_pixels_get_no_gradient(options, device):
         DivergenceOptions(reverse_weight=1.0),
         BALANCED,
         replace(BALANCED, scale_compensated=True),
+        *(
+            family_options(name, standardize=standardize)
+            for name in FORMULAS
+            for standardize in (False, True)
+        ),
     ],
 )
 @pytest.mark.parametrize('scale', [1e2, 1e4])
@@ -255,6 +287,10 @@ LOSSES = pytest.mark.parametrize(
             standardize=True, divergence='BalancedKL', scale_compensated=True, tau=0.5
         ),
         dict(class_balanced=True),
+        *(
+            dict(divergence=dict(type=kind, **keywords), tau_teacher=2.0)
+            for kind, _, keywords in FORMULAS.values()
+        ),
         dict(standardize=True, scale_compensated=True, class_balanced=True),
         dict(
             standardize=True,
