@@ -134,10 +134,10 @@ def log_ratios(log_p: Tensor, log_q: Tensor, lam: float) -> tuple[Tensor, Tensor
     Without logarithms of probabilities that underflow, and exactly 0 where p = q.
     """
     r = log_q - log_p
-    lower = r.clamp(max=0).expm1()  # q / p - 1, where q is smaller
-    upper = (-r).clamp(max=0).expm1()
-    if_lower, if_upper = (lam * lower).log1p(), ((1 - lam) * upper).log1p()
     is_lower = r <= 0
+    # Not clamp, whose derivative at 0 depends on the version of PyTorch.
+    if_lower = (lam * torch.where(is_lower, r, 0).expm1()).log1p()  # log(m / p)
+    if_upper = ((1 - lam) * torch.where(is_lower, 0, -r).expm1()).log1p()  # log(m / q)
     return (
         -torch.where(is_lower, if_lower, r + if_upper),
         -torch.where(is_lower, if_lower - r, if_upper),

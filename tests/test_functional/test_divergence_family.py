@@ -125,6 +125,22 @@ def test_gradient(name):
     assert gradgradcheck(lambda s: divergence(s, teacher.detach(), 2.0), student)
 
 
+@EVERY
+def test_gradient_where_classes_agree(name):
+    """Two classes have the same probability in both networks, exactly."""
+    student = torch.tensor([[0.7, -1.1, 0.7, -1.1]], dtype=torch.float64)
+    teacher = student[:, [1, 0, 2, 3]]
+    _, formula, arguments = FORMULAS[name]
+    found, expected = (
+        value_and_gradient(function, student)
+        for function in (
+            lambda s: function_of(name)(s, teacher).sum(),
+            lambda s: formula(teacher[0].softmax(0), s[0].softmax(0), **arguments),
+        )
+    )
+    assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize('alpha_and_beta', EXPONENTS)
 @pytest.mark.parametrize('scale', [1e-4, 0.3, 1.0])
 def test_alpha_beta(alpha_and_beta, scale):

