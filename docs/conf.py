@@ -53,6 +53,7 @@ NAVIGATION = {
         'docs/corrected_teachers_and_edges',
         'docs/recommended_pairs',
         'docs/choose_a_method',
+        'docs/divergences',
         'docs/troubleshooting',
         'docs/cluster',
         'docs/deployment',

@@ -1,13 +1,15 @@
-"""Show the effects of logit standardization and balance divergence on toy cases.
+"""Show the effects of logit standardization and of divergences on toy cases.
 
 The first case is figure 2 of the logit standardization (LSKD) paper: plain knowledge
 distillation (KD) prefers a student with a wrong prediction to one with a correct
 prediction. The second case concerns balance divergence distillation (BDD): gradients of
 the forward, reverse and balanced Kullback-Leibler (KL) divergence for a class with a
-small teacher probability. See docs/background.md for the mathematics.
+small teacher probability. The third is the same for the other divergences. See
+docs/background.md for the mathematics, and docs/divergences.md.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,14 +17,31 @@ from matplotlib.figure import Figure, SubFigure
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmkd.functional import balanced_kl_divergence, kl_divergence, standardize
+from mmkd.losses import (
+    AdaptiveKL,
+    AlphaBeta,
+    EntropyBalancedKL,
+    JensenShannon,
+    SkewKL,
+    ToDi,
+)
 
 CLASSES = ['cat', 'dog', 'bird', 'frog']
 LOGITS = dict(teacher=[1, 4, 3, 2], S1=[1, 2.8, 3, 2], S2=[0.1, 0.4, 0.3, 0.2])
 NUMBER = 19  # number of classes in the BDD case, as in Cityscapes
 WEIGHTS = dict(forward=(1, 0), reverse=(0, 1), balanced=(1, 1))
+FAMILY = {
+    'AlphaBeta(0.8, 0.3)': AlphaBeta(),
+    'JensenShannon': JensenShannon(),
+    'SkewKL': SkewKL(),
+    'SkewKL, reverse': SkewKL(reverse=True),
+    'ToDi': ToDi(),
+    'AdaptiveKL': AdaptiveKL(),
+    'EntropyBalancedKL': EntropyBalancedKL(),
+}
 # Colors of Okabe and Ito, which are suitable for color-blind readers.
 COLORS = dict(teacher='#555555', S1='#D55E00', S2='#56B4E9')
 COLORS |= dict(forward='#E69F00', reverse='#0072B2', balanced='#CC79A7')
@@ -47,14 +66,23 @@ def toy_case() -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, float]
 def gradient_of_class(
     teacher: Tensor, student: Tensor, forward: float, reverse: float
 ) -> Tensor:
+    """Return :func:`gradient_of` forward and reverse KL with these weights."""
+    divergence = partial(
+        balanced_kl_divergence, forward_weight=forward, reverse_weight=reverse
+    )
+    return gradient_of(divergence, teacher, student)
+
+
+def gradient_of(
+    divergence: nn.Module | partial, teacher: Tensor, student: Tensor
+) -> Tensor:
     """Return the gradient of a divergence with respect to one logit of the student.
 
     Args:
+        divergence: Function of the student's and the teacher's logits.
         teacher: Teacher's probability of the class, (N,). The other classes have equal
             probabilities in both networks.
         student: Student's probability of the class, (N,).
-        forward: Weight of forward KL.
-        reverse: Weight of reverse KL.
     """
     others = NUMBER - 1
     s, t = (
@@ -62,8 +90,7 @@ def gradient_of_class(
         for p in (student, teacher)
     )
     s.requires_grad_()
-    loss = balanced_kl_divergence(s, t, forward_weight=forward, reverse_weight=reverse)
-    return torch.autograd.grad(loss.sum(), s)[0][:, 0]
+    return torch.autograd.grad(divergence(s, t).sum(), s)[0][:, 0]
 
 
 def print_toy_case(console: Console) -> None:
@@ -104,6 +131,23 @@ def print_gradients(console: Console) -> None:
             gradient = gradient_of_class(p[some], q[some], *WEIGHTS[kind]).tolist()
             absent = [''] * (len(p) - len(gradient))
             columns.append(absent + [format(each, digits) for each in gradient])
+    for row in zip(*columns, strict=True):
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_family(console: Console) -> None:
+    """Print the gradients of the other divergences for an undecided student."""
+    p = torch.tensor([0.5, *(10.0**-n for n in range(1, 7))], dtype=torch.float64)
+    q = torch.full_like(p, 1 / NUMBER)
+    title = f'other divergences, q = 1/{NUMBER}'
+    table = Table('p', title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    columns = [[f'{each:.0e}' for each in p.tolist()]]
+    heads = 'Alpha-Beta', 'Jensen-Shannon', 'Skew', 'Skew, reverse', 'ToDi'
+    heads += 'Adaptive', 'Entropy-Balanced'
+    for head, divergence in zip(heads, FAMILY.values(), strict=True):
+        table.add_column(head.replace('-', '-\n').replace(' ', '\n'), justify='right')
+        columns.append([f'{g:+.4f}' for g in gradient_of(divergence, p, q).tolist()])
     for row in zip(*columns, strict=True):
         table.add_row(*row)
     console.print(table)
@@ -173,6 +217,33 @@ def draw_gradients(figure: SubFigure) -> None:
         axis.legend(frameon=False)
 
 
+def draw_family(figure: SubFigure) -> None:
+    """Draw the gradients of the other divergences beside forward KL's."""
+    title = 'Other divergences in the same cases'
+    figure.suptitle(title, fontweight='bold')
+    left, right = figure.subplots(1, 2)
+    p = torch.logspace(-6, -0.3, 200, dtype=torch.float64)
+    family = {'forward KL': partial(balanced_kl_divergence, reverse_weight=0), **FAMILY}
+    colors = ['#555555', '#E69F00', '#009E73', '#56B4E9', '#0072B2', '#D55E00']
+    colors += ['#CC79A7', '#000000']
+    styles = ['--', '-', '-', '-', '-', '-', ':', ':']
+    for (name, divergence), color, style in zip(
+        family.items(), colors, styles, strict=True
+    ):
+        line = dict(color=color, ls=style, lw=1.8, label=name)
+        undecided = torch.full_like(p, 1 / NUMBER)
+        left.semilogx(p, gradient_of(divergence, p, undecided), **line)
+        right.loglog(p, gradient_of(divergence, p, p / 10).abs(), **line)
+    left.axhline(0, color='0.3', lw=0.8)
+    left.set_title(f'undecided student, q = 1/{NUMBER}')
+    right.set_title('student too low, q = p / 10')
+    left.set_ylabel("gradient for the student's logit")
+    right.set_ylabel('size of that gradient')
+    for axis in (left, right):
+        axis.set_xlabel("the teacher's probability p of the class")
+    left.legend(frameon=False, fontsize=9)
+
+
 def main() -> None:
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
@@ -181,15 +252,18 @@ def main() -> None:
     console = Console()
     print_toy_case(console)
     print_gradients(console)
+    print_family(console)
 
-    figure = Figure(figsize=(12, 8), layout='constrained')
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.2], hspace=0.04)
-    draw_toy_case(upper)
-    draw_gradients(lower)
+    figure = Figure(figsize=(12, 12), layout='constrained')
+    rows = figure.subfigures(3, 1, height_ratios=[1, 1.2, 1.1], hspace=0.04)
+    for draw, row in zip(
+        (draw_toy_case, draw_gradients, draw_family), rows, strict=True
+    ):
+        draw(row)
     for axis in figure.axes:
         axis.spines[['top', 'right']].set_visible(False)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=100, bbox_inches='tight', pad_inches=0.15)
+    figure.savefig(args.out, dpi=90, bbox_inches='tight', pad_inches=0.15)
     print(f'Written: {args.out}')
 
 
