@@ -20,7 +20,7 @@ def import_all(package):
     )
     names = [each.name for each in found if not each.name.endswith('__main__')]
     for name in names:
-        optional = package.__name__ != 'mmkd' or name.endswith('.triton_kernel')
+        optional = package.__name__ != 'mmkd' or '.triton_' in name
         with suppress(Exception) if optional else nullcontext():
             import_module(name)
     return names

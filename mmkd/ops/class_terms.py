@@ -11,7 +11,8 @@ h is the derivative of D by log q, less a multiple of q that is the same for all
 classes: it changes nothing, and where p = q it makes h 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from mmkd.functional import (
     skew_kl_divergence,
     todi_divergence,
 )
-from mmkd.functional.alpha_beta import alpha_beta_terms
+from mmkd.functional.alpha_beta import SERIES_BELOW, alpha_beta_terms
 from mmkd.functional.mixture_kl import log_ratios
 from mmkd.functional.weighted_kl import entropy_weights, head_share
 
@@ -44,6 +45,8 @@ def skew_kl(
 
     In reverse it is q (log(q / m) + lam (1 - q / m)).
     """
+    if not lam:
+        return balanced_kl(log_p, log_q, float(not reverse), float(reverse))
     q = log_q.exp()
     if reverse:
         _, ratio = log_ratios(log_p, log_q, lam)
@@ -74,7 +77,7 @@ def entropy_balanced_kl(
 
 
 def balanced_kl(
-    log_p: Tensor, log_q: Tensor, forward: Tensor, reverse: Tensor
+    log_p: Tensor, log_q: Tensor, forward: Tensor | float, reverse: Tensor | float
 ) -> tuple[Tensor, Tensor]:
     """With r = log(q / p), h = a (q - p) + b q r."""
     r = log_q - log_p
@@ -91,3 +94,28 @@ CLASS_TERMS: dict[Callable[..., Tensor], Callable[..., tuple[Tensor, Tensor]]] =
     adaptive_kl_divergence: adaptive_kl,
     entropy_balanced_kl_divergence: entropy_balanced_kl,
 }
+
+# The divergences of the Triton kernel.
+BALANCED_KL, ALPHA_BETA, JENSEN_SHANNON, SKEW_KL, REVERSE_SKEW_KL, TODI = range(6)
+
+
+def kernel_arguments(
+    function: Callable[..., Tensor], keywords: Mapping[str, Any]
+) -> tuple[int, float, float] | None:
+    """Return a divergence's kind and two parameters, None if the kernel has none.
+
+    The parameters of BALANCED_KL are the weights of both halves.
+    """
+    if function is alpha_beta_divergence:
+        alpha, beta = keywords['alpha'], keywords['beta']
+        if min(alpha, beta) < 0 or alpha + beta < SERIES_BELOW:
+            return None
+        return ALPHA_BETA, alpha, beta
+    if function is jensen_shannon_divergence:
+        return JENSEN_SHANNON, keywords['lam'], 0.0
+    if function is skew_kl_divergence:
+        lam, reverse = keywords['lam'], keywords['reverse']
+        if not lam:
+            return BALANCED_KL, float(not reverse), float(reverse)
+        return REVERSE_SKEW_KL if reverse else SKEW_KL, lam, 0.0
+    return (TODI, 0.0, 0.0) if function is todi_divergence else None

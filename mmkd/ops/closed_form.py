@@ -10,7 +10,7 @@ from torch import Tensor
 from mmkd.functional import balanced_kl_divergence
 from mmkd.functional.standardize import LARGE
 
-from .class_terms import CLASS_TERMS, CLASSES
+from .class_terms import BALANCED_KL, CLASS_TERMS, CLASSES, kernel_arguments
 
 EPS = 1e-7  # as in mmkd.functional.standardize
 
@@ -46,6 +46,16 @@ class DivergenceOptions:
                 'reverse_weight': self.reverse_weight,
             }
         return self.function(student, teacher, tau=tau, dim=dim, **keywords)
+
+    def kernel_launches(self) -> list[tuple[int, float, float, float]]:
+        """Return kind, temperature and two parameters of the Triton kernel's launches.
+
+        Empty if the kernel has no such divergence.
+        """
+        if self.function is balanced_kl_divergence:
+            return [(BALANCED_KL, *half) for half in self.by_temperature()]
+        found = kernel_arguments(self.function, self.keywords)
+        return [] if found is None else [(found[0], self.tau, *found[1:])]
 
     @property
     def tau_ratio(self) -> float:

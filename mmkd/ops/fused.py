@@ -115,7 +115,7 @@ class FusedKDLoss(torch.autograd.Function):
             maps = [zero_invalid(logits, used[logits.shape[2:]]) for logits in maps]
             if weight is not None:
                 pixel_weight = torch.where(mask, weight, 0)
-        mean, gradient = (kernel or implementation(student))(
+        mean, gradient = (kernel or implementation(student, options))(
             *maps, size, options, align_corners, mask, pixel_weight
         )
         ctx.save_for_backward(gradient.div_(count), student, teacher, mask, weight)
@@ -134,11 +134,15 @@ class FusedKDLoss(torch.autograd.Function):
         return gradient * grad_output, *(None,) * 7
 
 
-def implementation(student: Tensor) -> Kernel:
-    """Return the Triton kernel for float32 on CUDA, otherwise plain PyTorch."""
+def implementation(student: Tensor, options: DivergenceOptions) -> Kernel:
+    """Return the Triton kernel for float32 on CUDA, otherwise plain PyTorch.
+
+    So are divergences that the kernel does not have.
+    """
     if (
         student.is_cuda
         and student.dtype == torch.float32
+        and options.kernel_launches()
         and triton_works(student.device)
     ):
         from . import triton_kernel

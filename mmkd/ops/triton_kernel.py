@@ -17,6 +17,7 @@ from mmkd.functional.standardize import LARGE as LARGEST_SQUARED
 
 from .chunked import centered
 from .closed_form import EPS, DivergenceOptions
+from .triton_terms import terms_of_classes
 from .upsampling import neighbors
 
 LARGE = tl.constexpr(LARGEST_SQUARED)
@@ -83,7 +84,7 @@ def mean_and_gradient(
         kernel = _tuned_cell
     on_device = torch.cuda.device(student.device) if student.is_cuda else nullcontext()
     parts = []
-    for tau, forward_weight, reverse_weight in options.by_temperature():
+    for kind_of_divergence, tau, first, second in options.kernel_launches():
         with on_device:
             kernel[width, height, number](
                 student_ptr=student,
@@ -105,13 +106,14 @@ def mean_and_gradient(
                 pixels=number * size[0] * size[1],
                 tau=float(tau),
                 ratio=1 / options.tau_ratio,
-                forward_weight=float(forward_weight),
-                reverse_weight=float(reverse_weight),
+                parameter_1=float(first),
+                parameter_2=float(second),
                 eps=EPS,
                 HAS_MASK=mask is not None,
                 HAS_WEIGHT=weight is not None,
                 STANDARDIZE=options.standardize,
                 SCALE_COMPENSATED=options.scale_compensated,
+                KIND=kind_of_divergence,
                 **(arguments(launch) if launch else {}),
             )
         parts.append((means.sum(), sum_corners(corners)))
@@ -173,9 +175,10 @@ def _cell(
     teacher_y0_ptr, teacher_y1_ptr, teacher_wy_ptr,
     teacher_x0_ptr, teacher_x1_ptr, teacher_wx_ptr,
     classes, height, width, teacher_height, teacher_width, rows, columns, pixels,
-    tau, ratio, forward_weight, reverse_weight, eps,
+    tau, ratio, parameter_1, parameter_2, eps,
     HAS_MASK: tl.constexpr, HAS_WEIGHT: tl.constexpr, STANDARDIZE: tl.constexpr,
-    SCALE_COMPENSATED: tl.constexpr, PIXELS: tl.constexpr, CHUNK: tl.constexpr,
+    SCALE_COMPENSATED: tl.constexpr, KIND: tl.constexpr,
+    PIXELS: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Compute a cell's contribution to the mean and the gradients of its corners.
 
@@ -296,7 +299,9 @@ def _cell(
             )  # fmt: skip
             log_q, q = _softmax(s, real, largest_s, scale_s, total_s)
             log_p, p = _softmax(t, real, largest_t, scale_t, total_t)
-            term, h = _terms(log_q, log_p, q, p, forward_weight, reverse_weight)
+            term, h = terms_of_classes(
+                log_q, log_p, q, p, real, parameter_1, parameter_2, KIND
+            )
             value += tl.sum(term, 0)
             sum_h += tl.sum(h, 0)
             if STANDARDIZE:
@@ -317,7 +322,9 @@ def _cell(
             )  # fmt: skip
             log_q, q = _softmax(s, real, largest_s, scale_s, total_s)
             log_p, p = _softmax(t, real, largest_t, scale_t, total_t)
-            term, h = _terms(log_q, log_p, q, p, forward_weight, reverse_weight)
+            term, h = terms_of_classes(
+                log_q, log_p, q, p, real, parameter_1, parameter_2, KIND
+            )
             gradient = gradient_scale * (h - q * sum_h)
             if STANDARDIZE:
                 gradient -= projection * (s * scale_s)
@@ -341,7 +348,7 @@ _tuned_cell = triton.autotune(
         triton.Config(dict(PIXELS=pixels, CHUNK=chunk), num_warps=num_warps)
         for pixels, num_warps, chunk in LAUNCHES
     ],
-    key=['classes', 'height', 'rows', 'STANDARDIZE'],
+    key=['classes', 'height', 'rows', 'STANDARDIZE', 'KIND'],
 )(_cell)
 
 
@@ -388,19 +395,6 @@ def _softmax(logits, real, largest, scale, log_total):
     # Subtracting first keeps the digits of large logits.
     log = (logits - largest) * scale - log_total
     return log, tl.where(real, tl.exp(log), 0)
-
-
-@triton.jit
-def _terms(log_q, log_p, q, p, forward_weight, reverse_weight):
-    """Return each class's term of a KL(p || q) + b KL(q || p), and h.
-
-    With r = log q - log p, a term is (b q - a p) r. With h = a (q - p) + b q r, the
-    derivative by log q plus a multiple of q, the gradient of the sum by the scaled
-    logits is h - q sum_c h_c.
-    """
-    r = log_q - log_p
-    reverse = reverse_weight * q * r
-    return reverse - forward_weight * p * r, forward_weight * (q - p) + reverse
 
 
 @triton.jit

@@ -8,6 +8,13 @@ from hypothesis import given, settings
 from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
+from mmkd.functional import (
+    adaptive_kl_divergence,
+    alpha_beta_divergence,
+    entropy_balanced_kl_divergence,
+    skew_kl_divergence,
+    todi_divergence,
+)
 from mmkd.losses import KDLoss, ReverseKL
 from mmkd.ops import DivergenceOptions, chunked, fused, fused_kd_loss
 from mmkd.ops.closed_form import divergence_and_gradient_
@@ -272,7 +279,50 @@ def test_the_kernel_is_for_float32_on_cuda(monkeypatch, is_cuda, dtype, works):
     logits = SimpleNamespace(is_cuda=is_cuda, dtype=dtype, device='x')
     chosen = is_cuda and dtype == torch.float32 and works
     expected = (triton_kernel if chosen else chunked).mean_and_gradient
-    assert fused.implementation(logits) is expected
+    assert fused.implementation(logits, BALANCED) is expected
+
+
+@pytest.mark.parametrize(
+    ('function', 'keywords', 'in_kernel'),
+    [
+        (alpha_beta_divergence, dict(alpha=0.8, beta=0.3), True),
+        (alpha_beta_divergence, dict(alpha=0.0, beta=1.0), True),
+        (alpha_beta_divergence, dict(alpha=1.2, beta=-0.2), False),
+        (alpha_beta_divergence, dict(alpha=0.0, beta=0.0), False),
+        (skew_kl_divergence, dict(lam=0.0, reverse=True), True),
+        (todi_divergence, {}, True),
+        (adaptive_kl_divergence, dict(mu=0.5), False),
+        (entropy_balanced_kl_divergence, dict(weight=3.0), False),
+    ],
+)
+def test_divergences_of_the_kernel(monkeypatch, function, keywords, in_kernel):
+    triton_kernel = pytest.importorskip('mmkd.ops.triton_kernel')
+    monkeypatch.setattr(fused, 'triton_works', lambda device: True)
+    logits = SimpleNamespace(is_cuda=True, dtype=torch.float32, device='x')
+    options = DivergenceOptions(function=function, keywords=keywords)
+    expected = (triton_kernel if in_kernel else chunked).mean_and_gradient
+    assert fused.implementation(logits, options) is expected
+
+
+@pytest.mark.parametrize(
+    ('function', 'keywords'),
+    [
+        (skew_kl_divergence, dict(lam=0.0, reverse=False)),
+        (skew_kl_divergence, dict(lam=0.0, reverse=True)),
+        *(
+            (alpha_beta_divergence, dict(alpha=alpha, beta=beta))
+            for alpha, beta in [(1, 0), (0, 1), (0.7, -0.7), (1.2, -0.2), (0, 0)]
+        ),
+    ],
+)
+def test_limits_of_divergences(function, keywords):
+    options = DivergenceOptions(function=function, keywords=keywords)
+    logits = [20 * x if 'lam' in keywords else x for x in pair(1, 5, 3, 4)]
+    found, expected = (
+        value_and_gradient(f, *logits, (6, 8), options)
+        for f in (fused_kd_loss, eager_kd_loss)
+    )
+    assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 # KDLoss, which chooses the implementation.

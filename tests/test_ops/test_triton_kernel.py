@@ -8,13 +8,15 @@ from hypothesis import given, settings
 
 from mmkd.ops import DivergenceOptions, chunked, fused_kd_loss
 from mmkd.ops.fused import eager_kd_loss
+from tests.divergence_formulas import FORMULAS
 from tests.reference import pair, value_and_gradient
 
-from .cases import KERNEL_DEVICE, cases, distance, errors
+from .cases import KERNEL_DEVICE, cases, distance, errors, family_options
 
 pytest.importorskip('triton', reason='PyTorch brings it on Linux with CUDA builds')
 from mmkd.ops import triton_kernel
 
+FAMILY = sorted(set(FORMULAS) - {'adaptive', 'entropy'})  # of the kernel
 SMALL = dict(side=4, length=12)  # a program of the interpreter takes milliseconds
 few = settings(max_examples=8, deadline=None, derandomize=True)
 triton_kd_loss = partial(fused_kd_loss, kernel=triton_kernel.mean_and_gradient)
@@ -36,6 +38,31 @@ def test_float32(case):
     )
     for one, other in zip(found, eager, strict=True):
         assert one < max(1e-6, 16 * other)
+
+
+@pytest.mark.skipif(KERNEL_DEVICE == 'cuda', reason='scalars are float32 on a GPU')
+@pytest.mark.parametrize('name', FAMILY)
+@pytest.mark.parametrize('standardize', [False, True])
+@pytest.mark.parametrize('scale', [1e-3, 1.0, 10.0])
+def test_other_divergences_in_float64(name, standardize, scale):
+    logits = [scale * x for x in pair(2, 5, 2, 2, device=KERNEL_DEVICE)]
+    options = family_options(name, tau=2.0, tau_teacher=3.0, standardize=standardize)
+    found, expected = (
+        value_and_gradient(f, *logits, (3, 4), options)
+        for f in (triton_kd_loss, eager_kd_loss)
+    )
+    assert max(map(distance, found, expected)) < 1e-9
+
+
+@few
+@given(case=cases(scales=(0.1, 3.0), classes=(3, 19), family=FAMILY, **SMALL))
+def test_other_divergences_in_float32(case):
+    found, eager = (
+        errors(f, case, torch.float32, KERNEL_DEVICE)
+        for f in (triton_kd_loss, eager_kd_loss)
+    )
+    for one, other in zip(found, eager, strict=True):
+        assert one < max(3e-6, 16 * other)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 7), (40, 32)])
