@@ -3,6 +3,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch.testing import assert_close
 
+from mmkd import losses
 from mmkd.functional import balanced_kl_divergence, kl_divergence
 from mmkd.losses.divergences import (
     BalancedKL,
@@ -10,6 +11,7 @@ from mmkd.losses.divergences import (
     ReverseKL,
     build_divergence,
 )
+from tests.divergence_formulas import FORMULAS
 from tests.reference import pair
 
 LOGITS = pair(2, 5, 3)
@@ -58,6 +60,15 @@ def test_build(divergence, scope):
         built = build_divergence(divergence)
     assert isinstance(built, BalancedKL)
     assert (built.forward_weight, built.reverse_weight) == (0, 1)
+
+
+@SCOPES
+@pytest.mark.parametrize('name', [name for name, _, _ in FORMULAS.values()])
+def test_build_by_name(name, scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        built = build_divergence(name)
+    assert type(built) is getattr(losses, name)
+    assert (built(*LOGITS, tau=2.0) > 0).all()
 
 
 def test_build_leaves_the_config_alone():

@@ -238,14 +238,16 @@ OPTIONS = dict(standardize=True, tau=0.4, tau_teacher=0.6)
 
 
 @pytest.mark.parametrize('compensated', [False, True])
-def test_replaced_standardization(compensated):
+@pytest.mark.parametrize(
+    'divergence', [dict(type='BalancedKL', tau_reverse=0.7), 'AlphaBeta', 'SkewKL']
+)
+def test_replaced_standardization(divergence, compensated):
     """At a standard deviation of 3, value and gradient are those of before."""
     student, teacher = pair(4, 5)
     student, teacher = (
         3 * (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True)
         for x in (student, teacher)
     )
-    divergence = dict(type='BalancedKL', tau_reverse=0.7)
     loss = KDLoss(scale_compensated=compensated, divergence=divergence, **OPTIONS)
     expected = loss(student, teacher)
     loss.replace_standardization()
