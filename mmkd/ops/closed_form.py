@@ -21,7 +21,7 @@ class DivergenceOptions:
 
     ``tau_reverse`` and the weights are those of
     :func:`mmkd.functional.balanced_kl_divergence`, the default divergence. ``function``
-    is another one of :data:`mmkd.ops.class_terms.CLASS_TERMS`, with its ``keywords``.
+    is another one of ``mmkd.ops.FUSED``, with its ``keywords``.
     """
 
     tau: float = 1.0
