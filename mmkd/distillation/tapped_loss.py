@@ -1,30 +1,21 @@
 """Distillation loss with the outputs that it compares and its schedule."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmkd.engine.config_errors import naming_keys
 from mmkd.errors import UserError
-from mmkd.functional.teachers import Mean
 from mmkd.losses import Adapter, FeatureLoss
-from mmkd.losses.schedule import Progress, WeightSchedule
-from mmkd.registry import MODELS, qualified
+from mmkd.losses.schedule import Progress
 
-from .auto_weight import AutoWeight
 from .head_settings import loss_settings
 from .logit_match import LogitMatch
+from .loss_config import LossConfig
 from .tap_checks import check_channels, check_gradient, check_kinds, check_tap
 from .taps import find_tap, num_classes
 from .teacher import Teacher
-from .teacher_choice import TeacherTap, find_teachers
-from .teacher_mean import average_outputs, common_map
-
-# Config keys of the arguments of an AutoWeight.
-BALANCE_KEYS = dict(balance='balance', iterations='balance_iterations')
+from .teacher_output import TeacherOutput
 
 
 class TappedLoss:
@@ -48,58 +39,16 @@ class TappedLoss:
     """
 
     def __init__(self, name: str, config: Mapping) -> None:
-        config = dict(config)
+        built = LossConfig(name, config)
         self.name = name
-        self.key = f'distill_losses.{name}'
-        if 'loss' not in name or '.' in name:
-            raise UserError(
-                f"{self.key}: the name must contain 'loss', as MMEngine trains nothing "
-                f"else, and no dot; rename it to 'loss_{name.replace('.', '_')}'"
-            )
-        taps = {name: config.pop(name, None) for name in ('student', 'teacher')}
-        schedule = config.pop('schedule', None)
-        self.mean: Mean | None = config.pop('teacher_mean', None)
-        if self.mean not in (None, *get_args(Mean)):
-            raise UserError(
-                f"{self.key}.teacher_mean: must be 'probabilities' or 'logits', not "
-                f'{self.mean!r}'
-            )
-        balance = {
-            option: config.pop(name)
-            for option, name in BALANCE_KEYS.items()
-            if name in config
-        }
-        is_auto = config.get('loss_weight') == 'auto'
-        if is_auto:
-            config.pop('loss_weight')
-        elif balance:
-            raise UserError(
-                f"{self.key}: balance is used only with loss_weight='auto'; set it, or "
-                'remove balance'
-            )
-        self.named = set(config)
-        settings = dict(config)
-        if schedule is not None:
-            settings['schedule'] = dict(schedule, type=WeightSchedule)
-        try:
-            with naming_keys(Config({'distill_losses': {name: settings}})):
-                self.schedule = build_schedule(schedule)
-                self.auto = AutoWeight(**balance) if is_auto else None
-                self.loss = MODELS.build(qualified(config))
-        except UserError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f'{self.key}: {error.args[0]}') from error
-        if self.needs_labels and self.compares_all:
-            raise UserError(
-                f'{self.key}.ignore_index: None also compares pixels without a label, '
-                f'but {type(self.loss).__name__} needs labels with these settings; '
-                'remove ignore_index, or use a loss that needs none'
-            )
+        self.key = built.key
+        self.named = built.named
+        self.loss = built.loss
+        self.schedule = built.schedule
+        self.auto = built.auto
         # '' stands for the logits; find_taps sets the name.
-        self.student_tap: str = taps['student'] or getattr(self.loss, 'student_tap', '')
-        self.given_teacher = taps['teacher']
-        self.teachers: list[TeacherTap] = []  # set by find_taps
+        self.student_tap: str = built.student or getattr(self.loss, 'student_tap', '')
+        self.teacher = TeacherOutput(self.key, built.teacher, built.teacher_mean)
         self.logits: LogitMatch | None = None  # None: features are compared
         if not isinstance(self.loss, FeatureLoss) and self.adapter is None:
             self.logits = LogitMatch(self.key, self.loss, self.named)
@@ -107,7 +56,7 @@ class TappedLoss:
     @property
     def teacher_taps(self) -> list[str]:
         """Taps of the teachers, with the name of a teacher that has one."""
-        return [each.full for each in self.teachers]
+        return [each.full for each in self.teacher.taps]
 
     @property
     def adapter(self) -> Adapter | None:
@@ -154,23 +103,15 @@ class TappedLoss:
         """
         key = f'{self.key}.student'
         self.student_tap = find_tap(student, self.student_tap or None, key)
-        key = f'{self.key}.teacher'
-        default = getattr(self.loss, 'teacher_tap', '')
-        self.teachers = find_teachers(self.given_teacher, default, teachers, key)
-        several = len(self.teachers) > 1
-        if self.mean and not several:
-            raise UserError(
-                f'{self.key}.teacher_mean: there is only one teacher to average; '
-                'remove it, or give several teachers a name each'
-            )
+        self.teacher.find(getattr(self.loss, 'teacher_tap', ''), teachers)
         if self.logits is not None:
-            self.logits.find(student, self.student_tap, self.teachers)
+            self.logits.find(student, self.student_tap, self.teacher.taps)
             return
-        if several:
+        if self.teacher.several:
             names = ', '.join(map(repr, teachers))
             raise UserError(
-                f'{key}: features of several teachers have no mean; name one of '
-                f'{names}, and add a loss for each further teacher'
+                f'{self.key}.teacher: features of several teachers have no mean; name '
+                f'one of {names}, and add a loss for each further teacher'
             )
         known = loss_settings(student, '') | dict(num_classes=num_classes(student))
         for name in {'ignore_index', 'align_corners', 'num_classes'} - self.named:
@@ -193,7 +134,7 @@ class TappedLoss:
         student = student_outputs[self.student_tap]
         if self.logits is not None:
             check_tap(f'{self.key}.student', self.student_tap, student, images)
-            for each in self.teachers:
+            for each in self.teacher.taps:
                 output, taps = teacher_outputs[each.full], (self.student_tap, each.full)
                 resized = each.teacher.resolution.resize(images)
                 check_tap(f'{self.key}.teacher', each.full, output, resized)
@@ -205,28 +146,16 @@ class TappedLoss:
 
     def map_classes(self) -> None:
         """Use the class maps of the teachers; see :class:`LogitMatch`."""
-        maps = [each.teacher.class_map for each in self.teachers]
-        known = [each for each in maps if each is not None]
         if self.logits is not None:
-            several = len(self.teachers) > 1
-            self.logits.set_class_map(common_map(known) if several else known[0])
+            self.logits.set_class_map(self.teacher.class_map)
 
     def _teacher_output(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Return the output of the teacher, or the mean of those of several."""
-        found = [outputs[each.full] for each in self.teachers]
-        if len(found) == 1 or self.logits is None:
-            return found[0]
-        sigmoid = found[0].shape[1] == 1 or self.logits.teacher_activation == 'sigmoid'
-        try:
-            return average_outputs(
-                found,
-                [each.teacher.class_map for each in self.teachers],
-                self.mean or 'probabilities',
-                sigmoid,
-                getattr(self.loss, 'align_corners', False),
-            )
-        except ValueError as error:
-            raise UserError(f'{self.key}.teacher_mean: {error}') from error
+        sigmoid = (
+            self.logits is not None and self.logits.teacher_activation == 'sigmoid'
+        )
+        align_corners = getattr(self.loss, 'align_corners', False)
+        return self.teacher.output(outputs, sigmoid, align_corners)
 
     def check_run(self, progress: Progress) -> None:
         """Raise a UserError if the schedule is invalid for the length of the run."""
@@ -332,11 +261,6 @@ class TappedLoss:
                 f"'{self.student_tap}', which that of the task loss does not reach; "
                 'name another tap with student, or set a number'
             )
-
-
-def build_schedule(config: Mapping | None) -> WeightSchedule | None:
-    """Build the schedule of a loss; return None without one."""
-    return None if config is None else WeightSchedule(**config)
 
 
 def teacher_taps(losses: Sequence[TappedLoss]) -> list[str]:

@@ -13,8 +13,9 @@ from mmkd.errors import UserError
 from mmkd.functional.checks import check_weights
 from mmkd.losses.schedule import Progress, WeightSchedule
 
+from .loss_config import build_schedule
 from .run_to_logits import run_to_logits
-from .tapped_loss import TappedLoss, build_schedule, teacher_taps
+from .tapped_loss import TappedLoss, teacher_taps
 from .taps import record
 from .targets import inside_images
 

@@ -117,7 +117,9 @@ def test_mask_classifiers_are_compared_by_their_logits(distiller_config, options
     distiller = make(distiller_config)
     distiller.map_classes()
     distiller.teacher.model.decode_head.__class__ = MaskFormerHead
-    distiller.losses[0].teachers = [TeacherTap('', 'decode_head', distiller.teacher)]
+    distiller.losses[0].teacher.taps = [
+        TeacherTap('', 'decode_head', distiller.teacher)
+    ]
     batch = random_batch(2)
     data = distiller.data_preprocessor(copy.deepcopy(batch), False)
     with torch.no_grad():
