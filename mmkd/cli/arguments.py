@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, DictAction
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_config(args: argparse.Namespace) -> Config:
+def run_config(args: argparse.Namespace) -> 'Config':
     """Read the config, and set launcher, overrides and work_dir.
 
     The work_dir is ``--work-dir``, the config's own, or ``work_dirs/<config name>``,
@@ -62,7 +63,7 @@ def run_config(args: argparse.Namespace) -> Config:
     return config
 
 
-class _Options(DictAction):
+class _Options(argparse.Action):
     """Parser of ``key=value`` with one-line errors."""
 
     def __call__(
@@ -72,9 +73,12 @@ class _Options(DictAction):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        from mmengine.config import DictAction  # here, so that --help is fast
+
+        parse = DictAction(self.option_strings, self.dest)
         for text in values:
             try:
-                super().__call__(parser, namespace, [text], option_string)
+                parse(parser, namespace, [text], option_string)
             except (AssertionError, RecursionError, ValueError) as error:
                 parser.error(f"--cfg-options: '{text}' is not key=value: {error}")
 
