@@ -2,10 +2,13 @@
 
 import json
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+
+PLACE = ('step', 'iter', 'epoch')
 
 
 class ScalarLog:
@@ -28,7 +31,10 @@ class ScalarLog:
         self.validations: dict[int, dict[str, float]] = {}
         self.last: dict[str, int] = {}
         self._iterations = array('q')  # iteration of each training line
-        self._columns: dict[str, tuple[array, array]] = {}  # line numbers and values
+        # Line numbers and values of each scalar.
+        self._columns = defaultdict[str, tuple[array, array]](
+            lambda: (array('I'), array('d'))
+        )
         for file in files:
             for record in _records(file):
                 self._add(record)
@@ -39,21 +45,17 @@ class ScalarLog:
         self._lines = len(lines) - 1 - backwards
 
     def _add(self, record: dict) -> None:
-        place = {
-            key: record[key]
-            for key in ('step', 'iter', 'epoch')
-            if type(record.get(key)) is int and abs(record[key]) < 2**63
-        }
+        place = {key: record[key] for key in PLACE if _is_integer(record.get(key))}
         numbers = {
-            _clean(key): float(value)
+            key if key.isascii() else _clean(key): float(value)
             for key, value in record.items()
-            if type(value) is float or (type(value) is int and abs(value) < 2**63)
+            if type(value) is float or _is_integer(value)
         }
         if 'iter' in place:
             line = len(self._iterations)
             self._iterations.append(place['iter'])
             for name, value in numbers.items():
-                lines, values = self._columns.setdefault(name, (array('I'), array('d')))
+                lines, values = self._columns[name]
                 lines.append(line)
                 values.append(value)
         elif 'step' in place and 'iter' not in record:
@@ -86,6 +88,11 @@ def _records(file: Path) -> Iterator[dict]:
                 continue
             if isinstance(record, dict):
                 yield record
+
+
+def _is_integer(value: object) -> bool:
+    """Return True for an integer of at most 64 bits."""
+    return type(value) is int and abs(value) < 2**63
 
 
 def _clean(name: str) -> str:
