@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from statistics import mean
@@ -95,7 +96,7 @@ class Comparison:
         others = {name: v for name, v in values.items() if name not in self.compared}
         return rows + summarize(others, None)
 
-    @property
+    @cached_property
     def teacher_methods(self) -> dict[str, str]:
         """Methods whose runs trained teachers, with the teachers' config keys."""
         keys: dict[Path, str] = {}

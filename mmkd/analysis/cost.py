@@ -16,6 +16,9 @@ from mmkd.registry import MODELS
 
 from .registered_types import check_registered
 
+# Keys of a config on which the cost of its student depends.
+COST_KEYS = ('model', 'data_preprocessor', 'default_scope', 'train_dataloader')
+
 
 class CostError(ValueError):
     """Error for a network whose cost cannot be measured."""

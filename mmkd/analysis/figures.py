@@ -179,13 +179,14 @@ def average(steps: np.ndarray, values: np.ndarray) -> dict[int, float]:
     Values that are not finite are excluded.
     """
     width = max(1, -(-len(steps) // POINTS))
-    found = {}
-    for start in range(0, len(steps), width):
-        near = values[start : start + width]
-        near = near[np.isfinite(near)]
-        if len(near):
-            found[int(steps[start : start + width][-1])] = float(near.mean())
-    return found
+    starts = np.arange(0, len(steps), width)
+    lasts = steps[np.minimum(starts + width, len(steps)) - 1]
+    finite = np.isfinite(values)
+    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
+    numbers = np.add.reduceat(finite.astype(int), starts)
+    kept = numbers > 0
+    means = sums[kept] / numbers[kept]
+    return dict(zip(lasts[kept].tolist(), means.tolist(), strict=True))
 
 
 def _draw_range(

@@ -13,7 +13,7 @@ from mmkd.runs.recipe import recipe
 
 from . import figures
 from .comparison import Comparison
-from .cost import Cost, CostError, student_cost, teacher_cost
+from .cost import COST_KEYS, Cost, CostError, student_cost, teacher_cost
 from .html_page import DPI, HtmlPage, Picture, Section, Table
 from .statistics import (
     NONE,
@@ -252,9 +252,17 @@ def fidelity_table(comparison: Comparison) -> Table | None:
 def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
     """Return the table of parameters, FLOPs, time and memory of each method.
 
-    Also return a reason for each network whose cost is missing.
+    Also return a reason for each network whose cost is missing. A network of several
+    methods is built once.
     """
     rows, reasons = [], []
+    known: dict[str, Cost] = {}
+
+    def shared_cost(config: Config) -> Cost:
+        network = repr([config.get(key) for key in COST_KEYS])
+        if network not in known:
+            known[network] = student_cost(config)
+        return known[network]
 
     def cells(
         name: str, measure: Callable[[Config], Cost | None], config: Config
@@ -271,7 +279,7 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
         rows.append(
             [
                 label(comparison, method),
-                *cells(method, student_cost, comparison.first(method).config),
+                *cells(method, shared_cost, comparison.first(method).config),
                 format_number(mean(times) * 1000 if times else None, 0),
                 format_number(max(memory, default=None), 0),
             ]

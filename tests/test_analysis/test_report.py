@@ -160,6 +160,19 @@ def test_what_could_not_be_measured(comparison, tmp_path):
     assert ['kd', 'nan ± nan', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
 
 
+def test_a_network_of_several_methods_is_built_once(comparison, monkeypatch):
+    depths = []
+
+    def cost(config):
+        depths.append(config.model.backbone.depth)
+        return Cost(config.model.backbone.depth * 10**6, None, None)
+
+    monkeypatch.setattr(report, 'student_cost', cost)
+    table, _ = report.cost_table(comparison)
+    assert depths == [18, 101]
+    assert [row[1] for row in table.rows] == ['18', '18', '101']
+
+
 @pytest.mark.parametrize(('name', 'slant'), [('kd', 0), ('kd_wider_than_a_column', 35)])
 def test_names_above_the_classes(comparison, name, slant):
     comparison.runs[name] = comparison.runs.pop('kd')
