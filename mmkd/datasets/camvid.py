@@ -108,15 +108,19 @@ class CamVidDataset(BaseSegDataset):
         """Map the name of each image without suffix to its file in ``img_dir``."""
         images: dict[str, str] = {}
         if fileio.isdir(img_dir, backend_args=self.backend_args):
-            for suffix in self.img_suffix:
-                for file in fileio.list_dir_or_file(
+            files = list(
+                fileio.list_dir_or_file(
                     img_dir,
                     list_dir=False,
-                    suffix=suffix,
+                    suffix=self.img_suffix,
                     recursive=True,
                     backend_args=self.backend_args,
-                ):
-                    images.setdefault(file[: -len(suffix)], file)
+                )
+            )
+            for suffix in self.img_suffix:
+                for file in files:
+                    if file.endswith(suffix):
+                        images.setdefault(file.removesuffix(suffix), file)
         if not images:
             raise UserError(
                 f"no image ({', '.join(self.img_suffix)}) in '{img_dir}': "

@@ -3,11 +3,13 @@
 import logging
 
 import pytest
+from mmengine.fileio import list_dir_or_file
 from mmengine.logging import MMLogger
 from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmkd.datasets.build_dataset import build_dataset
+from mmkd.datasets.check_folders import files_in
 from mmkd.errors import UserError
 
 KEY = 'val_dataloader.dataset'
@@ -51,6 +53,16 @@ def warnings(monkeypatch):
 def names(dataset):
     infos = map(dataset.get_data_info, range(len(dataset)))
     return [info['img_path'].rpartition('image/')[2] for info in infos]
+
+
+def test_files_are_those_that_mmengine_lists(tmp_path):
+    write(tmp_path, 'a.png', 'b/c.txt', 'b/d/e.jpg', '.hidden', '.f/g.png', 'b/.h.png')
+    write(tmp_path.with_name('elsewhere'), 'i.png')
+    (tmp_path / 'linked').symlink_to(tmp_path.with_name('elsewhere'))
+    (tmp_path / 'broken.png').symlink_to('absent.png')
+    found = list(files_in(str(tmp_path)))
+    assert found == list(list_dir_or_file(tmp_path, list_dir=False, recursive=True))
+    assert set(found) == {'a.png', 'b/c.txt', 'b/d/e.jpg', '.f/g.png', 'linked/i.png'}
 
 
 def test_symbolic_links(tmp_path, warnings):
