@@ -4,12 +4,12 @@ python benchmarks/startup.py
 python benchmarks/startup.py --images 2000 --runs 20
 python benchmarks/startup.py --against ../another-checkout
 
-Each command is a process of its own. CPU time is user plus system time, with that of
-its child processes. A training has one iteration of a small network, on generated
-images in Cityscapes' layout, and a tenth as many validation images, with the number of
-workers of the Cityscapes configs. The runs of a report are copies of that training, one
-of a baseline and the others of distillations with five seeds each, with the log of
-80,000 iterations; a report has no pictures of predictions.
+Each command is a process of its own, with one thread. CPU time is user plus system
+time, with that of its child processes. A training has one iteration of a small network,
+on generated images in Cityscapes' layout, and a tenth as many validation images, with
+the number of workers of the Cityscapes configs. The runs of a report are copies of that
+training, one of a baseline and the others of distillations with five seeds each, with
+the log of 80,000 iterations; a report has no pictures of predictions.
 """
 
 import json
@@ -48,7 +48,9 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[2].scale = (64, 32)
 train_pipeline[3].crop_size = (32, 32)
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (64, 32)
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 train_cfg = dict(max_iters=1, val_begin=2)
 """
@@ -98,11 +100,12 @@ def write_runs(folder: Path, trained: Path, number: int) -> None:
     model = read_recorded(config).model.to_dict()
     length = f'train_cfg = dict(type="IterBasedTrainLoop", max_iters={LENGTH})\n'
     for index in range(number):
-        method, seed = divmod(index - 1, 5)
-        run = folder / (f'kd_{method:02}/seed_{seed}' if index else 'baseline/seed_0')
+        method, seed = divmod(index - 1, 5) if index else (-1, 0)
+        name = f'kd_{method:02}' if index else 'baseline'
+        run = folder / name / f'seed_{seed}'
         data = run / config.parents[1].name / 'vis_data'
         data.mkdir(parents=True)
-        text = f'{config.read_text()}{length}randomness = dict(seed={seed * bool(index)})\n'
+        text = f'{config.read_text()}{length}randomness = dict(seed={seed})\n'
         text += DISTILLED.format(model=model, tau=1 + method) if index else ''
         (data / 'config.py').write_text(text)
         (data / 'scalars.json').write_text(''.join(scalars(index)))
@@ -133,7 +136,7 @@ def run(checkout: Path, command: Sequence[object]) -> tuple[float, float]:
     before, start = cpu_of_children(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, '-m', 'mmkd.cli', *map(str, command)],
-        env={**os.environ, 'PYTHONPATH': str(checkout)},
+        env={**os.environ, 'PYTHONPATH': str(checkout), 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -95,3 +95,19 @@ runpy.run_path({str(BENCHMARKS / 'kernel.py')!r}, run_name='__main__')
     )
     assert result.code == 1, result.output
     assert 'bytes: sm_80 (A100), 19, Launch(pixels=512, num_warps=1' in result.output
+
+
+@pytest.mark.slow
+def test_startup(tmp_path):
+    """The whole benchmark, with few files, against the same checkout."""
+    bench = Workbench(tmp_path)
+    script = BENCHMARKS / 'startup.py'
+    result = bench.shell(
+        sys.executable, script, '--images', 10, '--runs', 7, '--repeats', 1,
+        '--against', REPO, '--out', 'results', PYTHONPATH=str(REPO),
+    )  # fmt: skip
+    assert result.code == 0, result.output
+    content = json.loads((tmp_path / 'results/startup_cpu.json').read_text())
+    usual, train_usual, train, report = (row['CPU s'] for row in content['rows'])
+    assert max(usual, train_usual) < 1 < min(train, report)
+    assert all(row['wall s, other'] > 0 for row in content['rows'])
