@@ -178,7 +178,7 @@ def build_runner(config, **arguments):
     """Build a DistillRunner of a distillation's keys and a Runner's arguments."""
     from mmkd import DistillRunner
 
-    keys = {key: config[key] for key in ('teacher', 'distill_losses')}
+    keys = {key: value for key, value in config.items() if key != 'model'}
     return DistillRunner(
         model=Config(dict(model=config['model'])).model,
         cfg=copy.deepcopy(keys),

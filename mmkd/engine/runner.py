@@ -1,6 +1,7 @@
 """MMEngine's Runner with a robust runtime, for training with and without a teacher."""
 
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +46,7 @@ from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.engine.atomic_file import write_atomically
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.engine.end_with_launcher import end_with_launcher
+from mmkd.engine.freed_pages import keep_freed_pages
 from mmkd.engine.hooks import (
     BatchSizeHook,
     BroadcastBuffersHook,
@@ -56,6 +58,7 @@ from mmkd.engine.hooks import (
     ResumedValidationHook,
     SaveOnSignalHook,
     SkippedSamplesHook,
+    SpeedHook,
 )
 from mmkd.engine.hooks.deterministic_hook import position_seeds
 from mmkd.engine.num_classes import check_num_classes, segmentation_head
@@ -96,6 +99,8 @@ class Runner(MMEngineRunner):
     * Distributed training without a GPU, with the gloo backend.
     * A prediction on a validation image before the first iteration; see
       :class:`FirstPredictionHook`.
+    * On a CPU, kept memory, and the precision and layout of the config key ``speed``;
+      see :class:`SpeedHook`.
     * Evaluation only if the checkpoint has all weights of the network.
 
     ``runner_type = 'mmkd.Runner'`` in a config selects it in any train.py; mmkd's own
@@ -200,6 +205,8 @@ class Runner(MMEngineRunner):
         for kind in self.own_hooks:
             if not any(isinstance(hook, kind) for hook in self.hooks):
                 self.register_hook(kind())
+        if self.cfg.get('speed') is not None:
+            self.register_hook(SpeedHook(self.cfg.speed))
 
     @master_only
     def dump_config(self) -> None:
@@ -215,9 +222,16 @@ class Runner(MMEngineRunner):
     def train(self) -> nn.Module:
         """Train while holding the lock of the work_dir.
 
+        On a CPU, freed memory is kept; see :func:`keep_freed_pages`.
+
         Raises:
             UserError: if another process trains in the work_dir.
         """
+        if get_device() == 'cpu' and keep_freed_pages():
+            self.logger.info(
+                'Freed memory of up to 32 MiB a block is kept in the process (glibc), '
+                'which is faster; any variable MALLOC_... prevents it'
+            )
         with locked(self.work_dir) if is_main_process() else nullcontext():
             try:
                 return super().train()
@@ -328,6 +342,12 @@ class Runner(MMEngineRunner):
                 'optim_wrapper.type: AmpOptimWrapper needs a GPU; on a CPU, train in '
                 "bf16 with 'mmkd.CpuAmpOptimWrapper' (--amp)"
             )
+        plain = isinstance(optim_wrapper, Mapping) and 'optimizer' in optim_wrapper
+        if plain and self.cfg.get('speed') is not None and get_device() == 'cpu':
+            given = {'type': OptimWrapper, **optim_wrapper}
+            if is_type(given, OptimWrapper, OPTIM_WRAPPERS):  # may become bf16
+                kind = 'mmkd.CpuAmpOptimWrapper'
+                optim_wrapper = dict(optim_wrapper, type=kind, enabled=False)
         return super().build_optim_wrapper(optim_wrapper)
 
     def _init_model_weights(self) -> None:

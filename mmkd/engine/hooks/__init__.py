@@ -12,6 +12,7 @@ from .missing_classes_hook import MissingClassesHook
 from .resumed_validation_hook import ResumedValidationHook
 from .save_on_signal_hook import SaveOnSignalHook
 from .skipped_samples_hook import SkippedSamplesHook
+from .speed_hook import SpeedHook
 
 __all__ = [
     'BatchSizeHook',
@@ -25,4 +26,5 @@ __all__ = [
     'SafeCheckpointHook',
     'SaveOnSignalHook',
     'SkippedSamplesHook',
+    'SpeedHook',
 ]
