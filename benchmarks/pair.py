@@ -58,13 +58,15 @@ def distiller_of(device: str, losses: dict, **teacher: object) -> Distiller:
     return distiller.to(device).train()
 
 
-def batch_of(device: str, size: int) -> tuple[Tensor, list]:
-    """Return two images and their labels."""
+def batch_of(
+    device: str, size: int, number: int = 2, classes: int = 19
+) -> tuple[Tensor, list]:
+    """Return images and their labels."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 3, size, size, generator=generator).to(device)
+    images = torch.randn(number, 3, size, size, generator=generator).to(device)
     samples = []
-    for _ in range(2):
-        label = torch.randint(19, (1, size, size), generator=generator)
+    for _ in range(number):
+        label = torch.randint(classes, (1, size, size), generator=generator)
         label[:, ::10] = 255
         sample = SegDataSample(gt_sem_seg=PixelData(data=label.to(device)))
         sample.set_metainfo(dict(img_shape=(size, size), pad_shape=(size, size)))

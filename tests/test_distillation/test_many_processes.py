@@ -16,6 +16,7 @@ from mmkd.distillation.distill_hook import DistillHook
 from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
 from mmkd.engine.hooks import BroadcastBuffersHook
 from mmkd.engine.hooks.deterministic_hook import position_seeds, seed_loader
+from mmkd.engine.speed import Speed, choose
 from tests.conftest import HANGS, build, build_distiller, network, random_batch
 from tests.test_tools.conftest import preload
 
@@ -133,6 +134,7 @@ def one_of_two(rank, config, jobs, folder):
         )
         found['auto'] = auto_weight(config, images)
     found['images'] = images_of_process(rank)
+    found['speed'] = choose({Speed(): 1.0, Speed('bfloat16'): 0.5 + rank}).amp
     found['buffers'] = buffers_when_validated(rank)
     torch.save(found, f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()
@@ -210,6 +212,11 @@ def in_two(config, tmp_path_factory):
 
 def test_all_start_with_one_theta(in_two):
     assert [found['theta'] for found in in_two] == [0, 0]
+
+
+def test_all_train_in_the_precision_of_rank_0(in_two):
+    """By its own times, rank 1 would choose float32."""
+    assert [found['speed'] for found in in_two] == ['bfloat16'] * 2
 
 
 def difference(found, expected):

@@ -13,6 +13,7 @@ TEACHER = 'r101.pth'  # stands in for what would be downloaded
 ARGUMENTS = {
     'loss.py': ['--size', '32', '64', '--repeats', '1', '--no-compile'],
     'step.py': ['--size', '64', '--repeats', '1'],
+    'cpu_step.py': ['--size', '32', '--images', '2', '--repeats', '1'],
     'teacher.py': ['--size', '64', '--repeats', '1'],
     'street_scenes.py': ['--train', '4', '--val', '2'],
 }

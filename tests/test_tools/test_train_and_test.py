@@ -12,6 +12,7 @@ import mmseg
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from PIL import Image
@@ -24,6 +25,7 @@ from tests.test_tools.conftest import REPO
 TRAIN = REPO / 'tools' / 'train.py'
 STUDENT = 'work_dirs/kd/iter_4.pth'
 TEACHER = 'work_dirs/teacher/iter_4.pth'
+OTHER = 'work_dirs/default/iter_4.pth'
 
 
 def read(bench, path):
@@ -42,6 +44,20 @@ def test_training(distilled):
     assert distilled.iterations() == [1, 2, 3, 4]
     assert 'distill.loss_kd: ' in distilled.output
     assert 'distill.weight_kd: ' in distilled.output
+
+
+def test_memory_kept_on_a_cpu_changes_no_result(bench, teacher):
+    """The variable makes the process return it to the kernel, as by default."""
+    default = dict(MALLOC_TRIM_THRESHOLD_='131072')
+    options = ('--work-dir', 'work_dirs/default')
+    other = bench.shell(sys.executable, TRAIN, 'teacher.py', *options, **default)
+    assert other.code == 0, other.output
+    said = 'Freed memory of up to 32 MiB a block is kept'
+    assert (said in teacher.output) == (get_device() == 'cpu')
+    assert said not in other.output
+    for part in ('state_dict', 'optimizer'):
+        kept, returned = (read(bench, p)[part] for p in (TEACHER, OTHER))
+        assert_close(kept, returned, rtol=0, atol=0)
 
 
 def test_same_metrics_as_the_last_validation(bench, distilled):
