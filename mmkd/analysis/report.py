@@ -1,15 +1,16 @@
 """Contents of the report of a comparison."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean
 
 from matplotlib import rc_context
 from mmengine.config import Config
 
+from mmkd.distillation.stopwatch import PARTS
 from mmkd.distillation.teacher_config import KEY, split_teachers
 from mmkd.runs.recipe import recipe
+from mmkd.runs.run_directory import RunDirectory
 
 from . import figures
 from .comparison import Comparison
@@ -38,9 +39,15 @@ NO_FIDELITY = (
 )
 COST_NOTES = (
     'Parameters include auxiliary heads. FLOPs are those of one forward pass without '
-    'auxiliary heads; a multiplication and an addition are two. Time is the median of '
-    'the logged iterations, including data loading; it depends on other load of the '
-    'machine. Memory is the peak in training, of the GPU, or of the process on a CPU.',
+    'auxiliary heads; a multiplication and an addition are two. Memory is the peak in '
+    'training, of the GPU, or of the process on a CPU.',
+)
+TIME_NOTES = (
+    'Medians of the logged iterations in ms; they depend on the load of the machine. '
+    'Data is the wait for it, teacher its forward pass, losses the forward and '
+    'backward pass of the distillation losses, and student the rest of the step. The '
+    'remaining time of an iteration is that of checkpoints and the like. Distillation '
+    'is the share of teacher and losses.',
 )
 
 
@@ -101,6 +108,7 @@ def build_report(
         Section('Curves', (), curves + losses),
         Section('Fidelity', [FIDELITY if fidelity else NO_FIDELITY], (), fidelity),
         Section('Cost', [*COST_NOTES, *missing], (), costs),
+        Section('Time', TIME_NOTES, (), time_table(comparison)),
         Section('Pictures', notes, panels),
         Section('Settings', settings(comparison)),
         Section(
@@ -250,7 +258,7 @@ def fidelity_table(comparison: Comparison) -> Table | None:
 
 
 def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
-    """Return the table of parameters, FLOPs, time and memory of each method.
+    """Return the table of parameters, FLOPs and memory of each method.
 
     Also return a reason for each network whose cost is missing. A network of several
     methods is built once.
@@ -274,13 +282,11 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
             return network_cells(None)
 
     for method, runs in comparison.runs.items():
-        times = [t for run in runs.values() if (t := run.median('time'))]
         memory = [m for run in runs.values() if (m := run.median('memory'))]
         rows.append(
             [
                 label(comparison, method),
                 *cells(method, shared_cost, comparison.first(method).config),
-                format_number(mean(times) * 1000 if times else None, 0),
                 format_number(max(memory, default=None), 0),
             ]
         )
@@ -290,9 +296,40 @@ def cost_table(comparison: Comparison) -> tuple[Table, list[str]]:
         for key in split_teachers(config.teacher):
             if key not in trained:
                 cost = cells(key, partial(teacher_cost, key=key), config)
-                rows.append([key, *cost, NONE, NONE])
-    columns = ['method', 'parameters, M', 'GFLOPs', 'image', 'ms per iteration']
-    return Table([*columns, 'memory, MiB'], rows), reasons
+                rows.append([key, *cost, NONE])
+    columns = ['method', 'parameters, M', 'GFLOPs', 'image', 'memory, MiB']
+    return Table(columns, rows), reasons
+
+
+def time_table(comparison: Comparison) -> Table:
+    """Return the table of the time of an iteration and its parts for each method."""
+    rows = []
+    baseline = median_time(comparison.baseline_runs, 'time')
+    for method, runs in comparison.runs.items():
+        names = ['time', 'data_time', *(f'time_{part}' for part in PARTS)]
+        found = [median_time(runs, name) for name in names]
+        whole, _, _, teacher, losses = found
+        share = factor = None
+        if whole and teacher is not None and losses is not None:
+            share = 100 * (teacher + losses) / whole
+        if whole and baseline:
+            factor = whole / baseline
+        rows.append(
+            [
+                label(comparison, method),
+                *(format_number(t and 1000 * t, 1) for t in found),
+                format_number(share, 1),
+                format_number(factor, 2),
+            ]
+        )
+    columns = ['method', 'iteration, ms', 'data', *PARTS, 'distillation, %']
+    return Table([*columns, 'times the baseline'], rows)
+
+
+def median_time(runs: Mapping[int, RunDirectory], name: str) -> float | None:
+    """Return the mean over runs of the median of a time; None if none logs it."""
+    medians = [run.median(name) for run in runs.values()]
+    return mean_and_sd(t for t in medians if t is not None)[0]
 
 
 def network_cells(cost: Cost | None) -> list[str]:

@@ -4,6 +4,7 @@ from .distill_hook import DistillHook
 from .distill_runner import DistillRunner
 from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
+from .step_time_hook import StepTimeHook
 from .teacher import Teacher
 from .teacher_metric_hook import TeacherMetricHook
 from .unlabeled_hook import UnlabeledHook
@@ -13,6 +14,7 @@ __all__ = [
     'DistillRunner',
     'Distiller',
     'LossBalanceHook',
+    'StepTimeHook',
     'Teacher',
     'TeacherMetricHook',
     'UnlabeledHook',

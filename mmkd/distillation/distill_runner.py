@@ -27,6 +27,7 @@ from mmkd.registry import RUNNERS, is_type
 from .distill_hook import DistillHook
 from .distiller import Distiller
 from .loss_balance_hook import LossBalanceHook
+from .step_time_hook import StepTimeHook
 from .teacher_config import inline_teacher, split_teachers
 from .teacher_metric_hook import TeacherMetricHook
 from .unlabeled_hook import UnlabeledHook
@@ -62,6 +63,7 @@ class DistillRunner(Runner):
         UnlabeledHook,
         TeacherMetricHook,
         LossBalanceHook,
+        StepTimeHook,
     )
     unlabeled_dataloader: Any = None  # a DataLoader, if the config has its key
 

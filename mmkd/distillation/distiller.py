@@ -12,8 +12,10 @@ from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
 from mmkd.registry import MODELS
 
+from .fast_path import tensors_of
 from .input_channels import check_input_channels
 from .paired_prediction import predict_both
+from .stopwatch import LOSSES, TEACHER, Stopwatch
 from .tapped_loss import TappedLoss, teacher_taps
 from .taps import num_classes, record
 from .targets import inside_images, stack_targets
@@ -61,6 +63,8 @@ class Distiller(BaseModel):
         compares: True if the teacher also predicts, for a :class:`FidelityMetric`.
         recorded: Outputs of the last batch, as ``student.<tap>`` and
             ``teacher.<tap>``; :class:`FiniteHook` reports them.
+        stopwatch: Times of the parts of a training step; :class:`StepTimeHook` logs
+            them.
 
     Raises:
         UserError: for invalid arguments; the message names the config key.
@@ -122,6 +126,7 @@ class Distiller(BaseModel):
         self.compares = False
         self.checked = False  # True once a batch's tap outputs have been checked
         self.recorded: dict[str, Tensor] = {}
+        self.stopwatch = Stopwatch()
 
     @property
     def data_preprocessor(self) -> nn.Module:
@@ -227,7 +232,7 @@ class Distiller(BaseModel):
         if self.teacher.class_map is None:
             self.map_classes()
         active = [loss for loss in self.losses if loss.factor(self.progress)]
-        teacher_outputs = self.teacher.outputs(inputs, teacher_taps(active))
+        teacher_outputs = self.teacher_outputs(inputs, active)
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
@@ -247,13 +252,36 @@ class Distiller(BaseModel):
         task, _ = self.student.parse_losses(losses)
         is_map = target is not None and target.ndim == 3
         inside = inside_images(inputs, data_samples) if is_map else None
-        for loss in self.losses:
-            losses |= loss(
-                student_outputs, teacher_outputs, target, inside, self.progress, task
-            )
+        added: dict[str, Tensor] = {}
+        with self.stopwatch.measure(LOSSES):
+            for loss in self.losses:
+                added |= loss(
+                    student_outputs,
+                    teacher_outputs,
+                    target,
+                    inside,
+                    self.progress,
+                    task,
+                )
+        self.stopwatch.measure_backward(
+            LOSSES, added.values(), tensors_of(list(losses.values()))
+        )
+        losses |= added
         if self.unlabeled is not None:
             losses |= self.unlabeled.compare(self, maps=is_map)
         return losses
+
+    def teacher_outputs(
+        self, inputs: Tensor, losses: Sequence[TappedLoss]
+    ) -> Mapping[str, Tensor]:
+        """Return the outputs of the teacher that losses compare, and measure its time.
+
+        Args:
+            inputs: Images preprocessed for the student.
+            losses: Those whose taps are needed.
+        """
+        with self.stopwatch.measure(TEACHER):
+            return self.teacher.outputs(inputs, teacher_taps(losses))
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Return the student's predictions, and the teacher's with ``compares``."""

@@ -176,7 +176,7 @@ def _run(
             output = run_to_logits(model, images, taps)
             _wait(images)
             seconds.append(time.perf_counter() - start)
-    return [*_tensors(output), *tapped.values()], min(seconds)
+    return [*tensors_of(output), *tapped.values()], min(seconds)
 
 
 def _wait(images: Tensor) -> None:
@@ -184,13 +184,13 @@ def _wait(images: Tensor) -> None:
         torch.cuda.synchronize(images.device)
 
 
-def _tensors(output: object) -> Iterator[Tensor]:
+def tensors_of(output: object) -> Iterator[Tensor]:
     """Yield the tensors of a possibly nested output."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, list | tuple):
         for item in output:
-            yield from _tensors(item)
+            yield from tensors_of(item)
 
 
 def _fastest(names: list[str], found: dict, device: torch.device) -> str | None:
@@ -223,7 +223,7 @@ def _first_not_finite(model: nn.Module, images: Tensor) -> str:
 
     def look(name: str) -> Callable[[nn.Module, tuple, object], None]:
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-            if not _finite(list(_tensors(output))):
+            if not _finite(list(tensors_of(output))):
                 found.append(name)
 
         return hook

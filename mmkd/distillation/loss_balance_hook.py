@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mmengine.hooks import Hook
 
 from mmkd.registry import HOOKS
-from mmkd.runs.findings import LossBalance
+from mmkd.runs.findings import LossBalance, is_loss
 
 if TYPE_CHECKING:
     from .distill_runner import DistillRunner
@@ -30,7 +30,7 @@ class LossBalanceHook(Hook):
         losses = {
             name.removeprefix('train/'): buffer.current()
             for name, buffer in runner.message_hub.log_scalars.items()
-            if name.startswith('train/') and 'loss' in name
+            if name.startswith('train/') and is_loss(name.removeprefix('train/'))
         }
         distiller = runner.distiller
         complete = [

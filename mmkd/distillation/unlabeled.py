@@ -15,7 +15,8 @@ from mmkd.losses.schedule import Progress, WeightSchedule
 
 from .loss_config import build_schedule
 from .run_to_logits import run_to_logits
-from .tapped_loss import TappedLoss, teacher_taps
+from .stopwatch import LOSSES
+from .tapped_loss import TappedLoss
 from .taps import record
 from .targets import inside_images
 
@@ -105,7 +106,7 @@ class Unlabeled:
             return values
         data = distiller.data_preprocessor(batch, True)
         inputs = data['inputs']
-        theirs = distiller.teacher.outputs(inputs, teacher_taps(active))
+        theirs = distiller.teacher_outputs(inputs, active)
         taps = [loss.student_tap for loss in active]
         with record(distiller.student, taps) as ours:
             run_to_logits(distiller.student, inputs, taps)
@@ -124,9 +125,13 @@ class Unlabeled:
                 )
             if not self.checked:
                 loss.check_outputs(ours, theirs, inputs)
-            value = loss.value(ours, theirs, None, inside)
-            values[f'{KEY}.{loss.name}'] = share * loss.multiplier(progress) * value
         self.checked = True
+        watch = distiller.stopwatch
+        with watch.measure(LOSSES):
+            for loss in active:
+                value = loss.value(ours, theirs, None, inside)
+                values[f'{KEY}.{loss.name}'] = share * loss.multiplier(progress) * value
+        watch.measure_backward(LOSSES, values.values(), ours.values())
         return values
 
 

@@ -11,6 +11,7 @@ from .findings import (
     MISSING_CLASSES,
     LossBalance,
     batch_size_finding,
+    is_loss,
     teacher_finding,
 )
 from .run_directory import RunDirectory
@@ -53,7 +54,7 @@ def _losses(run: RunDirectory) -> Iterator[str]:
     """Yield findings about the losses in the logged iterations."""
     configs = run.config.get('distill_losses') or {}
     log, balance = run.scalars, LossBalance()
-    losses = {name: log.column(name) for name in log.names if 'loss' in name}
+    losses = {name: log.column(name) for name in log.names if is_loss(name)}
     weights = {
         name: log.column(DISTILL + name.replace('loss', 'weight'))
         for name in configs

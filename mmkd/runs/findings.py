@@ -87,6 +87,16 @@ def teacher_finding(
     )
 
 
+def is_loss(name: str) -> bool:
+    """Return True for the name of a logged loss, not of the time that losses take.
+
+    Example:
+        >>> is_loss('distill.loss_kd'), is_loss('time_losses'), is_loss('lr')
+        (True, False, False)
+    """
+    return 'loss' in name and name != 'time_losses'
+
+
 class LossBalance:
     """Detector of distillation losses of another magnitude than the task loss.
 

@@ -37,7 +37,8 @@ def teacher_at(checkpoint):
 
 def step(iteration, loss=2.0, **more):
     """Scalars that a training logs."""
-    return dict(loss=loss, time=0.5, iter=iteration, step=iteration, **more)
+    more.setdefault('time', 0.5)
+    return dict(loss=loss, iter=iteration, step=iteration, **more)
 
 
 def validation(iteration, miou, classes=None, **more):

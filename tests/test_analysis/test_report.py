@@ -55,7 +55,9 @@ def comparison(tmp_path, monkeypatch):
         ):
             kd = name == 'kd'
             classes = dict(road=50.0 + miou, sky=20.0)
-            losses = {'distill.loss_kd': 0.5, 'distill.weight_kd': 9.0} if kd else {}
+            times = dict(time_student=0.3, time_teacher=0.12, time_losses=0.03)
+            losses = {'distill.loss_kd': 0.5, 'distill.weight_kd': 9.0} | times
+            losses = dict(losses if kd else {}, time=0.6 if kd else 0.5, data_time=0.01)
             write_run(
                 tmp_path / 'runs' / name / f'seed_{seed}',
                 step(2, 3.0, **losses), validation(2, 1.0), step(4, 2.5, **losses),
@@ -86,8 +88,10 @@ def test_tables(comparison, tmp_path):
     assert [*kd, '23.67 ± 2.08'] in read.rows
     alone = ['alone (baseline)', '3', '21.00 ± 1.00', *4 * '-', '21.00 ± 1.00']
     assert alone in read.rows
-    cost = ['teacher (teacher)', '2.5', '3', '48x96', '500', '-']
-    assert cost in read.rows
+    assert ['teacher (teacher)', '2.5', '3', '48x96', '-'] in read.rows
+    times = ['600.0', '10.0', '300.0', '120.0', '30.0', '25.0', '1.20']
+    assert ['kd', *times] in read.rows
+    assert ['alone (baseline)', '500.0', '10.0', *4 * '-', '1.00'] in read.rows
     assert ['method', 'agreement', 'std ratio', 'ECE'] in read.rows
     assert ['kd', '0.250 ± 0.000', '0.250 ± 0.000', '0.250 ± 0.000'] in read.rows
     (run,) = (row for row in read.rows if row[0].endswith('kd/seed_2'))

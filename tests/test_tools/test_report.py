@@ -31,12 +31,24 @@ def test_numbers_are_those_of_the_logs(bench, page):
 def test_costs(bench, page):
     rows = page[1].split('<h2>Cost</h2>')[1].split('</table>')[0].split('<tr>')
     (kd,) = (row for row in rows if '<td>kd</td>' in row)
-    _, parameters, flops, size, pace, memory = kd.split('</td>')[:6]
+    _, parameters, flops, size, memory = kd.split('</td>')[:5]
     assert size.endswith('64x64')
     assert 0 < float(parameters.split('>')[1]) < 1
     assert 0 < float(flops.split('>')[1]) < 1
-    assert int(pace.split('>')[1]) > 0
     assert 200 < int(memory.split('>')[1]) < 20_000  # MiB
+
+
+def test_times(bench, page):
+    """The parts of an iteration; the baseline logs only the whole."""
+    rows = page[1].split('<h2>Time</h2>')[1].split('</table>')[0].split('<tr>')
+    (kd,) = (row for row in rows if '<td>kd</td>' in row)
+    cells = [cell.split('>')[-1] for cell in kd.split('</td>')[1:8]]
+    whole, *parts, share, _ = map(float, cells)
+    assert min(parts) >= 0
+    assert sum(parts) < 1.05 * whole  # of medians
+    assert share == pytest.approx(100 * sum(parts[-2:]) / whole, abs=0.2)
+    (student,) = (row for row in rows if '<td>student (baseline)</td>' in row)
+    assert student.count('<td>-</td>') == 4
 
 
 def test_figures(bench, page):
