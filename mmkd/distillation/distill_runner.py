@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import (
@@ -87,9 +88,8 @@ class DistillRunner(Runner):
         wrapper = cfg.get('optim_wrapper') or {}
         if is_type(wrapper, AmpOptimWrapper, OPTIM_WRAPPERS):
             # The teacher runs without autocast, so it needs a precision of its own.
-            half = 'bf16' if wrapper.get('dtype') == 'bfloat16' else 'fp16'
             for teacher in split_teachers(cfg['teacher']).values():
-                teacher.setdefault('precision', half)
+                teacher.setdefault('precision', precision_of(wrapper.get('dtype')))
         return super().from_cfg(cfg)
 
     @property
@@ -217,3 +217,14 @@ class DistillRunner(Runner):
                 )
                 groups.append(group if decays else dict(group, weight_decay=0.0))
         return groups
+
+
+def precision_of(dtype: str | torch.dtype | None) -> str:
+    """Return the teacher's precision for the dtype of an AmpOptimWrapper.
+
+    Example:
+        >>> precision_of(None), precision_of('bfloat16'), precision_of(torch.float32)
+        ('fp16', 'bf16', 'fp32')
+    """
+    name = str(dtype or torch.float16).removeprefix('torch.')
+    return dict(float16='fp16', bfloat16='bf16').get(name, 'fp32')

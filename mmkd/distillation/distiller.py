@@ -236,6 +236,7 @@ class Distiller(BaseModel):
         student_taps = [loss.student_tap for loss in active]
         with record(self.student, student_taps) as student_outputs:
             losses = self.student(inputs, data_samples, mode='loss')
+        self.wait_for_teacher(teacher_outputs)
         if not self.checked:
             for loss in active:
                 loss.check_outputs(student_outputs, teacher_outputs, inputs)
@@ -276,12 +277,19 @@ class Distiller(BaseModel):
     ) -> Mapping[str, Tensor]:
         """Return the outputs of the teacher that losses compare, and measure its time.
 
+        They can be used after :meth:`wait_for_teacher`.
+
         Args:
             inputs: Images preprocessed for the student.
             losses: Those whose taps are needed.
         """
         with self.stopwatch.measure(TEACHER):
             return self.teacher.outputs(inputs, teacher_taps(losses))
+
+    def wait_for_teacher(self, outputs: Mapping[str, Tensor]) -> None:
+        """Wait for :meth:`teacher_outputs`, on a GPU without stopping the process."""
+        with self.stopwatch.measure(TEACHER):
+            self.teacher.wait(outputs)
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Return the student's predictions, and the teacher's with ``compares``."""

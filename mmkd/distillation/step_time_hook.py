@@ -17,7 +17,8 @@ class StepTimeHook(Hook):
     Together they are the training step, between ``data_time`` and the end of MMEngine's
     ``time``:
 
-    * ``time_teacher``: the forward passes of all teachers;
+    * ``time_teacher``: the forward passes of all teachers, or, on a stream of their
+      own, what the student waits for them;
     * ``time_losses``: forward and backward passes of the distillation losses down to
       the student's taps, with adapters and automatic weights;
     * ``time_student``: the rest, i.e. what a training without a teacher does, too

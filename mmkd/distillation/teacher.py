@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from .match_classes import match_classes
 from .normalization import NormalizationBridge
 from .resolution import Resolution, naming_resolution
 from .run_to_logits import run_to_logits
+from .side_stream import SideStream
 from .taps import TapOutputs, find_tap, num_classes, record
 from .teacher_config import FAST, KEY, RESOLUTION
 from .teacher_prediction import predict_classes, predict_logits, sample_logits
@@ -66,6 +68,7 @@ class Teacher(nn.Module):
             key=key, **{k: config[k] for k in RESOLUTION if k in config}
         )
         self.ready = False
+        self.stream = SideStream()
         model = copy.deepcopy(dict(config['model']))
         state: dict[str, Tensor] = {}
         meta: dict = {}
@@ -174,7 +177,8 @@ class Teacher(nn.Module):
         """Return the outputs of taps for images preprocessed for the student.
 
         Runs in the teacher's own precision, independent of autocast; without taps the
-        network does not run.
+        network does not run. With :attr:`FastPath.overlap`, the outputs can be used
+        after :meth:`wait`.
 
         Args:
             inputs: (N, C, H, W).
@@ -184,7 +188,9 @@ class Teacher(nn.Module):
         """
         if not taps:
             return {}
-        with torch.autocast(inputs.device.type, enabled=False):
+        beside = self.fast_path.overlap and inputs.is_cuda and accelerate and self.ready
+        stream = self.stream.fork(inputs.device) if beside else nullcontext()
+        with stream, torch.autocast(inputs.device.type, enabled=False):
             images = self.resolution.resize(self.bridge(inputs))
             with naming_resolution(self.model, images, self.key):
                 if accelerate and not self.ready:
@@ -194,8 +200,20 @@ class Teacher(nn.Module):
                     print_log(report, logger='current')
                 return self._outputs(images, taps)
 
+    def wait(self, outputs: Mapping[str, Tensor]) -> None:
+        """Let the current CUDA stream wait for :meth:`outputs`, where it has to."""
+        self.stream.join(outputs.values())
+
     def _outputs(self, images: Tensor, taps: Sequence[str]) -> TapOutputs:
         """Return the outputs of taps for images preprocessed for the teacher."""
+        if self.fast_path.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        outputs = self._run(images, taps)
+        if self.fast_path.graphs:  # whose next run overwrites them
+            outputs.update({tap: output.clone() for tap, output in outputs.items()})
+        return outputs
+
+    def _run(self, images: Tensor, taps: Sequence[str]) -> TapOutputs:
         if not self.resolution.slide:
             with record(self.model, taps) as outputs:
                 run_to_logits(self.model, images, taps)

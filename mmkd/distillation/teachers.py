@@ -96,6 +96,12 @@ class Teachers(nn.Module):
             found.update({f'{name}.{tap}': value for tap, value in outputs.items()})
         return found
 
+    def wait(self, outputs: Mapping[str, Tensor]) -> None:
+        """Let the current CUDA stream wait; see :meth:`Teacher.wait`."""
+        for name, teacher in self.members.items():
+            own = _taps_of(name, list(outputs))
+            teacher.wait({tap: outputs[f'{name}.{tap}'] for tap in own})
+
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Return the common predictions for images preprocessed for the student."""
         samples, _ = self._predict_student_images(inputs, data_samples)

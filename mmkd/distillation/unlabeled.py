@@ -110,6 +110,7 @@ class Unlabeled:
         taps = [loss.student_tap for loss in active]
         with record(distiller.student, taps) as ours:
             run_to_logits(distiller.student, inputs, taps)
+        distiller.wait_for_teacher(theirs)
         distiller.recorded |= {
             f'{KEY}.{network}.{tap}': output.detach()
             for network, outputs in dict(student=ours, teacher=theirs).items()

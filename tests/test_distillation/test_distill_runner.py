@@ -217,17 +217,24 @@ def test_found_under_any_default_scope(scope, name):
         assert RUNNERS.get(f'mmkd.{name}') is getattr(mmkd, name)
 
 
-def test_a_teacher_in_half_precision_under_amp(distiller_config, tmp_path):
+@pytest.mark.parametrize(
+    ('dtype', 'precision'),
+    [(None, 'fp16'), ('bfloat16', 'bf16'), (torch.bfloat16, 'bf16')],
+)
+def test_a_teacher_in_half_precision_under_amp(
+    distiller_config, tmp_path, dtype, precision
+):
     """Autocast does not reach the teacher; a stated precision stays."""
     config = Config(dict(distiller_config, work_dir=str(tmp_path)))
-    config.optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD'))
+    sgd = dict(type='SGD')
+    config.optim_wrapper = dict(type='AmpOptimWrapper', optimizer=sgd, dtype=dtype)
     config.default_scope, config.experiment_name = 'mmseg', f'{tmp_path.name}_amp'
     config.train_cfg, config.train_dataloader = dict(by_epoch=False, max_iters=1), {}
     runner = mmkd.DistillRunner.from_cfg(config)
-    assert runner.cfg.teacher.precision == 'fp16'
-    config.teacher.precision = 'bf16'
+    assert runner.cfg.teacher.precision == precision
+    config.teacher.precision = 'fp32'
     config.experiment_name += '_stated'
-    assert mmkd.DistillRunner.from_cfg(config).cfg.teacher.precision == 'bf16'
+    assert mmkd.DistillRunner.from_cfg(config).cfg.teacher.precision == 'fp32'
 
 
 def test_fits_in_memory_once(distiller_config, tmp_path):

@@ -213,12 +213,34 @@ def test_all_processes_take_the_same(monkeypatch):
     assert fast_path._fastest(['fp32', 'bf16'], found, 'cpu') == 'bf16'
 
 
-@pytest.mark.parametrize('compile', [True, False])
-def test_compiles_the_backbone(model, images, monkeypatch, compile):
+@pytest.mark.parametrize(
+    ('compile', 'options'),
+    [
+        (True, [{}]),
+        ('reduce-overhead', [dict(mode='reduce-overhead')]),
+        (False, []),
+    ],
+)
+def test_compiles_the_backbone(model, images, monkeypatch, compile, options):
     compiled = []
-    monkeypatch.setattr(nn.Module, 'compile', lambda self: compiled.append(self))
+    monkeypatch.setattr(
+        nn.Module, 'compile', lambda self, **options: compiled.append((self, options))
+    )
     fast, _ = FastPath(compile=compile).apply(model, images)
-    assert compiled == [fast.backbone] * compile
+    assert compiled == [(fast.backbone, each) for each in options]
+
+
+@pytest.mark.parametrize('tap', ['decode_head.conv_seg', 'backbone'])
+def test_cuda_graphs(teacher_config, device, tap):
+    """The kernels stay the same; outputs outlive the next run."""
+    batches = [torch.randn(2, 3, 32, 32, device=device) for _ in range(4)]
+    plain = Teacher(teacher_config, SegDataPreProcessor()).to(device)
+    expected = [plain.outputs(images, [tap])[tap] for images in batches]
+    teacher_config['compile'] = 'cudagraphs'
+    graphs = Teacher(teacher_config, SegDataPreProcessor()).to(device)
+    found = [graphs.outputs(images, [tap])[tap] for images in batches]
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_the_time_is_the_fastest_run(images, monkeypatch):
@@ -250,6 +272,15 @@ def test_autocast_does_not_reach_the_teacher(teacher_config):
     assert outputs['decode_head.conv_seg'].dtype == torch.float32
 
 
-def test_refuses_another_precision():
-    with pytest.raises(UserError, match=r'^teacher\.precision must be'):
-        FastPath(precision='int8')
+@pytest.mark.parametrize(
+    ('options', 'says'),
+    [
+        (dict(precision='int8'), r'precision must be'),
+        (dict(compile='fast'), r"compile must be .*'cudagraphs', not 'fast'"),
+        (dict(overlap=1.5), r'overlap must be True or False, not 1\.5'),
+        (dict(overlap=True, compile='cudagraphs'), r'overlap: CUDA graphs do not'),
+    ],
+)
+def test_refuses_another_value(options, says):
+    with pytest.raises(UserError, match=rf'^teacher\.{says}'):
+        FastPath(**options)
