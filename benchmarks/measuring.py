@@ -106,17 +106,22 @@ def report(name: str, title: str, rows: list[dict], args: argparse.Namespace) ->
         table.add_row(*(_text(value) for value in row.values()))
     Console().print(table)
     args.out.mkdir(parents=True, exist_ok=True)
-    machine = dict(
-        device=torch.cuda.get_device_name() if args.device != 'cpu' else _cpu(),
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
-        python=platform.python_version(),
-    )
+    machine = machine_of(args.device)
     path = args.out / f'{name}_{args.device}'
     content = dict(title=title, machine=machine, rows=rows)
     path.with_suffix('.json').write_text(json.dumps(content, indent=1))
     _plot(title, rows, path.with_suffix('.png'))
     print(f'{path}.json, {path}.png')
+
+
+def machine_of(device: str) -> dict[str, str | int]:
+    """Return the name of the device, and what else its times depend on."""
+    return dict(
+        device=torch.cuda.get_device_name() if device != 'cpu' else _cpu(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+    )
 
 
 def _text(value: object) -> str:

@@ -33,6 +33,7 @@ def main() -> None:
         paths['both, bf16'] = FastPath(precision='bf16')
     if args.device != 'cpu':
         paths['both, fp16'] = FastPath(precision='fp16')
+        paths['both, CUDA graph'] = FastPath(compile='cudagraphs')
     if args.compile:
         paths['both, compiled'] = FastPath(compile=True)
     torch.manual_seed(0)

@@ -1,4 +1,5 @@
 import json
+import re
 import runpy
 import sys
 
@@ -111,3 +112,30 @@ def test_startup(tmp_path):
     usual, train_usual, train, report = (row['CPU s'] for row in content['rows'])
     assert max(usual, train_usual) < 1 < min(train, report)
     assert all(row['wall s, other'] > 0 for row in content['rows'])
+
+
+@pytest.mark.slow
+def test_all(tmp_path):
+    """Each part writes its results; the training logs what student and teacher take."""
+    result = Workbench(tmp_path).shell(
+        sys.executable, BENCHMARKS / 'all.py', '--minutes', 30, '--repeats', 1,
+        '--iterations', 2, '--out', 'results',
+    )  # fmt: skip
+    assert result.code == 0, result.output
+    names = {path.stem for path in (tmp_path / 'results').glob('*.json')}
+    assert names == {'loss_19x128x256_cpu', 'teacher_cpu', 'step_cpu', 'training_cpu'}
+    (row,) = json.loads((tmp_path / 'results/training_cpu.json').read_text())['rows']
+    assert min(v for name, v in row.items() if name != 'training') > 0
+    assert 0 < row['distillation, %'] < 100
+    assert f'torch {torch.__version__}' in result.output
+
+
+def test_all_ends_in_time(tmp_path):
+    """What has not finished by then is named, and the others are still tried."""
+    result = Workbench(tmp_path).shell(
+        sys.executable, BENCHMARKS / 'all.py', '--minutes', 0, '--parts', 'loss',
+        'teacher',
+    )  # fmt: skip
+    assert result.code == 1
+    for name in ('loss', 'teacher'):
+        assert re.search(rf'^{name}: .*timed out', result.output, re.M)
