@@ -105,4 +105,5 @@ def check_correction(mode: str, threshold: float, tau: float) -> None:
     check_number('threshold', threshold)
     if not 0 <= threshold < 1:
         raise ValueError(f'threshold must be >= 0 and < 1, but is {threshold}')
+    check_number('tau', tau)
     check_temperatures(tau=tau)

@@ -62,6 +62,10 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     ) -> None:
         super().__init__()
         check_weights(loss_weight=loss_weight)
+        if not isinstance(ignore_index, int | None):
+            raise TypeError(
+                f'ignore_index must be an integer or None, but is {ignore_index!r}'
+            )
         if where not in get_args(Where):
             raise ValueError(f"where must be 'all', 'edge' or 'body', not {where!r}")
         check_edge_width(edge_width)

@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 from mmkd.functional import correct_teacher, masked_mean
 from mmkd.functional.teacher_correction import Mode, check_correction
-from mmkd.registry import MODELS, qualified
+from mmkd.registry import MODELS
+
+from .build_part import build_part
 
 
 @MODELS.register_module()
@@ -80,7 +82,7 @@ def build_correction(
     correction: dict | str | TeacherCorrection | None,
 ) -> TeacherCorrection | None:
     """Build a correction from its config or name; return None without one."""
-    if correction is None or isinstance(correction, TeacherCorrection):
-        return correction
-    config = {'type': correction} if isinstance(correction, str) else dict(correction)
-    return MODELS.build(qualified(config))
+    if correction is None:
+        return None
+    kind = TeacherCorrection
+    return build_part('teacher_correction', correction, kind, kind.__name__)

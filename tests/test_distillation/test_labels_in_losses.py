@@ -104,6 +104,13 @@ def test_classifiers(classifiers):
         (dict(teacher_correction=CORRECTION | dict(treshold=1)), 'mean threshold'),
         (dict(teacher_correction='Correction'), 'did you mean TeacherCorrection'),
         (dict(teacher_correction=CORRECTION, ignore_index=None), 'needs labels, but'),
+        (dict(teacher_correction=True), 'teacher_correction must be .*, but is True'),
+        (dict(teacher_correction=dict(mode='swap')), r"but is \{'mode': 'swap'\}"),
+        (dict(teacher_correction='KDLoss'), "a TeacherCorrection, but 'KDLoss'"),
+        (dict(teacher_correction=CORRECTION | dict(tau=None)), 'tau must be a number'),
+        (dict(divergence=None), 'divergence must be a name .*, but is None'),
+        (dict(divergence=dict(alpha=0.8)), "divergence must .* is {'alpha': 0.8}"),
+        (dict(ignore_index='none'), "an integer or None, but is 'none'"),
     ],
 )
 def test_errors_name_the_key(distiller_config, change, says):

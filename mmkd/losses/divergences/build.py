@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from mmkd.registry import MODELS, qualified
+from mmkd.losses.build_part import build_part
 
 
 def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
@@ -12,9 +12,4 @@ def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
         >>> build_divergence(dict(type='BalancedKL', reverse_weight=7.0))
         BalancedKL(forward_weight=1.0, reverse_weight=7.0, tau_reverse=None)
     """
-    if isinstance(divergence, nn.Module):
-        return divergence
-    if isinstance(divergence, type):
-        return divergence()
-    config = {'type': divergence} if isinstance(divergence, str) else dict(divergence)
-    return MODELS.build(qualified(config))
+    return build_part('divergence', divergence, nn.Module, 'AlphaBeta')
