@@ -48,8 +48,8 @@ class DeepSupervisionLoss(FeatureLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter=adapter, **kwargs)
-        config = qualified(dict(loss or dict(type='KDLoss')))
-        self.loss: DistillationLoss = MODELS.build(config)
+        config = dict(loss or dict(type='KDLoss'), ignore_index=self.ignore_index)
+        self.loss: DistillationLoss = MODELS.build(qualified(config))
         if self.loss.where != 'all':
             raise ValueError(
                 'the target of the logit loss is already resized: move where and '

@@ -220,6 +220,9 @@ def test_refuses_what_it_cannot_correct():
         loss(student, teacher, target * 0 + 9)
     with pytest.raises(ValueError, match='ignore_index=None compares all pixels'):
         build('KD, eager', NAME, ignore_index=None)
+    corrected = dict(type='KDLoss', teacher_correction=NAME)
+    with pytest.raises(ValueError, match='ignore_index=None compares all pixels'):
+        DeepSupervisionLoss(corrected, ignore_index=None)
     with pytest.raises(ValueError, match='an adapter is for features'):
         build('CWD', NAME, adapter='conv')
     with pytest.raises(ValueError, match='threshold must'):
