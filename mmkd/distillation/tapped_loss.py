@@ -201,10 +201,11 @@ class TappedLoss:
             value = self.value(student_outputs, teacher_outputs, labels, inside)
             self._balance(task, value, student_outputs[self.student_tap])
             value = self.multiplier(progress) * value
+            logged = self.loss.logged()
         else:  # keep a graph, since DDP waits for the gradient of every parameter
             zeros = (0 * parameter.sum() for parameter in self.loss.parameters())
             value = sum(zeros, torch.zeros(()))
-        logged = self.loss.logged()
+            logged = {}
         if self.schedule is not None or self.auto is not None:
             weight = self.multiplier(progress) * self.loss.loss_weight
             logged['weight'] = torch.tensor(weight)
