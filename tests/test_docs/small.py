@@ -12,6 +12,7 @@ TEACHER = 'r101.pth'  # stands in for what would be downloaded
 # What a command gets beside what is written.
 ARGUMENTS = {
     'loss.py': ['--size', '32', '64', '--repeats', '1', '--no-compile'],
+    'startup.py': ['--images', '10', '--runs', '7', '--repeats', '1'],
     'step.py': ['--size', '64', '--repeats', '1'],
     'cpu_step.py': ['--size', '32', '--images', '2', '--repeats', '1'],
     'teacher.py': ['--size', '64', '--repeats', '1'],
