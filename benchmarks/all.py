@@ -182,7 +182,7 @@ def main() -> None:
             report('training', title, rows, args)
     seconds = 60 * args.minutes - (end - time.monotonic())
     print(f'{seconds:.0f} s on {describe(args.device)}')
-    sys.exit('\n'.join(failed))
+    sys.exit('\n'.join(failed) or None)  # a text is printed, and the status is 1
 
 
 if __name__ == '__main__':

@@ -129,8 +129,9 @@ def test_all(tmp_path):
     assert f'torch {torch.__version__}' in result.output
 
 
+@pytest.mark.slow
 def test_all_ends_in_time(tmp_path):
-    """What has not finished by then is named, and the others are still tried."""
+    """Parts that have not finished by then are named, and the others still tried."""
     result = Workbench(tmp_path).shell(
         sys.executable, BENCHMARKS / 'all.py', '--minutes', 0, '--parts', 'loss',
         'teacher',
