@@ -55,6 +55,7 @@ def test_networks_are_trained_as_configured(bench, demo):
     teacher = settings['teacher']['checkpoint']
     assert teacher == 'work_dirs/demo/teacher/iter_2.pth'
     assert settings['randomness']['seed'] == 3
+    assert settings['speed'] == settings['teacher']['precision'] == 'auto'
 
 
 def test_panel(bench, demo):
