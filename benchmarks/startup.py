@@ -136,6 +136,7 @@ def run(checkout: Path, command: Sequence[object]) -> tuple[float, float]:
     before, start = cpu_of_children(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, '-m', 'mmkd.cli', *map(str, command)],
+        cwd=checkout,  # where Python looks first
         env={**os.environ, 'PYTHONPATH': str(checkout), 'OMP_NUM_THREADS': '1'},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

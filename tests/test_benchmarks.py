@@ -98,6 +98,20 @@ runpy.run_path({str(BENCHMARKS / 'kernel.py')!r}, run_name='__main__')
     assert 'bytes: sm_80 (A100), 19, Launch(pixels=512, num_warps=1' in result.output
 
 
+def test_startup_runs_the_code_of_each_checkout(tmp_path, monkeypatch):
+    """Also if it is started in another checkout."""
+    package = tmp_path / 'mmkd/cli'
+    package.mkdir(parents=True)
+    (package / '__main__.py').write_text('import sys\nsys.exit(f"other: {sys.argv[1]}")')
+    for folder in (package, package.parent):
+        (folder / '__init__.py').touch()
+    monkeypatch.chdir(REPO)
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    startup = runpy.run_path(str(BENCHMARKS / 'startup.py'))
+    with pytest.raises(SystemExit, match='other: --help'):
+        startup['run'](tmp_path, ['--help'])
+
+
 @pytest.mark.slow
 def test_startup(tmp_path):
     """The whole benchmark, with few files."""
