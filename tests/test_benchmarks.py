@@ -102,7 +102,8 @@ def test_startup_runs_the_code_of_each_checkout(tmp_path, monkeypatch):
     """Also if it is started in another checkout."""
     package = tmp_path / 'mmkd/cli'
     package.mkdir(parents=True)
-    (package / '__main__.py').write_text('import sys\nsys.exit(f"other: {sys.argv[1]}")')
+    program = 'import sys\nsys.exit(f"other: {sys.argv[1]}")'
+    (package / '__main__.py').write_text(program)
     for folder in (package, package.parent):
         (folder / '__init__.py').touch()
     monkeypatch.chdir(REPO)
