@@ -98,7 +98,7 @@ def write_runs(folder: Path, trained: Path, number: int) -> None:
     (config,) = trained.glob('*/vis_data/config.py')
     (log,) = trained.glob('*/*.log')
     model = read_recorded(config).model.to_dict()
-    length = f'train_cfg = dict(type="IterBasedTrainLoop", max_iters={LENGTH})\n'
+    length = f'\ntrain_cfg = dict(type="IterBasedTrainLoop", max_iters={LENGTH})\n'
     for index in range(number):
         method, seed = divmod(index - 1, 5) if index else (-1, 0)
         name = f'kd_{method:02}' if index else 'baseline'
