@@ -100,7 +100,8 @@ def test_one_more_command_makes_a_page_of_it(bench, demo):
     assert 'warn' not in result.output.lower()
     text = (bench.folder / 'work_dirs/demo/report/report.html').read_text()
     titles = re.findall(r'<h2>(\w+)', text)
-    shown = 'Results Classes Curves Fidelity Cost Pictures Settings Runs'
+    shown = 'Results Classes Curves Fidelity Cost Time Pictures Settings Runs'
     assert titles == shown.split()
     assert '<img ' in text.split('<h2>Pictures')[1]
-    assert '>-</td><td>-</td></tr>' not in text.split('<h2>Cost')[1]  # all is known
+    cost = text.split('<h2>Cost')[1].split('<h2>Time')[0]
+    assert '>-</td><td>-</td></tr>' not in cost  # all is known
