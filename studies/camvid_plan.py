@@ -38,7 +38,7 @@ GRIDS = {
     COMBINED: Grid(dict(SC_CB, **ADDED), LOW, (1.0, 4.0)),
     'DKD+LS': Grid(dict(DKD, **LS), LOW, (4.0, 16.0)),
     'CWD': Grid(CWD, taus(0.5, 1.0, 4.0), (3.0, 12.0)),
-    'DIST': Grid(dict(type='DISTLoss'), HIGH, (1.0, 4.0)),
+    'DIST': Grid(dict(type='DISTLoss', eps=0.0), HIGH, (1.0, 4.0)),
 }
 
 

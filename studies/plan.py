@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkd.cli.console import one_line_errors, silence_import_warnings
+from mmkd.cli.console import import_packages, one_line_errors
 from mmkd.errors import UserError
 
 from .grid import Grid, Tuning
@@ -140,7 +140,7 @@ def run_study(
     parser.add_argument('--jobs', type=int, default=1, help='simultaneous trainings')
     parser.add_argument('--draw', action='store_true', help='train nothing')
     args = parser.parse_args()
-    silence_import_warnings()
+    import_packages()
     with one_line_errors():
         for stage in stages:
             if not args.draw:
