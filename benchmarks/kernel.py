@@ -30,7 +30,9 @@ from triton.compiler import ASTSource
 from mmkd.ops import DivergenceOptions, triton_kernel
 
 KD = DivergenceOptions()
-BDD = DivergenceOptions(standardize=True, scale_compensated=True, reverse_weight=1.0)
+BDD = DivergenceOptions(
+    standardize=True, scale_compensated=True, keywords=dict(reverse_weight=1.0)
+)
 BATCH, SIZE, STRIDE = 2, (512, 1024), 8
 TYPES = {torch.float32: '*fp32', torch.int32: '*i32', torch.bool: '*i1'}
 TOOLS = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin'

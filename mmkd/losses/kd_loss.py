@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from mmkd import ops
 from mmkd.functional import (
-    balanced_kl_divergence,
     bernoulli_logits,
     class_balance,
     kd_loss,
@@ -126,15 +125,13 @@ class KDLoss(LogitLoss):
             student = resize_logits(student, size, self.align_corners, mask)
             return self.compare(student, teacher, aligned_target, mask, weight)
         divergence = cast(FixedDivergence, self.divergence)
-        keywords = divergence.keywords
-        if divergence.function is not balanced_kl_divergence:
-            keywords = {'function': divergence.function, 'keywords': keywords}
         options = ops.DivergenceOptions(
             self.tau,
             self.tau_teacher,
             self.standardize,
             self.scale_compensated,
-            **keywords,
+            divergence.function,
+            divergence.keywords,
         )
         return ops.fused_kd_loss(
             student, teacher, size, options, self.align_corners, mask, weight

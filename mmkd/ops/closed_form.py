@@ -19,33 +19,22 @@ EPS = 1e-7  # as in mmkd.functional.standardize
 class DivergenceOptions:
     """Arguments of the fused loss; see :func:`mmkd.functional.kd_loss`.
 
-    ``tau_reverse`` and the weights are those of
-    :func:`mmkd.functional.balanced_kl_divergence`, the default divergence. ``function``
-    is another one of ``mmkd.ops.FUSED``, with its ``keywords``.
+    ``function`` is the divergence, one of ``mmkd.ops.FUSED``, and ``keywords`` are its
+    arguments. The default is forward KL.
     """
 
     tau: float = 1.0
     tau_teacher: float | None = None
     standardize: bool = False
     scale_compensated: bool = False
-    forward_weight: float = 1.0
-    reverse_weight: float = 0.0
-    tau_reverse: float | None = None
     function: Callable[..., Tensor] = balanced_kl_divergence
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    keywords: Mapping[str, Any] = field(default_factory=lambda: {'reverse_weight': 0.0})
 
     def divergence(
         self, student: Tensor, teacher: Tensor, tau: float, dim: int = 1
     ) -> Tensor:
         """Return the divergence of every position by the eager function."""
-        keywords = self.keywords
-        if self.function is balanced_kl_divergence:
-            keywords = {
-                'tau_reverse': self.tau_reverse,
-                'forward_weight': self.forward_weight,
-                'reverse_weight': self.reverse_weight,
-            }
-        return self.function(student, teacher, tau=tau, dim=dim, **keywords)
+        return self.function(student, teacher, tau=tau, dim=dim, **self.keywords)
 
     def kernel_launches(self) -> list[tuple[int, float, float, float]]:
         """Return kind, temperature and two parameters of the Triton kernel's launches.
@@ -63,13 +52,16 @@ class DivergenceOptions:
         return 1.0 if self.tau_teacher is None else self.tau_teacher / self.tau
 
     def by_temperature(self) -> list[tuple[float, float, float]]:
-        """Return each temperature with its forward and reverse weight."""
-        if self.tau_reverse in (None, self.tau):
-            return [(self.tau, self.forward_weight, self.reverse_weight)]
-        halves = [
-            (self.tau, self.forward_weight, 0.0),
-            (self.tau_reverse, 0.0, self.reverse_weight),
-        ]
+        """Return each temperature with the weights of forward and reverse KL.
+
+        Divergences other than balanced KL have one temperature.
+        """
+        forward = self.keywords.get('forward_weight', 1.0)
+        reverse = self.keywords.get('reverse_weight', 1.0)
+        tau_reverse = self.keywords.get('tau_reverse')
+        if tau_reverse in (None, self.tau):
+            return [(self.tau, forward, reverse)]
+        halves = [(self.tau, forward, 0.0), (tau_reverse, 0.0, reverse)]
         return [half for half in halves if any(half[1:])]
 
 

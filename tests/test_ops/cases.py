@@ -41,11 +41,13 @@ def divergence_options(draw, family=None):
     return DivergenceOptions(
         tau=tau,
         tau_teacher=draw(st.sampled_from([None, 0.7 * tau, 1.6 * tau])),
-        tau_reverse=draw(st.sampled_from([None, tau, 1.3])),
-        forward_weight=forward_weight,
-        reverse_weight=reverse_weight,
         standardize=standardize,
         scale_compensated=standardize and draw(st.booleans()),
+        keywords=dict(
+            tau_reverse=draw(st.sampled_from([None, tau, 1.3])),
+            forward_weight=forward_weight,
+            reverse_weight=reverse_weight,
+        ),
     )
 
 
@@ -116,7 +118,7 @@ class KernelLoss(torch.nn.Module):
         self.options = DivergenceOptions(
             standardize=standardize,
             scale_compensated=scale_compensated,
-            reverse_weight=1.0,
+            keywords=dict(reverse_weight=1.0),
         )
 
     def forward(self, student, teacher, target):

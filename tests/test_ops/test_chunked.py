@@ -18,8 +18,8 @@ def test_largest_logit():
         (80.0, dict(), False),
         (159.0, dict(tau=2.0), True),
         (161.0, dict(tau=2.0), False),
-        (39.0, dict(tau_reverse=0.5, reverse_weight=1.0), True),
-        (41.0, dict(tau_reverse=0.5, reverse_weight=1.0), False),
+        (39.0, dict(keywords=dict(tau_reverse=0.5, reverse_weight=1.0)), True),
+        (41.0, dict(keywords=dict(tau_reverse=0.5, reverse_weight=1.0)), False),
         # The teacher's own temperature: a lower one lowers the limit.
         (39.0, dict(tau_teacher=0.5), True),
         (41.0, dict(tau_teacher=0.5), False),

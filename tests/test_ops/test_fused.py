@@ -26,7 +26,10 @@ from tests.reference import pair, value_and_gradient
 from .cases import cases, errors, family_options
 
 BALANCED = DivergenceOptions(
-    2.0, 3.0, True, tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0
+    2.0,
+    3.0,
+    True,
+    keywords=dict(tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0),
 )
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -167,8 +170,14 @@ def test_gradients(options, align_corners):
 @pytest.mark.parametrize(
     ('options', 'scale', 'classes'),
     [
-        (DivergenceOptions(1.0, 0.1, reverse_weight=1.0), 20.0, 5),
-        (DivergenceOptions(0.5, 0.1, True, tau_reverse=2.0), 1.0, 150),
+        (DivergenceOptions(1.0, 0.1, keywords=dict(reverse_weight=1.0)), 20.0, 5),
+        (
+            DivergenceOptions(
+                0.5, 0.1, True, keywords=dict(tau_reverse=2.0, reverse_weight=0.0)
+            ),
+            1.0,
+            150,
+        ),
     ],
 )
 def test_a_teacher_colder_than_the_student(options, scale, classes, device):
@@ -233,7 +242,7 @@ def test_ignored_pixels_get_no_gradient(options, device):
 @pytest.mark.parametrize(
     'options',
     [
-        DivergenceOptions(reverse_weight=1.0),
+        DivergenceOptions(keywords=dict(reverse_weight=1.0)),
         BALANCED,
         replace(BALANCED, scale_compensated=True),
         *(

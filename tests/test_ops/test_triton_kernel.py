@@ -71,7 +71,10 @@ def test_other_divergences_in_float32(case):
 def test_cells_of_any_size(size, align_corners, launch):
     """No pixel between some of the student's, or more than a program's tile."""
     options = DivergenceOptions(
-        2.0, 3.0, True, tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0
+        2.0,
+        3.0,
+        True,
+        keywords=dict(tau_reverse=1.3, forward_weight=0.7, reverse_weight=2.0),
     )
     dtype = torch.float64 if KERNEL_DEVICE == 'cpu' else torch.float32
     logits = pair(1, 5, 3, 4, dtype=dtype, device=KERNEL_DEVICE)
@@ -87,7 +90,9 @@ def test_cells_of_any_size(size, align_corners, launch):
 def test_every_launch(launch, standardize):
     """Fused equals eager; one class at a time, as on a GPU."""
     logits = pair(1, 5, 2, 2, dtype=torch.float32, device=KERNEL_DEVICE)
-    options = DivergenceOptions(0.5, standardize=standardize, reverse_weight=1.0)
+    options = DivergenceOptions(
+        0.5, standardize=standardize, keywords=dict(reverse_weight=1.0)
+    )
     kernel = partial(triton_kernel.mean_and_gradient, launch=launch)
     fused = value_and_gradient(
         partial(fused_kd_loss, kernel=kernel), *logits, (16, 16), options
@@ -101,7 +106,9 @@ def test_every_launch(launch, standardize):
 def test_large_logits(size):
     """Also if their squares overflow."""
     student, teacher = pair(1, 5, 2, 2, dtype=torch.float32, device=KERNEL_DEVICE)
-    options = DivergenceOptions(0.5, standardize=True, reverse_weight=1.0)
+    options = DivergenceOptions(
+        0.5, standardize=True, keywords=dict(reverse_weight=1.0)
+    )
     one, large = (
         triton_kernel.mean_and_gradient(
             factor * student, factor * teacher, (8, 8), options
