@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
 
-from mmkd.cli.console import silence_import_warnings
+from mmkd.cli.console import import_packages
 
 Variants = dict[str, Callable[[], object]]
 # Options of KDLoss.
@@ -39,7 +39,7 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
 def silence() -> None:
     """Silence warnings and logs, also those of PyTorch's profiler."""
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')
-    silence_import_warnings()
+    import_packages()
     MMLogger.get_instance('benchmark', log_level='ERROR')
 
 

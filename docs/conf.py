@@ -12,9 +12,9 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 import mmkd
-from mmkd.cli.console import silence_import_warnings
+from mmkd.cli.console import import_packages
 
-silence_import_warnings()
+import_packages()
 
 REPO = Path(__file__).parents[1]
 

@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
-from mmkd.cli.console import silence_import_warnings
+from mmkd.cli.console import import_packages
 
-silence_import_warnings()
+import_packages()
 
 # Runs, in forks too, write their configs unformatted: formatting takes a second a run.
 yapf_api.FormatCode = lambda text, *args, **kwargs: (text, True)

@@ -1,4 +1,4 @@
-"""Console behavior of the commands: one-line errors and no import warnings."""
+"""Console behavior of the commands: quiet and fast imports, and one-line errors."""
 
 import errno
 import gc
@@ -15,10 +15,11 @@ from mmkd.errors import UserError
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def silence_import_warnings() -> None:
-    """Silence warnings that mmcv, mmseg and mmpretrain print when imported.
+def import_packages() -> None:
+    """Import mmcv, mmseg and what they import, without the warnings that they print.
 
-    Call it before importing them. Messages of a run are not affected.
+    Messages of a run are not affected. The imported objects are left out of Python's
+    garbage collections; see :func:`lasting_objects`.
     """
     for module in ('mmcv', 'mmengine', 'mmseg', 'mmpretrain'):
         warnings.filterwarnings('ignore', module=rf'{module}(\.|$)')

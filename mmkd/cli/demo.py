@@ -137,9 +137,9 @@ def main(argv: list[str] | None = None) -> None:
     start, args = time.monotonic(), parse_args(argv)
 
     # Imported after parsing the arguments, so that --help is fast.
-    from .console import one_line_errors, silence_import_warnings
+    from .console import import_packages, one_line_errors
 
-    silence_import_warnings()
+    import_packages()
     with one_line_errors():
         draw_scenes()
         trainings = trainings_of(args.work_dir, args.cfg_options or {})

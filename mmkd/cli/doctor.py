@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
 
     # Imported after parsing the arguments, so that --help is fast.
-    from .console import silence_import_warnings
+    from .console import import_packages
 
-    silence_import_warnings()
+    import_packages()
     from mmkd.errors import UserError
     from mmkd.runs.doctor import diagnose
     from mmkd.runs.run_directory import find_runs

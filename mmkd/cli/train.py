@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
 
     # Imported after parsing the arguments, so that --help is fast.
-    from .console import one_line_errors, silence_import_warnings
+    from .console import import_packages, one_line_errors
 
-    silence_import_warnings()
+    import_packages()
     from mmengine.registry import RUNNERS
 
     from mmkd.engine.checkpoint_hook import latest_checkpoint

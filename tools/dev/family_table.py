@@ -33,7 +33,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from torch import nn
 
-from mmkd.cli.console import silence_import_warnings
+from mmkd.cli.console import import_packages
 from mmkd.distillation import Distiller
 from mmkd.distillation.teacher_config import without_pretraining
 from mmkd.registry import MODELS
@@ -361,7 +361,7 @@ def main() -> None:
     )
     parser.add_argument('families', nargs='*', help='default: all')
     args = parser.parse_args()
-    silence_import_warnings()
+    import_packages()
     warnings.filterwarnings('ignore')
     logging.disable(logging.WARNING)
     for library in LIBRARIES:

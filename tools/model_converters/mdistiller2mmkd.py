@@ -85,9 +85,9 @@ def main() -> None:
     args = parse_args()
 
     # Imported after parsing the arguments, so that --help is fast.
-    from mmkd.cli.console import silence_import_warnings
+    from mmkd.cli.console import import_packages
 
-    silence_import_warnings()
+    import_packages()
     from mmkd.cli.console import one_line_errors
 
     with one_line_errors():
