@@ -185,7 +185,8 @@ def options(*keys):
 
     def arguments(bench, path):
         settings = [f'{key}={path}' if '=' not in key else key for key in keys]
-        return 'train.py', ['kd.py', '--cfg-options', *settings], keys[0]
+        folder = ['--work-dir', str(path.parent)]
+        return 'train.py', ['kd.py', *folder, '--cfg-options', *settings], keys[0]
 
     return arguments
 
@@ -197,7 +198,8 @@ def in_the_config(bench, path):
 
 
 def by_teacher(bench, path):
-    arguments = ['kd.py', '--teacher', 'teacher.py', str(path)]
+    arguments = ['kd.py', '--work-dir', str(path.parent)]
+    arguments += ['--teacher', 'teacher.py', str(path)]
     return 'train.py', arguments, 'teacher.checkpoint'
 
 
@@ -388,14 +390,14 @@ def test_a_report_executes_nothing_of_a_run(
     marker, run = tmp_path / 'marker', tmp_path / 'kd'
     shutil.copytree(bench.folder / 'work_dirs/kd', run)
     (tmp_path / 'untrusted.py').write_text(f"import os\nos.mkdir('{marker}')\n")
-    *_, path = sorted(run.glob('*/vis_data/config.py'))
-    settings = Config.fromfile(path)
     with_torchscript(tmp_path / 'a.pt', MakeFolder(marker))
     line = RECORDED[kind].format(marker=marker, folder=tmp_path)
-    if kind == 'nested type':
-        settings.model.backbone = dict(type='os.mkdir', path=str(marker))
-        line = ''
-    path.write_text(f'{settings.pretty_text}\n{line}')
+    for path in run.glob('*/vis_data/config.py'):  # also of refused trainings
+        settings = Config.fromfile(path)
+        if kind == 'nested type':
+            settings.model.backbone = dict(type='os.mkdir', path=str(marker))
+            line = ''
+        path.write_text(f'{settings.pretty_text}\n{line}')
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     with suppress(SystemExit):
