@@ -1,14 +1,15 @@
-"""Methods, settings and tables shared by both CamVid studies."""
+"""Protocol of both CamVid studies: methods, settings, lengths and seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from .comparison import draw_comparison
-from .grid import Grid, taus
+from .comparison import comparison_table, insert_fidelity
+from .equal_time import draw_time, equal_time_table, values_of
+from .grid import Grid, single_runs, taus
 from .page import Page
-from .plan import Plan
+from .plan import TUNING_SEED, Plan
 from .trials import Trial, Trials
 
 METRIC = 'mIoU'
@@ -21,24 +22,29 @@ TUNING = {
     'val_dataloader.dataset.data_prefix.seg_map_path': 'trainannot',
 }
 
-KD, LS = dict(type='KDLoss'), dict(standardize=True)
+BASELINE = 'baseline'
+KD = dict(type='KDLoss')
 BDD = dict(KD, divergence='BalancedKL')
-SC_CB = dict(BDD, **LS, scale_compensated=True, class_balanced=True)
-CWD = dict(type='CWDLoss')
-ADDED = dict(added=dict(CWD, tau=0.5, loss_weight=3.0))
-DKD = dict(type='DKDLoss', beta=1.0)
-COMBINED = 'BDD+LS, SC, CB, CWD'
-LOW, HIGH = taus(0.25, 0.5, 1.0), taus(0.5, 1.0, 2.0)
+LS = dict(standardize=True)
+WARMUP = dict(schedule=dict(warmup=0.05))  # of the run, as in the method files
+SC_CB = dict(LS, scale_compensated=True, class_balanced=True)
+ABKD = dict(KD, divergence=dict(type='AlphaBeta', alpha=0.8, beta=0.3))
+CORRECTED = dict(KD, teacher_correction=dict(type='TeacherCorrection'))
+FEATURE_MSE = dict(type='FeatureMSELoss', adapter='conv')
+LOW, HIGH, NONE = taus(0.25, 0.5), taus(0.5, 1.0), {'-': {}}
 GRIDS = {
     'KD': Grid(KD, HIGH, (1.0, 4.0)),
-    'KD+LS': Grid(dict(KD, **LS), LOW, (4.0, 16.0)),
+    'KD+LS': Grid(KD | LS | WARMUP, LOW, (4.0, 16.0)),
     'BDD': Grid(BDD, HIGH, (0.5, 2.0)),
-    'BDD+LS': Grid(dict(BDD, **LS), LOW, (2.0, 8.0)),
-    'BDD+LS, SC, CB': Grid(SC_CB, LOW, (1.0, 4.0)),
-    COMBINED: Grid(dict(SC_CB, **ADDED), LOW, (1.0, 4.0)),
-    'DKD+LS': Grid(dict(DKD, **LS), LOW, (4.0, 16.0)),
-    'CWD': Grid(CWD, taus(0.5, 1.0, 4.0), (3.0, 12.0)),
-    'DIST': Grid(dict(type='DISTLoss', eps=0.0), HIGH, (1.0, 4.0)),
+    'BDD+LS': Grid(BDD | LS | WARMUP, LOW, (2.0, 8.0)),
+    'BDD+LS, SC, CB': Grid(BDD | SC_CB, LOW, (1.0, 4.0)),
+    'ABKD': Grid(ABKD, HIGH, (1.0, 4.0)),
+    'KD, corrected': Grid(CORRECTED, HIGH, (1.0, 4.0)),
+    'CWD': Grid(dict(type='CWDLoss'), HIGH, (3.0, 12.0)),
+    'DIST': Grid(dict(type='DISTLoss'), taus(1.0, 2.0), (1.0, 4.0)),
+    'FeatureMSE': Grid(FEATURE_MSE, NONE, (1.0, 3.0, 10.0, 30.0)),
+    'KD + FeatureMSE': Grid(KD | dict(added='FeatureMSE'), HIGH, (1.0, 4.0)),
+    'BDD+LS, SC, CB + CWD': Grid(BDD | SC_CB | dict(added='CWD'), LOW, (1.0, 4.0)),
 }
 
 
@@ -51,78 +57,207 @@ def length_options(length: int) -> dict:
     }
 
 
+def group_of(length: int) -> str:
+    """Return the group of the comparison's trials of a length."""
+    return f'{length} iterations'
+
+
 @dataclass(frozen=True)
 class CamVidPlan(Plan):
     """Plan of a CamVid study.
 
     Args:
-        length: Number of iterations of a student.
+        lengths: Numbers of iterations of a student, ascending; tuning has the middle
+            one. The baseline is also trained twice as long.
+        more_seeds: Additional seeds of the baseline and the best methods at the largest
+            length.
+        best: Number of these methods.
     """
 
-    length: int
+    lengths: tuple[int, int, int]
+    more_seeds: range
+    best: int = 4
+
+    @property
+    def all_lengths(self) -> list[int]:
+        """Numbers of iterations of the baseline."""
+        return sorted({each * n for each in self.lengths for n in (1, 2)})
+
+    @property
+    def longest(self) -> str:
+        """Group of the trials of the largest length."""
+        return group_of(self.lengths[-1])
 
     def losses(self, loss: Mapping, options: Mapping) -> dict[str, dict]:
         """Return one or two losses.
 
-        A standardized loss without scale compensation has a warm-up over the first
-        quarter of the iterations.
+        A loss with ``added`` has a second one: that of another method with its best
+        setting.
         """
         loss = dict(loss)
         losses = {'loss': loss}
         if 'added' in loss:
-            losses['loss_added'] = loss.pop('added')
-        if loss.get('standardize') and not loss.get('scale_compensated'):
-            length = options.get('train_cfg.max_iters', self.length)
-            loss.setdefault('schedule', dict(warmup=length // 4))
+            losses['loss_added'] = self.tuned(self.trials).best(loss.pop('added'))
         return losses
 
+    def pair(self, trials: Trials) -> list[Trial]:
+        """Return baselines of all lengths on held-out data.
 
-def teacher_training(
-    folder: Path, name: str, options: Mapping | None = None, config: str = 'teacher'
-) -> Trial:
-    """Return the training of a teacher."""
-    return Trial('teachers', name, 0, str(folder / f'{config}.py'), options or {})
+        Together with the teacher, they show if the pair and the lengths are suitable.
+        """
+        return [
+            self.baseline('pair', TUNING_SEED, TUNING | length_options(n), f'{n}')
+            for n in self.all_lengths
+        ]
+
+    def tuning(self, trials: Trials) -> list[Trial]:
+        """Return the trials of tuning of all methods with a single loss."""
+        return self.tuning_of(combined=False)
+
+    def combined(self, trials: Trials) -> list[Trial]:
+        """Return the trials of tuning of the methods with a second loss."""
+        return self.tuning_of(combined=True)
+
+    def tuning_of(self, combined: bool) -> list[Trial]:
+        """Return the trials of tuning of the methods with or without second loss."""
+        return [
+            self.distill('tuning', name, TUNING_SEED, loss, self.held_out)
+            for method, grid in self.grids.items()
+            if ('added' in grid.loss) == combined
+            for name, loss in grid.cells(method).items()
+        ]
+
+    def compared(self, length: int, seed: int, methods: Sequence[str]) -> list[Trial]:
+        """Return the trials of a length and a seed, with a baseline twice as long."""
+        tuned = self.tuned(self.trials)
+        found = [
+            self.baseline(group_of(n), seed, length_options(n))
+            for n in (length, 2 * length)
+        ]
+        return found + [
+            self.distill(
+                group_of(length),
+                method,
+                seed,
+                tuned.best(method),
+                length_options(length),
+                self.teacher,
+            )
+            for method in methods
+        ]
+
+    def methods(self, trials: Trials) -> list[Trial]:
+        """Return the trials of the comparison, each seed at all lengths."""
+        found = [
+            trial
+            for seed in self.seeds
+            for length in reversed(self.lengths)
+            for trial in self.compared(length, seed, list(self.grids))
+        ]
+        # The baseline of twice a length may be that of another length.
+        return list({trial.key: trial for trial in found}.values())
+
+    def more(self, trials: Trials) -> list[Trial]:
+        """Return the trials of the additional seeds."""
+        best = self.best_methods(trials)
+        return [
+            trial
+            for seed in self.more_seeds
+            for trial in self.compared(self.lengths[-1], seed, best)
+        ]
+
+    def best_methods(self, trials: Trials) -> list[str]:
+        """Return the best methods at the largest length, over the common seeds."""
+        values = trials.values(self.longest, self.metric)
+
+        def score(method: str) -> float:
+            return mean(values[method][seed] for seed in self.seeds)
+
+        return sorted(self.grids, key=score, reverse=True)[: self.best]
 
 
 def camvid_plan(
-    name: str, teacher: str, length: int, tuning_length: int, seeds: range
+    name: str,
+    teacher_length: int,
+    lengths: tuple[int, int, int],
+    seeds: range,
+    more_seeds: range,
 ) -> CamVidPlan:
     """Return the plan for the networks of a study's folder.
 
     Args:
         name: Name of the folder.
-        teacher: Name of the teacher.
-        length: Number of iterations of a student.
-        tuning_length: Number of iterations of a student in tuning.
+        teacher_length: Number of iterations of the teacher.
+        lengths: See :class:`CamVidPlan`.
         seeds: Seeds of the comparison.
+        more_seeds: See :class:`CamVidPlan`.
     """
     folder = Path('studies', name)
+    config, length = str(folder / 'teacher.py'), length_options(teacher_length)
     return CamVidPlan(
         folder,
         str(folder / 'student.py'),
-        teacher_training(folder, teacher),
-        teacher_training(folder, f'{teacher}_tuning', TUNING),
+        Trial('teachers', 'teacher', 0, config, length),
+        Trial('teachers', 'tuning', 0, config, TUNING | length),
         GRIDS,
         METRIC,
-        TUNING | length_options(tuning_length),
+        TUNING | length_options(lengths[1]),
         seeds,
-        length,
+        lengths,
+        more_seeds,
     )
 
 
-def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Insert settings, comparison, classes and fidelity into the page."""
-    axis = 'mIoU on the 101 validation images'
-    draw_comparison(page, trials, plan, COMBINED, METRIC, axis)
-    page.fill('classes', *class_table(trials, ['baseline', *GRIDS]))
+def class_table(
+    runs: Mapping[str, Mapping[int, dict]], methods: Sequence[str]
+) -> tuple[list, list]:
+    """Return columns and rows of the table of mean IoUs of each class.
 
-
-def class_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
-    """Return columns and rows of the table of mean IoUs of each class."""
-    runs = trials.of('methods')
-    classes = list(next(iter(runs['baseline'].values()))['classes'])
+    Args:
+        runs: Records of a group, by method and seed.
+        methods: Methods in the order of the columns.
+    """
+    classes = list(next(iter(runs[methods[0]].values()))['classes'])
     rows = []
     for name in classes:
         per_method = ([r['classes'][name] for r in runs[m].values()] for m in methods)
         rows.append([name, *(f'{mean(values):.1f}' for values in per_method)])
     return ['class', *methods], rows
+
+
+def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
+    """Insert the pair's baselines, settings, comparisons and fidelity into the page.
+
+    Methods without a run are left out.
+    """
+    if trials.missing([*plan.teachers(trials), *plan.pair(trials)]):
+        return
+    page.fill('pair', *pair_table(trials, plan))
+    if trials.missing(plan.tuning(trials)) or trials.missing(plan.combined(trials)):
+        return
+    page.fill('tuning', *plan.tuned(trials).table(METRIC))
+    groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
+    for n in plan.lengths:
+        runs, long = groups[n], groups[2 * n]
+        methods = [method for method in plan.grids if method in runs]
+        if BASELINE in runs and BASELINE in long:
+            table = equal_time_table(runs, BASELINE, long, methods, METRIC)
+            page.fill(group_of(n), *table)
+    text = f'{METRIC} against the time of a training, a line for each method'
+    page.save('time', draw_time(groups, BASELINE, list(plan.grids), METRIC), text)
+    if trials.missing(plan.methods(trials)):
+        return
+    runs, best = groups[plan.lengths[-1]], plan.best_methods(trials)[0]
+    others = [method for method in plan.grids if method != best]
+    against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
+    page.fill('against', *comparison_table(against, best, METRIC))
+    page.fill('classes', *class_table(runs, [BASELINE, *plan.grids]))
+    insert_fidelity(page, runs, list(plan.grids))
+
+
+def pair_table(trials: Trials, plan: CamVidPlan) -> tuple[list, list]:
+    """Return columns and rows of the table of baselines and teacher, held-out data."""
+    found = single_runs(trials, 'pair', METRIC)
+    rows = [[f'baseline, {name}', f'{score:.2f}'] for name, score in found.items()]
+    teacher = trials.values('teachers', METRIC)['tuning'][0]
+    return ['iterations', METRIC], [*rows, ['teacher', f'{teacher:.2f}']]

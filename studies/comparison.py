@@ -28,7 +28,8 @@ FIDELITY = {
     'std_ratio': 'std ratio',
     'ece': 'calibration error',
 }
-Values = Mapping[str, Mapping[int, float]]
+Values = Mapping[str, Mapping[int, float]]  # metric by method and seed
+Runs = Mapping[str, Mapping[int, Mapping]]  # records by method and seed
 
 
 def draw_comparison(
@@ -53,9 +54,7 @@ def draw_comparison(
     page.fill('against', *comparison_table(against, reference, label))
     text = 'Each run as a dot, the mean of each method as a line'
     page.save('methods', draw_methods(values, axis), text)
-    page.fill('fidelity', *fidelity_table(trials, list(plan.grids)))
-    text = 'Rank correlation, error of small probabilities, standard deviations'
-    page.save('fidelity', draw_fidelity(trials, list(plan.grids)), text)
+    insert_fidelity(page, trials.of('methods'), list(plan.grids))
 
 
 def comparison_table(
@@ -85,18 +84,24 @@ def draw_methods(values: Values, metric: str) -> Figure:
     return figure
 
 
-def fidelity_of(trials: Trials, method: str, kind: str) -> list[float]:
+def insert_fidelity(page: Page, runs: Runs, methods: Sequence[str]) -> None:
+    """Insert table and figure of the fidelity metrics into the page."""
+    page.fill('fidelity', *fidelity_table(runs, methods))
+    text = 'Rank correlation, error of small probabilities, standard deviations'
+    page.save('fidelity', draw_fidelity(runs, methods), text)
+
+
+def fidelity_of(runs: Runs, method: str, kind: str) -> list[float]:
     """Return a fidelity metric for each seed."""
-    runs = trials.of('methods')[method]
-    return [run['metrics'][f'fidelity/{kind}'] for run in runs.values()]
+    return [run['metrics'][f'fidelity/{kind}'] for run in runs[method].values()]
 
 
-def fidelity_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
+def fidelity_table(runs: Runs, methods: Sequence[str]) -> tuple[list, list]:
     """Return columns and rows of the table of fidelity metrics, mean and deviation."""
     rows = [
         [m]
         + [
-            format_mean(*mean_and_sd(fidelity_of(trials, m, kind)), digits=3)
+            format_mean(*mean_and_sd(fidelity_of(runs, m, kind)), digits=3)
             for kind in FIDELITY
         ]
         for m in methods
@@ -104,13 +109,13 @@ def fidelity_table(trials: Trials, methods: Sequence[str]) -> tuple[list, list]:
     return ['method', *FIDELITY.values()], rows
 
 
-def draw_fidelity(trials: Trials, methods: Sequence[str]) -> Figure:
+def draw_fidelity(runs: Runs, methods: Sequence[str]) -> Figure:
     """Draw the metrics of the papers' claims: ranks, small probabilities, range."""
     kinds = 'rank_correlation', 'small_probability_error', 'std_ratio'
     figure = Figure((WIDTH, 2.7), layout='constrained')
     for axes, kind in zip(figure.subplots(1, 3, sharey=True), kinds, strict=True):
         for row, method in enumerate(methods):
-            values = fidelity_of(trials, method, kind)
+            values = fidelity_of(runs, method, kind)
             axes.scatter(values, [row] * len(values), 18)
         axes.set_title(FIDELITY[kind], fontsize=9)
         axes.set_yticks(range(len(methods)), methods)

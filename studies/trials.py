@@ -135,8 +135,13 @@ class Trials:
 
 
 def record_of(trial: Trial, run: RunDirectory) -> dict:
-    """Return the record of a finished training."""
+    """Return the record of a finished training.
+
+    ``training_seconds`` is the median time of an iteration, times their number: CPU
+    time if :class:`CpuTimeHook` logs it, otherwise elapsed time.
+    """
     scalars = run.scalars
+    step = run.median('cpu_time') or run.median('time') or 0.0
     return dict(
         group=trial.group,
         method=trial.method,
@@ -149,6 +154,7 @@ def record_of(trial: Trial, run: RunDirectory) -> dict:
             {k: float(scalars.column(k)[-1]) for k in scalars.names if 'loss' in k}
         ),
         seconds=round(run.seconds),
+        training_seconds=round(step * run.total, 1),
         environment=run.environment,
         commit=commit(),
     )

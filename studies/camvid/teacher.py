@@ -1,9 +1,10 @@
-_base_ = './student.py'
+# PSPNet on ResNet-18 of half the width.
+_base_ = [
+    '../../configs/_base_/models/pspnet_r18half-d8.py',
+    './recipe.py',
+]
 model = dict(
-    backbone=dict(stem_channels=32, base_channels=32),
-    decode_head=dict(in_channels=256, channels=64),
-    auxiliary_head=dict(in_channels=128, channels=32),
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=11),
+    auxiliary_head=dict(num_classes=11),
 )
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].end = 1200
-train_cfg = dict(max_iters=1200, val_interval=1200)

@@ -5,57 +5,58 @@ python -m studies.camvid_r101.run
 Works like studies.camvid.run, with a separate trials.jsonl.
 """
 
+from collections.abc import Sequence
+
 from mmkd.errors import UserError
-from studies.camvid_plan import (
-    METRIC,
-    TUNING,
-    camvid_plan,
-    draw_camvid_comparison,
-    length_options,
-)
+from studies.camvid_plan import METRIC, camvid_plan, draw_camvid_comparison
 from studies.grid import single_runs
 from studies.page import Page
-from studies.plan import TUNING_SEED, run_study
+from studies.plan import progress_table, run_study
 from studies.trials import Trial, Trials
 
-PLAN = camvid_plan('camvid_r101', 'r101', 10000, tuning_length=2500, seeds=range(5))
-LENGTHS = PLAN.length, 2 * PLAN.length
+PLAN = camvid_plan(
+    'camvid_r101',
+    teacher_length=20000,
+    lengths=(1250, 5000, 20000),
+    seeds=range(3),
+    more_seeds=range(3, 5),
+)
 LIMIT = 1.5  # mIoU
+GAP = 6.0  # mIoU
 
 
-def lengths(trials: Trials) -> list[Trial]:
-    """Return baselines of the study's length and twice the length, on held-out data."""
-    return [
-        PLAN.baseline('lengths', TUNING_SEED, TUNING | length_options(each), str(each))
-        for each in LENGTHS
-    ]
-
-
-def teachers(trials: Trials) -> list[Trial]:
-    """Return the teachers, after checking that the length is sufficient.
+def tuning(trials: Trials) -> Sequence[Trial]:
+    """Return the trials of tuning, after checking the pair and the largest length.
 
     Raises:
-        UserError: if the baseline improves too much with twice the length.
+        UserError: if the baseline improves too much with twice the length, or is too
+            near to the teacher.
     """
-    found = single_runs(trials, 'lengths', METRIC)
-    short, long = (found[str(length)] for length in LENGTHS)
+    found = single_runs(trials, 'pair', METRIC)
+    short, long = (found[str(n * PLAN.lengths[-1])] for n in (1, 2))
     if abs(long - short) >= LIMIT:
         raise UserError(
-            f'PLAN.length: twice as many change the baseline from {short:.2f} to '
-            f'{long:.2f} {METRIC}, by {LIMIT} or more; double it'
+            f'lengths: twice the largest one changes the baseline from {short:.2f} to '
+            f'{long:.2f} {METRIC}, by {LIMIT} or more; double them'
         )
-    return PLAN.teachers(trials)
+    teacher = trials.values('teachers', METRIC)['tuning'][0]
+    if teacher - short < GAP:
+        raise UserError(
+            f'teacher: {teacher:.2f} {METRIC} are less than {GAP} above the '
+            f"baseline's {short:.2f}; train it longer, or choose a smaller student"
+        )
+    return PLAN.tuning(trials)
+
+
+STAGES = PLAN.teachers, PLAN.pair, tuning, PLAN.combined, PLAN.methods, PLAN.more
 
 
 def draw(trials: Trials) -> None:
     """Fill the page."""
     page = Page(PLAN.folder / 'README.md')
-    found = single_runs(trials, 'lengths', METRIC)
-    rows = [[length, f'{found[str(length)]:.2f}'] for length in LENGTHS]
-    page.fill('lengths', ['iterations', f'{METRIC}, baseline'], rows)
+    page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
 
 
 if __name__ == '__main__':
-    stages = [lengths, teachers, PLAN.tuning, PLAN.methods]
-    run_study(__doc__, PLAN.trials, stages, draw)
+    run_study(__doc__, PLAN.trials, STAGES, draw)

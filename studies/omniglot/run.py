@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from studies.comparison import draw_comparison
 from studies.grid import Tuning, single_runs
-from studies.omniglot.trainings import LONGER, METRIC, PLAN, longer, recipe, with_warmup
+from studies.omniglot.trainings import LONGER, METRIC, PLAN, STAGES
 from studies.page import WIDTH, Page, draw_line, style_log_axis
 from studies.plan import run_study
 from studies.trials import Trials
@@ -78,5 +78,4 @@ def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
 
 
 if __name__ == '__main__':
-    stages = [PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, with_warmup, longer]
-    run_study(__doc__, PLAN.trials, stages, draw)
+    run_study(__doc__, PLAN.trials, STAGES, draw)

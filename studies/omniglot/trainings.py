@@ -103,3 +103,6 @@ def longer(trials: Trials) -> list[Trial]:
         PLAN.distill('longer', method, TUNING_SEED, tuned.best(method), options)
         for method in LONGER
     ]
+
+
+STAGES = PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, with_warmup, longer

@@ -16,7 +16,9 @@ from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
 from studies.camvid import trainings as camvid
+from studies.camvid_400 import trainings as camvid_400
 from studies.omniglot import trainings as omniglot
+from studies.plan import reached
 from tests.conftest import HANGS
 from tests.test_tools.conftest import REPO, environment
 
@@ -32,7 +34,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize('study', ['camvid', 'omniglot'])
+@pytest.mark.parametrize('study', ['camvid', 'camvid_400', 'omniglot'])
 def test_page_agrees_with_the_trials(study, tmp_path):
     """Nothing is left to train, and redrawing the page changes nothing."""
     checkout(tmp_path)
@@ -47,7 +49,7 @@ def test_page_agrees_with_the_trials(study, tmp_path):
 def test_page_with_a_missing_trial(tmp_path):
     """Nothing is drawn, and the missing trial is named."""
     checkout(tmp_path)
-    folder = tmp_path / 'studies' / 'camvid'
+    folder = tmp_path / 'studies' / 'camvid_400'
     text = (folder / 'README.md').read_text()
     trials = folder / 'trials.jsonl'
     kept = [
@@ -56,7 +58,7 @@ def test_page_with_a_missing_trial(tmp_path):
         if not line.startswith('{"group": "methods", "method": "CWD", "seed": 1')
     ]
     trials.write_text(''.join(kept))
-    done = run('camvid', tmp_path, '--draw')
+    done = run('camvid_400', tmp_path, '--draw')
     assert done.returncode == 1
     assert 'trials are missing, such as methods CWD 1; leave out' in done.stderr
     assert (folder / 'README.md').read_text() == text
@@ -66,23 +68,32 @@ def test_study_without_trials(tmp_path):
     """A study without trials names the first one, and its page says so."""
     checkout(tmp_path)
     done = run('camvid_r101', tmp_path, '--draw')
-    assert 'trials are missing, such as lengths 10000 10; leave' in done.stderr
+    assert 'trials are missing, such as teachers teacher 0; leave' in done.stderr
     page = tmp_path / 'studies' / 'camvid_r101' / 'README.md'
     assert '**Not trained yet.**' in page.read_text()
 
 
-@pytest.mark.parametrize(('twice', 'enough'), [(51.4, True), (51.6, False)])
-def test_full_size_study_stops_if_its_length_is_too_short(twice, enough, monkeypatch):
+@pytest.mark.parametrize(
+    ('twice', 'teacher', 'message'),
+    [
+        (51.4, 56.1, None),
+        (51.6, 60.0, r'from 50\.00 to 51\.60 mIoU, .*; double them'),
+        (51.4, 55.9, r'teacher: 55\.90 mIoU are less than 6\.0 above'),
+    ],
+)
+def test_full_size_study_checks_its_pair(twice, teacher, message, monkeypatch):
     monkeypatch.chdir(REPO)
     module = importlib.import_module('studies.camvid_r101.run')
-    found = {'10000': {10: 50.0}, '20000': {10: twice}}
-    trials = SimpleNamespace(values=lambda group, metric: found)
-    if enough:
-        names = [trial.method for trial in module.teachers(trials)]
-        assert names == ['r101', 'r101_tuning']
+    found = {
+        'pair': {'20000': {10: 50.0}, '40000': {10: twice}},
+        'teachers': {'tuning': {0: teacher}},
+    }
+    trials = SimpleNamespace(values=lambda group, metric: found[group])
+    if message:
+        with pytest.raises(UserError, match=message):
+            module.tuning(trials)
     else:
-        with pytest.raises(UserError, match=r'to 51\.60 mIoU, .*; double it'):
-            module.teachers(trials)
+        assert module.tuning(trials)[0].name == 'tuning KD, tau 0.5, weight 1 10'
 
 
 @pytest.mark.parametrize(('method', 'name'), METHODS.items())
@@ -100,19 +111,19 @@ def test_method_files_have_the_tuned_settings(method, name, monkeypatch):
 @pytest.mark.parametrize(
     ('plan', 'stages'),
     [
-        (camvid.PLAN, [camvid.variants, camvid.ablation]),
-        (omniglot.PLAN, [omniglot.with_warmup, omniglot.longer]),
+        (camvid.PLAN, camvid.STAGES),
+        (camvid_400.PLAN, camvid_400.STAGES),
+        (omniglot.PLAN, omniglot.STAGES),
     ],
-    ids=['camvid', 'omniglot'],
+    ids=['camvid', 'camvid_400', 'omniglot'],
 )
 def test_trials_can_be_trained(plan, stages, monkeypatch):
     """All losses can be built, and schedules are within the run."""
     monkeypatch.chdir(REPO)
     trials = plan.trials
-    stages = [plan.tuning, plan.methods, *stages]
-    distillations = [
-        trial for stage in stages for trial in stage(trials) if trial.teacher
-    ]
+    reachable = [trial for _, found in reached(trials, stages) for trial in found]
+    wanted = [*plan.tuning(trials), *reachable]
+    distillations = [trial for trial in wanted if trial.teacher]
     assert distillations
     for path, group in groupby(distillations, lambda trial: trial.config):
         base = read_config(path)

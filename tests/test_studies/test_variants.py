@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmkd.losses import KDLoss
-from studies.camvid.variants import KDVariant
+from studies.camvid_400.variants import KDVariant
 from tests.reference import pair
 
 OPTIONS = dict(tau=0.5, divergence='BalancedKL')
