@@ -79,9 +79,14 @@ class CamVidPlan(Plan):
     best: int = 4
 
     @property
+    def compared_lengths(self) -> list[int]:
+        """Numbers of iterations of the methods; at the last one, of the best ones."""
+        return [*self.lengths, 2 * self.lengths[-1]]
+
+    @property
     def all_lengths(self) -> list[int]:
         """Numbers of iterations of the baseline."""
-        return sorted({each * n for each in self.lengths for n in (1, 2)})
+        return sorted({each * n for each in self.compared_lengths for n in (1, 2)})
 
     @property
     def longest(self) -> str:
@@ -107,7 +112,7 @@ class CamVidPlan(Plan):
         """
         return [
             self.baseline('pair', TUNING_SEED, TUNING | length_options(n), f'{n}')
-            for n in self.all_lengths
+            for n in self.all_lengths[:-1]
         ]
 
     def tuning(self, trials: Trials) -> list[Trial]:
@@ -164,6 +169,15 @@ class CamVidPlan(Plan):
             trial
             for seed in self.more_seeds
             for trial in self.compared(self.lengths[-1], seed, best)
+        ]
+
+    def far(self, trials: Trials) -> list[Trial]:
+        """Return the trials of the best methods at twice the largest length."""
+        best = self.best_methods(trials)
+        return [
+            trial
+            for seed in self.seeds
+            for trial in self.compared(2 * self.lengths[-1], seed, best)
         ]
 
     def best_methods(self, trials: Trials) -> list[str]:
@@ -232,12 +246,12 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     """
     if trials.missing([*plan.teachers(trials), *plan.pair(trials)]):
         return
-    page.fill('pair', *pair_table(trials, plan))
+    page.fill('pair', *pair_table(trials))
     if trials.missing(plan.tuning(trials)) or trials.missing(plan.combined(trials)):
         return
     page.fill('tuning', *plan.tuned(trials).table(METRIC))
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
-    for n in plan.lengths:
+    for n in plan.compared_lengths:
         runs, long = groups[n], groups[2 * n]
         methods = [method for method in plan.grids if method in runs]
         if BASELINE in runs and BASELINE in long:
@@ -255,9 +269,9 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     insert_fidelity(page, runs, list(plan.grids))
 
 
-def pair_table(trials: Trials, plan: CamVidPlan) -> tuple[list, list]:
+def pair_table(trials: Trials) -> tuple[list, list]:
     """Return columns and rows of the table of baselines and teacher, held-out data."""
     found = single_runs(trials, 'pair', METRIC)
-    rows = [[f'baseline, {name}', f'{score:.2f}'] for name, score in found.items()]
+    rows = [[f'baseline, {n}', f'{found[n]:.2f}'] for n in sorted(found, key=int)]
     teacher = trials.values('teachers', METRIC)['tuning'][0]
     return ['iterations', METRIC], [*rows, ['teacher', f'{teacher:.2f}']]

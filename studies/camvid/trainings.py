@@ -9,4 +9,12 @@ PLAN = camvid_plan(
     seeds=range(3),
     more_seeds=range(3, 5),
 )
-STAGES = PLAN.teachers, PLAN.pair, PLAN.tuning, PLAN.combined, PLAN.methods, PLAN.more
+STAGES = (
+    PLAN.teachers,
+    PLAN.pair,
+    PLAN.tuning,
+    PLAN.combined,
+    PLAN.methods,
+    PLAN.more,
+    PLAN.far,
+)

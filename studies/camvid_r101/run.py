@@ -48,7 +48,15 @@ def tuning(trials: Trials) -> Sequence[Trial]:
     return PLAN.tuning(trials)
 
 
-STAGES = PLAN.teachers, PLAN.pair, tuning, PLAN.combined, PLAN.methods, PLAN.more
+STAGES = (
+    PLAN.teachers,
+    PLAN.pair,
+    tuning,
+    PLAN.combined,
+    PLAN.methods,
+    PLAN.more,
+    PLAN.far,
+)
 
 
 def draw(trials: Trials) -> None:
