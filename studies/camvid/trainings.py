@@ -4,7 +4,7 @@ from studies.camvid_plan import camvid_plan
 
 PLAN = camvid_plan(
     'camvid',
-    teacher_length=6400,
+    teacher_length=12800,
     lengths=(400, 1600, 6400),
     seeds=range(3),
     more_seeds=range(3, 5),
