@@ -180,6 +180,10 @@ class CamVidPlan(Plan):
             for trial in self.compared(2 * self.lengths[-1], seed, best)
         ]
 
+    def checked_methods(self, trials: Trials) -> list[str]:
+        """Return the methods of further comparisons: KD, and the best other one."""
+        return ['KD', next(m for m in self.best_methods(trials) if m != 'KD')]
+
     def best_methods(self, trials: Trials) -> list[str]:
         """Return the best methods at the largest length, over the common seeds."""
         values = trials.values(self.longest, self.metric)

@@ -69,15 +69,26 @@ class Plan:
         loss: Mapping,
         options: Mapping,
         teacher: Trial | None = None,
+        config: str = 'distilled',
     ) -> Trial:
-        """Return a distillation, in tuning by default from the tuning teacher."""
+        """Return a distillation, in tuning by default from the tuning teacher.
+
+        Args:
+            group: Group of the trial.
+            name: Method of the trial.
+            seed: Seed of the trial.
+            loss: Config of the loss.
+            options: Overrides of config keys.
+            teacher: Training of the teacher.
+            config: Name of the config in the study's folder.
+        """
         usual = self.teacher if group == 'methods' else self.tuning_teacher
         teacher = teacher or usual
         checkpoint = teacher.training(self.work_dir).directory.checkpoint
         every = {'teacher.checkpoint': str(checkpoint), **options}
         every |= flatten(self.losses(loss, options), 'distill_losses')
-        config = str(self.folder / 'distilled.py')
-        return Trial(group, name, seed, config, every, teacher)
+        path = str(self.folder / f'{config}.py')
+        return Trial(group, name, seed, path, every, teacher)
 
     def teachers(self, trials: Trials) -> list[Trial]:
         """Return the trainings of the teachers."""

@@ -9,7 +9,9 @@ Finally the tables and figures of the page are redrawn; with --draw nothing is t
 
 import os
 
-from studies.camvid.trainings import PLAN, STAGES
+from studies.camvid.few_labels import few_label_tables
+from studies.camvid.plan import PLAN
+from studies.camvid.trainings import STAGES
 from studies.camvid_plan import draw_camvid_comparison
 from studies.page import Page
 from studies.plan import progress_table, run_study
@@ -21,6 +23,8 @@ def draw(trials: Trials) -> None:
     page = Page(PLAN.folder / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
+    for fraction, table in few_label_tables(trials).items():
+        page.fill(fraction, *table)
 
 
 if __name__ == '__main__':

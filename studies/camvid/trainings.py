@@ -1,14 +1,8 @@
-"""Trainings of the CamVid study; their protocol is in PROTOCOL.md."""
+"""Stages of the CamVid study, in the order of their training."""
 
-from studies.camvid_plan import camvid_plan
+from studies.camvid.few_labels import few_labels
+from studies.camvid.plan import PLAN
 
-PLAN = camvid_plan(
-    'camvid',
-    teacher_length=12800,
-    lengths=(400, 1600, 6400),
-    seeds=range(3),
-    more_seeds=range(3, 5),
-)
 STAGES = (
     PLAN.teachers,
     PLAN.pair,
@@ -16,5 +10,6 @@ STAGES = (
     PLAN.combined,
     PLAN.methods,
     PLAN.more,
+    few_labels,
     PLAN.far,
 )

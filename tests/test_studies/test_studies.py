@@ -15,7 +15,8 @@ from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
-from studies.camvid import trainings as camvid
+from studies.camvid.plan import PLAN as CAMVID
+from studies.camvid.trainings import STAGES as CAMVID_STAGES
 from studies.camvid_400 import trainings as camvid_400
 from studies.omniglot import trainings as omniglot
 from studies.plan import reached
@@ -111,7 +112,7 @@ def test_method_files_have_the_tuned_settings(method, name, monkeypatch):
 @pytest.mark.parametrize(
     ('plan', 'stages'),
     [
-        (camvid.PLAN, camvid.STAGES),
+        (CAMVID, CAMVID_STAGES),
         (camvid_400.PLAN, camvid_400.STAGES),
         (omniglot.PLAN, omniglot.STAGES),
     ],
