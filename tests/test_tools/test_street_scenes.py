@@ -65,6 +65,15 @@ def test_seeds(scenes):
         assert (other != image).mean() > 0.5
 
 
+def test_noise():
+    """It is added to the image, with the same scene below it."""
+    image, label = draw(48, 96, 0, 0, 3)
+    noisy, same = draw(48, 96, 0, 0, 3, noise=20)
+    np.testing.assert_array_equal(same, label)
+    inside = (image > 80) & (image < 170)  # far from being clipped
+    assert 15 < (noisy[inside] - image[inside].astype(float)).std() < 22
+
+
 def test_image_and_label_belong_together():
     # Within a class the colours vary less than over the whole image.
     ratios = []

@@ -88,8 +88,8 @@ class Scene:
         octaves = [cv2.resize(g, self.shape[::-1], interpolation=2) for g in grids]
         return sum(octaves)[..., None] / len(cells) ** 0.5
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """Add texture, haze, light and blur; return image and labels at their size."""
+    def finish(self, noise: float) -> tuple[np.ndarray, np.ndarray]:
+        """Add texture, haze, light, blur and noise; return image and labels."""
         rng, depth = self.rng, self.depth[..., None]
         rough = np.array([*ROUGHNESS.values(), *[0.1] * 237])[self.labels][..., None]
         near, far = self.noise(16, 60, 160), self.noise(40, 130, 260)
@@ -102,7 +102,7 @@ class Scene:
         image *= 1 + 0.15 * self.noise(3, 5)
         image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.8))
-        image += rng.normal(0, rng.uniform(1, 6), image.shape)
+        image += rng.normal(0, noise + rng.uniform(1, 6), image.shape)
         return image.clip(0, 255).astype(np.uint8), self.labels[::2, ::2]
 
 
@@ -256,7 +256,9 @@ def vehicle(scene: Scene, x, z, name) -> None:
         scene.paint(name, RED if x > -1 else WHITE, rear, lamp)
 
 
-def draw(height: int, width: int, *seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    height: int, width: int, *seed: int, noise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Return image and labels of a scene with >= 0.1 % of class ``seed[-1] % 19``."""
     must, rng = CLASSES[seed[-1] % len(CLASSES)], np.random.default_rng(seed)
     scene = Scene(rng, height, width)
@@ -288,15 +290,17 @@ def draw(height: int, width: int, *seed: int) -> tuple[np.ndarray, np.ndarray]:
     bottom = scene.camera - NEAR * (2 * height - scene.center[1]) / scene.focal
     bonnet = upright(0, NEAR, 3, 0.4, bottom - 0.3)
     scene.paint('ego vehicle', scene.color(value=(20, 120)), bonnet, DISC)
-    image, labels = scene.finish()
+    image, labels = scene.finish(noise)
     enough = (labels == CLASSES.index(must)).mean() >= 0.001
-    return (image, labels) if enough else draw(height, width, 0, *seed)
+    return (image, labels) if enough else draw(height, width, 0, *seed, noise=noise)
 
 
-def write(folder: Path, size: list[int], seed: int, split: str, number: int) -> None:
+def write(
+    folder: Path, size: list[int], seed: int, noise: int, split: str, number: int
+) -> None:
     """Draw a scene and write its image and label."""
     cv2.setNumThreads(0)  # the processes already use all cores
-    image, labels = draw(*size, seed, SPLITS.index(split), number)
+    image, labels = draw(*size, seed, SPLITS.index(split), number, noise=noise)
     kinds = dict(
         leftImg8bit=('leftImg8bit', image), gtFine=('gtFine_labelTrainIds', labels)
     )
@@ -315,10 +319,13 @@ def main() -> None:
     add('--train', default=500, help='number of images')
     add('--val', default=100, help='number of images')
     add('--seed', default=0)
+    add('--noise', default=0, help='added to the standard deviation of the noise')
     args = parser.parse_args()
 
     done = args.out / 'scenes.json'  # written last, when the dataset is complete
     settings = {key: value for key, value in vars(args).items() if key != 'out'}
+    if not args.noise:
+        del settings['noise']  # as in folders that were written without this option
     if done.exists() and json.loads(done.read_text()) == settings:
         return print(f'{args.out} already exists')
     if done.exists():
@@ -327,7 +334,7 @@ def main() -> None:
         )
     with ProcessPoolExecutor() as pool:
         for split in SPLITS:
-            job = partial(write, args.out, args.size, args.seed, split)
+            job = partial(write, args.out, args.size, args.seed, args.noise, split)
             numbers = range(getattr(args, split))
             scenes = pool.map(job, numbers, chunksize=4)
             list(track(scenes, f'drawing {split}', len(numbers)))
