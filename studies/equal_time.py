@@ -14,7 +14,7 @@ from mmkd.analysis.statistics import (
     summary_cells,
 )
 
-from .comparison import COLORS, Runs, Values
+from .comparison import COLORS, Runs, Values, comparison_table
 from .page import WIDTH, style
 
 COLUMNS = ('method', 'runs', 'mIoU', 'time, s', 'at equal iterations', 'at equal time')
@@ -112,6 +112,21 @@ def equal_time_table(
         row = [plain['config'], runs_, level, seconds, difference]
         rows.append([*row, *summary_cells(equal)[2:]])
     return [*COLUMNS, *SUMMARY_COLUMNS[3:]], rows
+
+
+def timed_table(runs: Runs, baseline: str, metric: str) -> tuple[list, list]:
+    """Return columns and rows of a comparison at equal iterations, with the times.
+
+    Args:
+        runs: Records by method and seed, the baseline's first.
+        baseline: Name of the baseline.
+        metric: Name of the metric.
+    """
+    columns, rows = comparison_table(values_of(runs, metric), baseline, metric)
+    seconds = [f'{seconds_of(each):.0f}' for each in runs.values()]
+    for line, cell in zip([columns, *rows], [COLUMNS[3], *seconds], strict=True):
+        line.insert(3, cell)
+    return columns, rows
 
 
 def draw_time(

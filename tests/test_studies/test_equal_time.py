@@ -2,7 +2,12 @@
 
 import pytest
 
-from studies.equal_time import at_equal_time, differences, equal_time_table
+from studies.equal_time import (
+    at_equal_time,
+    differences,
+    equal_time_table,
+    timed_table,
+)
 
 
 def records(seconds, *values):
@@ -50,3 +55,11 @@ def test_table():
     assert (kd['above'], kd['p'], kd['p (Holm)']) == ('3 of 3', '0.026', '0.053')
     assert slow['at equal time'] == '-0.83 ± 1.15'
     assert slow['p (Holm)'] == slow['p']  # the largest
+
+
+def test_table_at_equal_iterations():
+    columns, rows = timed_table(RUNS, 'baseline', 'mIoU')
+    baseline, kd, _ = (dict(zip(columns, row, strict=True)) for row in rows)
+    assert columns[2:5] == ['mIoU', 'time, s', 'difference to baseline']
+    assert (baseline['mIoU'], baseline['time, s']) == ('41.00 ± 1.00', '100')
+    assert (kd['time, s'], kd['difference to baseline']) == ('141', '+3.33 ± 0.58')
