@@ -10,9 +10,19 @@ the page are redrawn; with --draw nothing is trained.
 
 from matplotlib.figure import Figure
 
+from mmkd.analysis.statistics import summarize, summary_cells
 from studies.comparison import draw_comparison
 from studies.grid import Tuning, single_runs
-from studies.omniglot.trainings import LONGER, METRIC, PLAN, STAGES
+from studies.omniglot.trainings import (
+    BASELINE,
+    COMPARED,
+    LENGTHS,
+    LONGER,
+    METRIC,
+    PLAN,
+    STAGES,
+    group_of,
+)
 from studies.page import WIDTH, Page, draw_line, style_log_axis
 from studies.plan import run_study
 from studies.trials import Trials
@@ -27,7 +37,8 @@ def draw(trials: Trials) -> None:
     text = 'Accuracy against the weight of plain and of standardized losses'
     page.save('weights', draw_weights(tuned), text)
     page.fill('warmup', *warmup_table(tuned, single_runs(trials, 'warmup', METRIC)))
-    page.fill('longer', *length_table(tuned, single_runs(trials, 'longer', METRIC)))
+    page.fill('longer', *longer_table(tuned, single_runs(trials, 'longer', METRIC)))
+    page.fill('lengths', *length_table(trials))
 
 
 def recipe_table(tuned: Tuning, found: dict) -> tuple[list, list]:
@@ -67,7 +78,7 @@ def warmup_table(tuned: Tuning, found: dict) -> tuple[list, list]:
     return ['method', 'as tuned', '400 iterations of warm-up'], rows
 
 
-def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
+def longer_table(tuned: Tuning, found: dict) -> tuple[list, list]:
     """Return columns and rows of the table of the metric after 20 and 40 epochs."""
     names = {'baseline': 'baseline'} | {m: tuned.chosen(m) for m in LONGER}
     rows = [
@@ -77,5 +88,18 @@ def length_table(tuned: Tuning, found: dict) -> tuple[list, list]:
     return ['method', '20 epochs', '40 epochs'], rows
 
 
+def length_table(trials: Trials) -> tuple[list, list]:
+    """Return columns and rows of the table of the comparison after some epochs."""
+    columns, rows = ['method'], {method: [method] for method in (BASELINE, *COMPARED)}
+    for epochs in (20, *LENGTHS):
+        found = trials.values(group_of(epochs), METRIC)
+        if BASELINE in found:
+            columns += [f'{epochs} epochs, top-1, %', 'difference']
+            values = {method: found.get(method, {}) for method in rows}
+            for row in summarize(values, BASELINE):
+                rows[row['config']] += summary_cells(row)[1:3]
+    return columns, list(rows.values())
+
+
 if __name__ == '__main__':
-    run_study(__doc__, PLAN.trials, STAGES, draw)
+    run_study(__doc__, PLAN.trials, STAGES, draw, partial=True)

@@ -1,6 +1,7 @@
 """Trainings of the Omniglot study."""
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from studies.grid import Grid, taus
@@ -45,14 +46,13 @@ GRIDS = {
     'BDD+LS, SC': Grid(SC, taus(1.0, 2.0), (0.15, 0.5, 1.5)),
 }
 
-LONG = {
-    'train_cfg.max_epochs': 40,
-    'train_cfg.val_interval': 40,
-    'param_scheduler.T_max': 40,
-}
+BASELINE = 'baseline'
+LENGTHS = 40, 80  # epochs, also compared
+COMPARED = 'KD', 'KD+LS', 'BDD', 'BDD+LS', 'BDD+LS, SC'  # at these lengths
+LENGTH_SEEDS = range(3)
 BATCH_SIZES = 64, 32
 WITH_WARMUP = 'KD', 'BDD'  # also trained with the largest weight and a warm-up
-LONGER = ('KD', 'KD+LS', 'BDD+LS')  # also trained for twice the length
+LONGER = ('KD', 'KD+LS', 'BDD+LS')  # also trained for twice the length, held-out data
 
 
 def teacher(name: str, options: Mapping) -> Trial:
@@ -71,6 +71,17 @@ PLAN = Plan(
     TUNING,
     seeds=range(5),
 )
+
+
+def length_options(epochs: int) -> dict:
+    """Return the options for a number of epochs."""
+    keys = 'train_cfg.max_epochs', 'train_cfg.val_interval', 'param_scheduler.T_max'
+    return dict.fromkeys(keys, epochs)
+
+
+def group_of(epochs: int) -> str:
+    """Return the group of the trials of the comparison after a number of epochs."""
+    return f'{epochs} epochs' if epochs in LENGTHS else 'methods'
 
 
 def recipe(trials: Trials) -> list[Trial]:
@@ -98,11 +109,32 @@ def with_warmup(trials: Trials) -> list[Trial]:
 
 def longer(trials: Trials) -> list[Trial]:
     """Return trainings of twice the length with the settings of tuning."""
-    tuned, options = PLAN.tuned(trials), TUNING | LONG
+    tuned, options = PLAN.tuned(trials), TUNING | length_options(40)
     return [PLAN.baseline('longer', TUNING_SEED, options)] + [
         PLAN.distill('longer', method, TUNING_SEED, tuned.best(method), options)
         for method in LONGER
     ]
 
 
-STAGES = PLAN.teachers, recipe, PLAN.tuning, PLAN.methods, with_warmup, longer
+def lengths(trials: Trials) -> list[Trial]:
+    """Return the comparison after more epochs, with the settings of tuning."""
+    tuned, found = PLAN.tuned(trials), []
+    for seed, epochs in product(LENGTH_SEEDS, LENGTHS):
+        group, options = group_of(epochs), length_options(epochs)
+        found.append(PLAN.baseline(group, seed, options))
+        found += [
+            PLAN.distill(group, method, seed, tuned.best(method), options, PLAN.teacher)
+            for method in COMPARED
+        ]
+    return found
+
+
+STAGES = (
+    PLAN.teachers,
+    recipe,
+    PLAN.tuning,
+    PLAN.methods,
+    with_warmup,
+    longer,
+    lengths,
+)
