@@ -1,0 +1,107 @@
+"""Students of other families: networks, distillations and table."""
+
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmkd.distillation.tapped_loss import TappedLoss
+from mmkd.distillation.taps import default_tap
+from mmkd.engine.config import read_config
+from mmkd.losses.schedule import Progress
+from studies.camvid.trainings import PLAN
+from studies.other_students import FAMILIES, OtherStudents
+from tests.conftest import build, random_batch
+from tests.test_tools.conftest import REPO
+
+STUDENTS = OtherStudents(PLAN, length=1600)
+SINGLE = [name for name, grid in PLAN.grids.items() if 'added' not in grid.loss]
+
+
+@pytest.fixture(autouse=True)
+def repository(monkeypatch):
+    monkeypatch.chdir(REPO)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_networks_run_on_crops_and_validation_images(family):
+    """Losses are finite, and a prediction has the size of the label."""
+    config = read_config(STUDENTS.config(family))
+    init_default_scope('mmseg')
+    model = build(config.model)
+    crops = random_batch(2, config.crop_size, classes=11)
+    losses = model(**model.data_preprocessor(crops, training=True), mode='loss')
+    assert all(value.isfinite().all() for value in losses.values())
+    assert default_tap(model, frozen=False) == 'decode_head.conv_seg'
+    image = random_batch(1, (180, 240))
+    image['data_samples'][0].set_metainfo(dict(ori_shape=(360, 480)))
+    (found,) = model.eval().test_step(image)
+    assert found.seg_logits.data.shape == (11, 360, 480)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_distillation_adds_the_same_to_each_student(family):
+    added = additions(PLAN.student, str(PLAN.folder / 'distilled.py'))
+    config = added['teacher'].pop('config')
+    found = additions(STUDENTS.config(family), STUDENTS.config(family, distilled=True))
+    assert (REPO / found['teacher'].pop('config')).samefile(REPO / config)
+    assert found == added
+
+
+@pytest.mark.parametrize('best', SINGLE)
+def test_trials_can_be_trained(best):
+    """A setting is the same for all families, and the losses can be built."""
+    trials = STUDENTS.families(finished(best))
+    methods = {
+        trial.method.removeprefix('STDC, ')
+        for trial in trials
+        if 'STDC' in trial.method
+    }
+    other = 'KD+LS' if best == 'KD' else best
+    assert methods == {'baseline', 'KD', other, f'{other}, automatic weight'}
+    assert len(trials) == len({trial.key for trial in trials}) == 3 * 5 * 4
+    for trial in trials[:4]:
+        assert trial.method.startswith(next(iter(FAMILIES)))
+        config = Config(dict(distill_losses={}))
+        config.merge_from_dict(dict(trial.options))
+        for name, loss in config.distill_losses.items():
+            TappedLoss(name, loss).check_run(Progress(max_iterations=1600))
+            assert (loss.loss_weight == 'auto') == trial.method.endswith('weight')
+
+
+def test_table_with_missing_trials():
+    values = {
+        'STDC, baseline': {0: 50.0, 1: 51.0},
+        'STDC, KD': {0: 51.0, 1: 52.5},
+        'SegNeXt, baseline': {0: 40.0},
+        'SegNeXt, KD': {0: 39.0, 1: 42.0},
+        'SegNeXt, DIST': {1: 42.0},
+    }
+    columns, rows = STUDENTS.table(SimpleNamespace(values=lambda group, metric: values))
+    assert columns == ['student', 'parameters', 'baseline', 'DIST', 'KD']
+    found = {row[0]: row[2:] for row in rows}
+    assert found['STDC'] == ['50.50 ± 0.71', '-', '+1.25 ± 0.35, 2 of 2']
+    assert found['SegNeXt'] == ['40.00', '-', '-1.00, 0 of 1']
+    assert found['SegFormer'] == ['-', '-', '-']
+    assert (found['mean'], found['smallest']) == (
+        ['', '-', '+0.12'],
+        ['', '-', '-1.00'],
+    )
+
+
+def additions(student, distilled):
+    """Return the keys that a distillation adds to a student's config, or changes."""
+    old, new = read_config(student), read_config(distilled).to_dict()
+    return {key: value for key, value in new.items() if old.get(key) != value}
+
+
+def finished(best):
+    """Return finished trials with a best method, followed by KD."""
+    scores = {name: 1.0 * (name == 'KD') + 2.0 * (name == best) for name in PLAN.grids}
+    cells = [cell for name, grid in PLAN.grids.items() for cell in grid.cells(name)]
+    found = {
+        'tuning': {cell: {10: float(i)} for i, cell in enumerate(cells)},
+        PLAN.longest: {m: dict.fromkeys(PLAN.seeds, s) for m, s in scores.items()},
+    }
+    return SimpleNamespace(values=lambda group, metric: found[group])
