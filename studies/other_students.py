@@ -18,9 +18,9 @@ GROUP = 'families'
 FAMILIES = {
     'BiSeNetV2': 'bisenetv2',
     'STDC': 'stdc',
+    'DDRNet': 'ddrnet',
     'MobileNetV3-LRASPP': 'lraspp',
     'SegFormer': 'segformer',
-    'SegNeXt': 'segnext',
 }
 AUTO = ', automatic weight'
 

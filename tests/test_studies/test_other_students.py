@@ -74,15 +74,15 @@ def test_table_with_missing_trials():
     values = {
         'STDC, baseline': {0: 50.0, 1: 51.0},
         'STDC, KD': {0: 51.0, 1: 52.5},
-        'SegNeXt, baseline': {0: 40.0},
-        'SegNeXt, KD': {0: 39.0, 1: 42.0},
-        'SegNeXt, DIST': {1: 42.0},
+        'DDRNet, baseline': {0: 40.0},
+        'DDRNet, KD': {0: 39.0, 1: 42.0},
+        'DDRNet, DIST': {1: 42.0},
     }
     columns, rows = STUDENTS.table(SimpleNamespace(values=lambda group, metric: values))
     assert columns == ['student', 'parameters', 'baseline', 'DIST', 'KD']
     found = {row[0]: row[2:] for row in rows}
     assert found['STDC'] == ['50.50 ± 0.71', '-', '+1.25 ± 0.35, 2 of 2']
-    assert found['SegNeXt'] == ['40.00', '-', '-1.00, 0 of 1']
+    assert found['DDRNet'] == ['40.00', '-', '-1.00, 0 of 1']
     assert found['SegFormer'] == ['-', '-', '-']
     assert (found['mean'], found['smallest']) == (
         ['', '-', '+0.12'],

@@ -1,5 +1,5 @@
 # As ../distilled.py, for another student.
-_base_ = './segnext.py'
+_base_ = './ddrnet.py'
 runner_type = 'mmkd.DistillRunner'
 teacher = dict(config='{{ fileDirname }}/../teacher.py', precision='bf16')
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]
