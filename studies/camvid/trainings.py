@@ -1,6 +1,7 @@
 """Stages of the CamVid study, in the order of their training."""
 
 from studies.camvid.few_labels import few_labels
+from studies.camvid.other_students import other_students
 from studies.camvid.plan import PLAN
 
 STAGES = (
@@ -10,6 +11,7 @@ STAGES = (
     PLAN.combined,
     PLAN.methods,
     PLAN.more,
+    other_students,
     few_labels,
     PLAN.far,
 )

@@ -10,12 +10,16 @@ from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.distillation.taps import default_tap
 from mmkd.engine.config import read_config
 from mmkd.losses.schedule import Progress
-from studies.camvid.trainings import PLAN
-from studies.other_students import FAMILIES, OtherStudents
+from studies.camvid.other_students import (
+    FAMILIES,
+    config_of,
+    family_table,
+    other_students,
+)
+from studies.camvid.plan import PLAN
 from tests.conftest import build, random_batch
 from tests.test_tools.conftest import REPO
 
-STUDENTS = OtherStudents(PLAN, length=1600)
 SINGLE = [name for name, grid in PLAN.grids.items() if 'added' not in grid.loss]
 
 
@@ -27,7 +31,7 @@ def repository(monkeypatch):
 @pytest.mark.parametrize('family', FAMILIES)
 def test_networks_run_on_crops_and_validation_images(family):
     """Losses are finite, and a prediction has the size of the label."""
-    config = read_config(STUDENTS.config(family))
+    config = read_config(config_of(family))
     init_default_scope('mmseg')
     model = build(config.model)
     crops = random_batch(2, config.crop_size, classes=11)
@@ -44,7 +48,7 @@ def test_networks_run_on_crops_and_validation_images(family):
 def test_a_distillation_adds_the_same_to_each_student(family):
     added = additions(PLAN.student, str(PLAN.folder / 'distilled.py'))
     config = added['teacher'].pop('config')
-    found = additions(STUDENTS.config(family), STUDENTS.config(family, distilled=True))
+    found = additions(config_of(family), config_of(family, distilled=True))
     assert (REPO / found['teacher'].pop('config')).samefile(REPO / config)
     assert found == added
 
@@ -52,7 +56,7 @@ def test_a_distillation_adds_the_same_to_each_student(family):
 @pytest.mark.parametrize('best', SINGLE)
 def test_trials_can_be_trained(best):
     """A setting is the same for all families, and the losses can be built."""
-    trials = STUDENTS.families(finished(best))
+    trials = other_students(finished(best))
     methods = {
         trial.method.removeprefix('STDC, ')
         for trial in trials
@@ -78,7 +82,7 @@ def test_table_with_missing_trials():
         'DDRNet, KD': {0: 39.0, 1: 42.0},
         'DDRNet, DIST': {1: 42.0},
     }
-    columns, rows = STUDENTS.table(SimpleNamespace(values=lambda group, metric: values))
+    columns, rows = family_table(SimpleNamespace(values=lambda group, metric: values))
     assert columns == ['student', 'parameters', 'baseline', 'DIST', 'KD']
     found = {row[0]: row[2:] for row in rows}
     assert found['STDC'] == ['50.50 ± 0.71', '-', '+1.25 ± 0.35, 2 of 2']
