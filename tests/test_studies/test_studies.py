@@ -121,10 +121,10 @@ def test_trials_can_be_trained(study, tmp_path, monkeypatch):
     """All losses can be built, and schedules are within the run."""
     checkout(tmp_path)
     monkeypatch.chdir(tmp_path)
-    pretend('camvid')  # whose settings the street scenes have
+    pretend('camvid', camvid.STAGES[:4])  # the settings of the street scenes
     distillations = {
         (trial.config, str(trial.options)): trial
-        for trial in pretend(study)
+        for trial in pretend(study, STAGES[study])
         if trial.teacher
     }
     assert distillations
@@ -144,11 +144,11 @@ def test_trials_can_be_trained(study, tmp_path, monkeypatch):
                 TappedLoss(name, loss).check_run(progress)
 
 
-def pretend(study):
-    """Return the trials of all stages, with a record of each that has none."""
+def pretend(study, stages):
+    """Return the trials of some stages, with a record of each that has none."""
     trials = Trials(Path('studies', study, 'trials.jsonl'), Path('work_dirs'))
     found = []
-    for stage in STAGES[study]:
+    for stage in stages:
         for trial in stage(trials):
             found.append(trial)
             group, method, seed = trial.key
