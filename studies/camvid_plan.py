@@ -152,11 +152,11 @@ class CamVidPlan(Plan):
         ]
 
     def methods(self, trials: Trials) -> list[Trial]:
-        """Return the trials of the comparison, each seed at all lengths."""
+        """Return the trials of the comparison, the largest length first."""
         found = [
             trial
-            for seed in self.seeds
             for length in reversed(self.lengths)
+            for seed in self.seeds
             for trial in self.compared(length, seed, list(self.grids))
         ]
         # The baseline of twice a length may be that of another length.
