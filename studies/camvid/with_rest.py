@@ -1,6 +1,8 @@
 # A distillation with batches of the images that have no labels. A trial sets `every` of
-# both data sets, and what distilled.py leaves to it.
+# both data sets, and what distilled.py leaves to it. RandomCrop has no cat_max_ratio,
+# which needs labels.
 _base_ = './distilled.py'
+resize, crop, *others = _base_.train_pipeline[1:]
 unlabeled_dataloader = dict(
     batch_size=8,
     num_workers=0,
@@ -13,16 +15,10 @@ unlabeled_dataloader = dict(
         others=True,
         pipeline=[
             dict(type='studies.cached_loading.CachedLoading', labels=False),
-            dict(
-                type='RandomResize',
-                scale=(240, 180),
-                ratio_range=(0.5, 2.0),
-                keep_ratio=True,
-            ),
-            dict(type='RandomCrop', crop_size=(144, 144)),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PhotoMetricDistortion'),
-            dict(type='PackSegInputs'),
+            resize,
+            dict(type='RandomCrop', crop_size=crop.crop_size),
+            *others,
         ],
     ),
 )
+del resize, crop, others
