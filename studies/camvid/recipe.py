@@ -23,7 +23,8 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 speed = dict(amp='bfloat16', channels_last=True)
-optim_wrapper = dict(optimizer=dict(lr=0.005))
+# Fused AdamW makes the smallest student's step a tenth shorter.
+optim_wrapper = dict(optimizer=dict(lr=0.005, fused=True))
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=400, max_keep_ckpts=1)
 )
