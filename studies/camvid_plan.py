@@ -1,12 +1,12 @@
 """Protocol of both CamVid studies: methods, settings, lengths and seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
 from .comparison import comparison_table, insert_fidelity
-from .equal_time import draw_time, equal_time_table, values_of
+from .equal_time import draw_time, equal_time_table, seconds_of, values_of
 from .grid import Grid, single_runs, taus
 from .page import Page
 from .plan import TUNING_SEED, Plan
@@ -55,6 +55,21 @@ def length_options(length: int) -> dict:
         'train_cfg.val_interval': length,
         'param_scheduler.1.end': length,
     }
+
+
+TIMED = length_options(120) | {'val_dataloader.dataset.indices': 8}
+
+
+def timed(trials: Sequence[Trial]) -> list[Trial]:
+    """Return five short trainings of each trial, to measure the time of an iteration.
+
+    Nothing else may run beside them.
+    """
+    return [
+        replace(trial, group='times', seed=seed, options=trial.options | TIMED)
+        for seed in range(5)
+        for trial in trials
+    ]
 
 
 def group_of(length: int) -> str:
@@ -150,6 +165,11 @@ class CamVidPlan(Plan):
             )
             for method in methods
         ]
+
+    def times(self, trials: Trials) -> list[Trial]:
+        """Return the trainings that measure the time of an iteration."""
+        found = self.compared(self.lengths[0], 0, list(self.grids))
+        return timed([trial for trial in found if trial.group == found[0].group])
 
     def methods(self, trials: Trials) -> list[Trial]:
         """Return the trials of the comparison, the largest length first."""
@@ -254,15 +274,20 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     if trials.missing(plan.tuning(trials)) or trials.missing(plan.combined(trials)):
         return
     page.fill('tuning', *plan.tuned(trials).table(METRIC))
+    if trials.missing(plan.times(trials)):
+        return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
+    seconds = seconds_of(trials.of('times'))
     for n in plan.compared_lengths:
         runs, long = groups[n], groups[2 * n]
         methods = [method for method in plan.grids if method in runs]
         if BASELINE in runs and BASELINE in long:
-            table = equal_time_table(runs, BASELINE, long, methods, METRIC)
+            table = equal_time_table(runs, BASELINE, long, methods, seconds, METRIC)
             page.fill(group_of(n), *table)
     text = f'{METRIC} against the time of a training, a line for each method'
-    page.save('time', draw_time(groups, BASELINE, list(plan.grids), METRIC), text)
+    page.save(
+        'time', draw_time(groups, BASELINE, list(plan.grids), seconds, METRIC), text
+    )
     if trials.missing(plan.methods(trials)):
         return
     runs, best = groups[plan.lengths[-1]], plan.best_methods(trials)[0]

@@ -1,8 +1,8 @@
 """Comparison of methods with a baseline that is trained for the same time."""
 
 from collections.abc import Mapping, Sequence
-from math import log
-from statistics import mean
+from math import log2
+from statistics import mean, median
 
 from matplotlib.figure import Figure
 
@@ -14,10 +14,10 @@ from mmkd.analysis.statistics import (
     summary_cells,
 )
 
-from .comparison import COLORS, Runs, Values, comparison_table
+from .comparison import COLORS, Runs, Values
 from .page import WIDTH, style
 
-COLUMNS = ('method', 'runs', 'mIoU', 'time, s', 'at equal iterations', 'at equal time')
+COLUMNS = ('method', 'runs', 'mIoU', 'time', 'at equal iterations', 'at equal time')
 
 
 def values_of(runs: Runs, metric: str) -> dict[str, dict[int, float]]:
@@ -28,31 +28,37 @@ def values_of(runs: Runs, metric: str) -> dict[str, dict[int, float]]:
     }
 
 
-def seconds_of(runs: Mapping[int, Mapping]) -> float:
-    """Return the mean training time of the runs of a method."""
-    return mean(record['training_seconds'] for record in runs.values())
+def seconds_of(times: Runs) -> dict[str, float]:
+    """Return the median time of an iteration of each method.
+
+    Args:
+        times: Records of the trainings that measure it, by method and seed.
+    """
+    return {
+        method: median(r['training_seconds'] / r['length'] for r in records.values())
+        for method, records in times.items()
+    }
 
 
 def at_equal_time(
     short: Mapping[int, Mapping],
     long: Mapping[int, Mapping],
-    seconds: float,
+    ratio: float,
     metric: str,
 ) -> dict[int, float]:
     """Return the baseline's metric for a training time, by seed.
 
-    The metric m of two lengths with the training times t and T is interpolated linearly
-    in the logarithm of the time s, in which learning curves are nearly straight:
-    m(s) = m(t) + (m(T) - m(t)) log(s / t) / log(T / t).
+    The metric m after n and 2 n iterations is interpolated linearly in the logarithm of
+    the time, in which learning curves are nearly straight. For r times the time of n
+    iterations, m(r n) = m(n) + (m(2 n) - m(n)) log2(r).
 
     Args:
         short: Records of the baseline's shorter trainings, by seed.
-        long: Those of the longer ones.
-        seconds: Training time s.
+        long: Those of trainings of twice the length.
+        ratio: Training time r, divided by that of the shorter trainings.
         metric: Name of the metric.
     """
-    start, end = seconds_of(short), seconds_of(long)
-    share = log(seconds / start) / log(end / start)
+    share = log2(ratio)
     return {
         seed: (1 - share) * record['metrics'][metric]
         + share * long[seed]['metrics'][metric]
@@ -62,21 +68,27 @@ def at_equal_time(
 
 
 def differences(
-    runs: Runs, short: str, long: Runs, methods: Sequence[str], metric: str
+    runs: Runs,
+    baseline: str,
+    long: Runs,
+    methods: Sequence[str],
+    seconds: Mapping[str, float],
+    metric: str,
 ) -> Values:
     """Return each run's difference to the baseline at equal time.
 
     Args:
         runs: Records of the methods and the baseline at a length, by method and seed.
-        short: Name of the baseline.
+        baseline: Name of the baseline.
         long: Records of the baseline at twice the length.
         methods: Methods to compare.
+        seconds: Time of an iteration of each method.
         metric: Name of the metric.
     """
     values, found = values_of(runs, metric), {}
     for method in methods:
-        seconds = seconds_of(runs[method])
-        reference = at_equal_time(runs[short], long[short], seconds, metric)
+        ratio = seconds[method] / seconds[baseline]
+        reference = at_equal_time(runs[baseline], long[baseline], ratio, metric)
         found[method] = {
             seed: value - reference[seed]
             for seed, value in values[method].items()
@@ -86,21 +98,26 @@ def differences(
 
 
 def equal_time_table(
-    runs: Runs, baseline: str, long: Runs, methods: Sequence[str], metric: str
+    runs: Runs,
+    baseline: str,
+    long: Runs,
+    methods: Sequence[str],
+    seconds: Mapping[str, float],
+    metric: str,
 ) -> tuple[list, list]:
     """Return columns and rows of the table of methods at one length.
 
-    Arguments as in :func:`differences`.
+    The time is relative to the baseline's. Arguments as in :func:`differences`.
     """
     values, doubled = values_of(runs, metric), values_of(long, metric)[baseline]
     rows = []
-    for name, each, seconds in (
-        (baseline, values[baseline], seconds_of(runs[baseline])),
-        ('twice as long', doubled, seconds_of(long[baseline])),
+    for name, each, time in (
+        (baseline, values[baseline], '1'),
+        ('twice as long', doubled, '2'),
     ):
-        cells = [str(len(each)), format_mean(*mean_and_sd(each.values()))]
-        rows.append([name, *cells, f'{seconds:.0f}', *['-'] * 5])
-    gains = differences(runs, baseline, long, methods, metric)
+        cells = [str(len(each)), format_mean(*mean_and_sd(each.values())), time]
+        rows.append([name, *cells, *['-'] * 5])
+    gains = differences(runs, baseline, long, methods, seconds, metric)
     zero = {seed: 0.0 for each in gains.values() for seed in each}
     tests = summarize({baseline: zero, **gains}, baseline)[1:]
     usual = summarize(
@@ -108,29 +125,18 @@ def equal_time_table(
     )[1:]
     for equal, plain in zip(tests, usual, strict=True):
         runs_, level, difference, *_ = summary_cells(plain)
-        seconds = f'{seconds_of(runs[plain["config"]]):.0f}'
-        row = [plain['config'], runs_, level, seconds, difference]
+        time = f'{seconds[plain["config"]] / seconds[baseline]:.2f}'
+        row = [plain['config'], runs_, level, time, difference]
         rows.append([*row, *summary_cells(equal)[2:]])
     return [*COLUMNS, *SUMMARY_COLUMNS[3:]], rows
 
 
-def timed_table(runs: Runs, baseline: str, metric: str) -> tuple[list, list]:
-    """Return columns and rows of a comparison at equal iterations, with the times.
-
-    Args:
-        runs: Records by method and seed, the baseline's first.
-        baseline: Name of the baseline.
-        metric: Name of the metric.
-    """
-    columns, rows = comparison_table(values_of(runs, metric), baseline, metric)
-    seconds = [f'{seconds_of(each):.0f}' for each in runs.values()]
-    for line, cell in zip([columns, *rows], [COLUMNS[3], *seconds], strict=True):
-        line.insert(3, cell)
-    return columns, rows
-
-
 def draw_time(
-    lengths: Mapping[int, Runs], baseline: str, methods: Sequence[str], metric: str
+    lengths: Mapping[int, Runs],
+    baseline: str,
+    methods: Sequence[str],
+    seconds: Mapping[str, float],
+    metric: str,
 ) -> Figure:
     """Draw the mean metric against the time of a training, a line for each method.
 
@@ -138,21 +144,19 @@ def draw_time(
         lengths: Records by number of iterations, method and seed.
         baseline: Name of the baseline, drawn in black.
         methods: Other methods.
+        seconds: Time of an iteration of each method.
         metric: Name of the metric.
     """
     figure = Figure((WIDTH, 4.6), layout='constrained')
     axes = figure.subplots()
     for i, method in enumerate([baseline, *methods]):
-        found = [runs[method] for runs in lengths.values() if method in runs]
-        if not found:
+        points = [
+            (n * seconds[method], mean(values_of(runs, metric)[method].values()))
+            for n, runs in sorted(lengths.items())
+            if method in runs
+        ]
+        if not points:
             continue
-        points = sorted(
-            (
-                seconds_of(each),
-                mean(record['metrics'][metric] for record in each.values()),
-            )
-            for each in found
-        )
         color = 'black' if method == baseline else COLORS[i % len(COLORS)]
         marker = 'o' if i <= len(COLORS) else '^'
         axes.plot(
@@ -164,7 +168,7 @@ def draw_time(
             label=method,
         )
     axes.set_xscale('log')
-    axes.set(xlabel='time of a training, s', ylabel=metric)
+    axes.set(xlabel='CPU time of a training, s', ylabel=metric)
     axes.legend(frameon=False, fontsize=8, ncols=2)
     style(axes)
     return figure

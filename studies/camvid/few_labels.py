@@ -2,7 +2,7 @@
 
 from studies.camvid.plan import PLAN
 from studies.camvid_plan import BASELINE, METRIC, length_options
-from studies.equal_time import timed_table
+from studies.comparison import comparison_table
 from studies.trials import Trial, Trials
 
 GROUP = 'few labels'
@@ -51,16 +51,16 @@ def few_labels(trials: Trials) -> list[Trial]:
 
 def few_label_tables(trials: Trials) -> dict[str, tuple[list, list]]:
     """Return columns and rows of the table of each fraction with finished trials."""
-    tables = {}
+    values, tables = trials.values(GROUP, METRIC), {}
     for fraction in FRACTIONS:
         start = f'{fraction}, '
         found = {
             name.removeprefix(start): runs
-            for name, runs in trials.of(GROUP).items()
+            for name, runs in values.items()
             if name.startswith(start)
         }
         if BASELINE in found:
             ordered = sorted(found, key=lambda name: (name != BASELINE, name))
             runs = {name: found[name] for name in ordered}
-            tables[fraction] = timed_table(runs, BASELINE, METRIC)
+            tables[fraction] = comparison_table(runs, BASELINE, METRIC)
     return tables

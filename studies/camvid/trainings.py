@@ -9,6 +9,7 @@ STAGES = (
     PLAN.pair,
     PLAN.tuning,
     PLAN.combined,
+    PLAN.times,
     PLAN.methods,
     PLAN.more,
     other_students,

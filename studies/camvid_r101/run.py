@@ -53,6 +53,7 @@ STAGES = (
     PLAN.pair,
     tuning,
     PLAN.combined,
+    PLAN.times,
     PLAN.methods,
     PLAN.more,
     PLAN.far,

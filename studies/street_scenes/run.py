@@ -8,7 +8,7 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 import os
 
 from studies.camvid_plan import BASELINE, METRIC
-from studies.equal_time import equal_time_table
+from studies.equal_time import equal_time_table, seconds_of
 from studies.page import Page
 from studies.plan import progress_table, run_study
 from studies.street_scenes.trainings import (
@@ -27,12 +27,14 @@ def draw(trials: Trials) -> None:
     page = Page(FOLDER / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     page.fill('teachers', *teacher_table(trials))
+    seconds = seconds_of(trials.of('times'))
     for scenes in SCENES:
         runs = trials.of(scenes)
-        if BASELINE in runs and TWICE in runs:
-            found = [method for method in METHODS if method in runs]
+        found = [method for method in METHODS if method in runs and method in seconds]
+        if found and TWICE in runs:
             long = {BASELINE: runs[TWICE]}
-            page.fill(scenes, *equal_time_table(runs, BASELINE, long, found, METRIC))
+            table = equal_time_table(runs, BASELINE, long, found, seconds, METRIC)
+            page.fill(scenes, *table)
 
 
 def teacher_table(trials: Trials) -> tuple[list, list]:

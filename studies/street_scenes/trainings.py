@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from studies.camvid.plan import PLAN as CAMVID
-from studies.camvid_plan import BASELINE, length_options
+from studies.camvid_plan import BASELINE, length_options, timed
 from studies.plan import flatten
 from studies.trials import Trial, Trials
 
@@ -69,4 +69,11 @@ def methods(trials: Trials) -> list[Trial]:
     ]
 
 
-STAGES = teachers, baselines, methods
+def times(trials: Trials) -> list[Trial]:
+    """Return the trainings that measure the time of an iteration."""
+    scenes = SCENES[0]
+    found = [distill(scenes, method, 0, teacher_of(scenes)) for method in METHODS]
+    return timed([train(scenes, BASELINE, 'student', LENGTH), *found])
+
+
+STAGES = teachers, baselines, methods, times

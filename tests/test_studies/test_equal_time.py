@@ -6,50 +6,51 @@ from studies.equal_time import (
     at_equal_time,
     differences,
     equal_time_table,
-    timed_table,
+    seconds_of,
 )
 
 
-def records(seconds, *values):
-    return {
-        seed: dict(metrics={'mIoU': value}, training_seconds=seconds)
-        for seed, value in enumerate(values)
-    }
+def records(*values):
+    return {seed: dict(metrics={'mIoU': value}) for seed, value in enumerate(values)}
 
 
 RUNS = {
-    'baseline': records(100.0, 40.0, 42.0, 41.0),
-    'kd': records(200.0**0.5 * 10, 43.0, 46.0, 44.0),  # halfway, logarithmically
-    'slow': records(200.0, 40.5, 43.5, 40.5),
+    'baseline': records(40.0, 42.0, 41.0),
+    'kd': records(43.0, 46.0, 44.0),
+    'slow': records(40.5, 43.5, 40.5),
 }
-LONG = {'baseline': records(200.0, 42.0, 43.0, 42.0)}
+LONG = {'baseline': records(42.0, 43.0, 42.0)}
+SECONDS = {'baseline': 0.1, 'kd': 0.1 * 2**0.5, 'slow': 0.2}
 
 
 @pytest.mark.parametrize(
-    ('seconds', 'expected'),
+    ('ratio', 'expected'),
     [
-        (100.0, [40.0, 42.0, 41.0]),
-        (200.0**0.5 * 10, [41.0, 42.5, 41.5]),
-        (200.0, [42.0, 43.0, 42.0]),
-        (400.0, [44.0, 44.0, 43.0]),
+        (1.0, [40.0, 42.0, 41.0]),
+        (2**0.5, [41.0, 42.5, 41.5]),
+        (2.0, [42.0, 43.0, 42.0]),
+        (4.0, [44.0, 44.0, 43.0]),
     ],
 )
-def test_baseline_at_a_time(seconds, expected):
-    found = at_equal_time(RUNS['baseline'], LONG['baseline'], seconds, 'mIoU')
+def test_baseline_at_a_time(ratio, expected):
+    found = at_equal_time(RUNS['baseline'], LONG['baseline'], ratio, 'mIoU')
     assert found == pytest.approx(dict(enumerate(expected)))
 
 
 def test_only_common_seeds_are_compared():
     long = {'baseline': {1: LONG['baseline'][1]}}
-    found = differences(RUNS, 'baseline', long, ['kd'], 'mIoU')
+    found = differences(RUNS, 'baseline', long, ['kd'], SECONDS, 'mIoU')
     assert found == {'kd': pytest.approx({1: 3.5})}
 
 
 def test_table():
-    columns, rows = equal_time_table(RUNS, 'baseline', LONG, ['kd', 'slow'], 'mIoU')
+    columns, rows = equal_time_table(
+        RUNS, 'baseline', LONG, ['kd', 'slow'], SECONDS, 'mIoU'
+    )
     baseline, twice, kd, slow = (dict(zip(columns, row, strict=True)) for row in rows)
     assert (baseline['method'], twice['method']) == ('baseline', 'twice as long')
-    assert (twice['mIoU'], twice['time, s']) == ('42.33 ± 0.58', '200')
+    assert (twice['mIoU'], twice['time']) == ('42.33 ± 0.58', '2')
+    assert kd['time'] == '1.41'
     assert kd['at equal iterations'] == '+3.33 ± 0.58'
     assert kd['at equal time'] == '+2.67 ± 0.76'
     assert (kd['above'], kd['p'], kd['p (Holm)']) == ('3 of 3', '0.026', '0.053')
@@ -57,9 +58,11 @@ def test_table():
     assert slow['p (Holm)'] == slow['p']  # the largest
 
 
-def test_table_at_equal_iterations():
-    columns, rows = timed_table(RUNS, 'baseline', 'mIoU')
-    baseline, kd, _ = (dict(zip(columns, row, strict=True)) for row in rows)
-    assert columns[2:5] == ['mIoU', 'time, s', 'difference to baseline']
-    assert (baseline['mIoU'], baseline['time, s']) == ('41.00 ± 1.00', '100')
-    assert (kd['time, s'], kd['difference to baseline']) == ('141', '+3.33 ± 0.58')
+def test_time_of_an_iteration():
+    times = {
+        'kd': {
+            seed: dict(training_seconds=seconds, length=10)
+            for seed, seconds in enumerate([2.0, 9.0, 1.0])
+        }
+    }
+    assert seconds_of(times) == {'kd': 0.2}
