@@ -172,10 +172,11 @@ class CamVidPlan(Plan):
         return timed([trial for trial in found if trial.group == found[0].group])
 
     def methods(self, trials: Trials) -> list[Trial]:
-        """Return the trials of the comparison, the largest length first."""
+        """Return the trials of the comparison, first those of the tuned length."""
+        short, middle, long = self.lengths
         found = [
             trial
-            for length in reversed(self.lengths)
+            for length in (middle, long, short)
             for seed in self.seeds
             for trial in self.compared(length, seed, list(self.grids))
         ]
