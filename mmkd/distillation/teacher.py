@@ -82,11 +82,12 @@ class Teacher(nn.Module):
             self.model = MODELS.build(ConfigDict(model))
         except UserError as error:  # it names a key such as model.module
             raise UserError(f'{key}.{error}') from error
-        except (KeyError, TypeError) as error:
+        except Exception as error:  # of any library, as for a missing package
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())
             raise UserError(
-                f'{key}.config: the network cannot be built: {reason}'
-            ) from (error)
+                f'{key}.model, given or that of {key}.config: the network cannot be '
+                f'built ({reason}); correct its config, or install what is missing'
+            ) from error
         for part in self.model.children():
             if hasattr(part, 'config_key'):
                 part.config_key = f'{key}.model'

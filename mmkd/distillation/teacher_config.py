@@ -106,7 +106,11 @@ def _inline(teacher: Mapping, folder: str | Path, key: str) -> dict:
             f'{key}: it must be dict(config=..., checkpoint=...), not {teacher!r}'
         )
     unknown = set(teacher) - set(KEYS)
-    named = [name for name in sorted(unknown) if isinstance(teacher[name], Mapping)]
+    named = [
+        name
+        for name in sorted(unknown)
+        if isinstance(teacher[name], Mapping) and set(teacher[name]) & set(KEYS)
+    ]
     if named:
         found = ', '.join(sorted(set(teacher) - unknown))
         raise UserError(
@@ -139,6 +143,11 @@ def _inline(teacher: Mapping, folder: str | Path, key: str) -> dict:
             rest.setdefault('reduce_zero_label', reduces)
     else:
         model = copy.deepcopy(dict(teacher['model']))
+    if type_name(model) == 'DepthEstimator':  # before it asks for its packages
+        raise UserError(
+            f'{key}.model: a DepthEstimator outputs depths instead of scores of '
+            'classes; use a segmentor or classifier'
+        )
     class_map = teacher.get('class_map')
     if class_map is not None and not isinstance(class_map, Mapping):
         raise UserError(

@@ -3,6 +3,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.models import SegDataPreProcessor
+from torch import nn
 
 from mmkd.distillation import Teacher
 from mmkd.distillation.teacher_config import inline_teacher, without_pretraining
@@ -166,12 +167,34 @@ def test_prefix(teacher_config):
         (dict(checkpoint='a.pth'), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', model={}), 'either config'),
         (dict(checkpoint='a.pth', config='a.py', cfg='a'), 'unknown key cfg'),
+        (dict(checkpoint='a.pth', model={}, clas_map={'a': 0}), 'unknown key clas_map'),
+        (
+            dict(checkpoint='a', config='mmseg::vpd/vpd_sd_4xb8-25k_nyu-480x480.py'),
+            r'^teacher\.model: a DepthEstimator outputs depths',
+        ),
         (dict(checkpoint='a.pth', model={}, prefix=3), r'teacher\.prefix: .*not 3'),
     ],
 )
 def test_refuses(teacher, says):
     with pytest.raises(UserError, match=says):
         inline_teacher(teacher)
+
+
+@pytest.mark.parametrize('kind', [AssertionError, ImportError, RuntimeError, TypeError])
+def test_a_network_that_cannot_be_built(teacher_config, kind):
+    """As without mmdet, or the compiled operators of mmcv."""
+
+    class Failing(nn.Module):
+        def __init__(self, **options):
+            raise kind('Please install\nmore')
+
+    teacher_config['model']['type'] = Failing
+    message = (
+        r'^teacher\.model, .* teacher\.config: the network cannot be built '
+        rf'\({kind.__name__}: Please install more\)'
+    )
+    with pytest.raises(UserError, match=message):
+        Teacher(teacher_config, SegDataPreProcessor())
 
 
 def test_refuses_weights_of_another_network(teacher_config):
