@@ -388,7 +388,10 @@ def _what_is_refused(error: Exception, path: Path | None = None) -> str:
     if not named and not (path and (zipfile.is_zipfile(path) or _is_pickle(path))):
         return ''
     what = named[1] if named else 'more than weights'
-    return f'is refused because loading it could run code: it contains {what}'
+    return (
+        f'is refused because loading it could run code: it contains {what}, not only '
+        'weights, as model.state_dict() does'
+    )
 
 
 def _is_pickle(path: Path) -> bool:

@@ -407,7 +407,8 @@ class TestRemote:
     def test_code(self, path, serve, tmp_path):
         serve(save(tmp_path / 'b.pth', {'code': Code(tmp_path / 'touched')}))
         refused = 'is refused because loading it could run code: it contains '
-        assert self.reason(path) == f'{refused}{os.system.__module__}.system'
+        reason = self.reason(path)
+        assert reason.startswith(f'{refused}{os.system.__module__}.system, not only')
         assert not (tmp_path / 'touched').exists()
 
     def test_garbage(self, path, serve):
@@ -479,7 +480,7 @@ class TestCode:
         held = f'{os.system.__module__}.system'
         if protocol == 4:
             held = 'more than weights'
-        assert reason_of(path) == refused + held
+        assert reason_of(path).startswith(f'{refused}{held}, not only weights')
         assert not touched.exists()
 
     def test_names_what_it_holds(self, tmp_path):
@@ -509,7 +510,7 @@ class TestCode:
         path = tmp_path / 'a.pth'
         save(path, WEIGHTS)
         rewrite(path, lambda _: b'\x80\x02' + steps + b'.')
-        assert reason_of(path).endswith('it contains builtins.getattr')
+        assert 'it contains builtins.getattr,' in reason_of(path)
 
     def test_getattr_reaches_the_log_history_only(self, tmp_path):
         """A pickled HistoryBuffer needs getattr; getattr.__self__ is all builtins.
