@@ -22,14 +22,15 @@ UNKNOWN_TYPE = r'(\S+) is not in the \S+ registry'
 
 @contextmanager
 def naming_keys(config: Config) -> Iterator[None]:
-    """Convert errors about unknown keys or types of a config to UserErrors.
+    """Convert errors about keys, types or missing packages of a config to UserErrors.
 
     Args:
         config: The config. Errors unrelated to it are raised unchanged.
 
     Raises:
         UserError: for an unknown key or type; the message names the key and, if there
-            is one, a similar name.
+            is one, a similar name. For a package that a part of the config requires;
+            the message is that of the part.
     """
     try:
         yield
@@ -38,6 +39,12 @@ def naming_keys(config: Config) -> Iterator[None]:
         if not message or not _is_from_building(error):
             raise
         raise UserError(message) from error
+    except (AssertionError, ImportError, RuntimeError) as error:
+        message = ' '.join(str(error).split())
+        missing = re.search('(?i)please .*install', message)
+        if not missing or not _is_from_building(error):
+            raise
+        raise UserError(f'a part of the config needs a package: {message}') from error
 
 
 def _explain(message: str, config: Config) -> str:

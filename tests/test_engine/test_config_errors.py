@@ -52,6 +52,22 @@ def test_type():
         build(type='Prat')
 
 
+@THINGS.register_module()
+class Extra:
+    def __init__(self, error):
+        raise error
+
+
+@pytest.mark.parametrize('kind', [AssertionError, ImportError, RuntimeError])
+def test_missing_package(kind):
+    """As mmseg's networks that need mmdet, or the compiled operators of mmcv."""
+    message = r'^a part of the config needs a package: .*Please install mmdet'
+    with pytest.raises(UserError, match=message):
+        build(type='Extra', error=kind('Please install\nmmdet'))
+    with pytest.raises(kind, match='no package'):
+        build(type='Extra', error=kind('no package'))
+
+
 def test_mistake_that_is_not_in_the_config():
     with pytest.raises(TypeError, match='hight'), naming_keys(Config(dict(a=1))):
         THINGS.build(dict(type='Part', hight=2))
