@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from math import log2
 from statistics import mean, median
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from mmkd.analysis.statistics import (
+    NONE,
     SUMMARY_COLUMNS,
     format_mean,
     mean_and_sd,
@@ -97,6 +99,12 @@ def differences(
     return found
 
 
+def summarize_gains(gains: Values) -> list[dict[str, Any]]:
+    """Return mean, deviation and test of each method's differences to 0."""
+    zero = {seed: 0.0 for each in gains.values() for seed in each}
+    return summarize({'': zero, **gains}, '')[1:]
+
+
 def equal_time_table(
     runs: Runs,
     baseline: str,
@@ -117,9 +125,7 @@ def equal_time_table(
     ):
         cells = [str(len(each)), format_mean(*mean_and_sd(each.values())), time]
         rows.append([name, *cells, *['-'] * 5])
-    gains = differences(runs, baseline, long, methods, seconds, metric)
-    zero = {seed: 0.0 for each in gains.values() for seed in each}
-    tests = summarize({baseline: zero, **gains}, baseline)[1:]
+    tests = summarize_gains(differences(runs, baseline, long, methods, seconds, metric))
     usual = summarize(
         {baseline: values[baseline]} | {m: values[m] for m in methods}, baseline
     )[1:]
@@ -129,6 +135,46 @@ def equal_time_table(
         row = [plain['config'], runs_, level, time, difference]
         rows.append([*row, *summary_cells(equal)[2:]])
     return [*COLUMNS, *SUMMARY_COLUMNS[3:]], rows
+
+
+def gain_table(
+    lengths: Mapping[int, Runs],
+    baseline: str,
+    methods: Sequence[str],
+    seconds: Mapping[str, float],
+    metric: str,
+) -> tuple[list, list]:
+    """Return columns and rows of the table of gains at equal time after each length.
+
+    A gain with p < 0.05, corrected, is bold.
+
+    Args:
+        lengths: Records by number of iterations, method and seed.
+        baseline: Name of the baseline.
+        methods: Methods to compare.
+        seconds: Time of an iteration of each method.
+        metric: Name of the metric.
+    """
+    columns, cells = ['method', 'time'], {}
+    for method in methods:
+        cells[method] = [method, f'{seconds[method] / seconds[baseline]:.2f}']
+    for n, runs in lengths.items():
+        long = lengths.get(2 * n, {})
+        found = [method for method in methods if method in runs]
+        if not found or baseline not in long:
+            continue
+        columns.append(f'{n:,} iterations')
+        gains = differences(runs, baseline, long, found, seconds, metric)
+        tests = {row['config']: gain_cell(row) for row in summarize_gains(gains)}
+        for method, row in cells.items():
+            row.append(tests.get(method, NONE))
+    return columns, list(cells.values())
+
+
+def gain_cell(row: Mapping[str, Any]) -> str:
+    """Return a row of :func:`summarize` as a difference, bold if significant."""
+    text = format_mean(row['difference'], row['difference sd'], '+')
+    return f'**{text}**' if (row['p holm'] or 1) < 0.05 else text
 
 
 def draw_time(

@@ -6,6 +6,7 @@ from studies.equal_time import (
     at_equal_time,
     differences,
     equal_time_table,
+    gain_table,
     seconds_of,
 )
 
@@ -66,3 +67,18 @@ def test_time_of_an_iteration():
         }
     }
     assert seconds_of(times) == {'kd': 0.2}
+
+
+def test_table_of_gains():
+    several = {n: records(40 + d, 41 + d, 42 + d) for n, d in ((10, 0), (20, 1))}
+    lengths = {
+        10: {'baseline': several[10], 'kd': records(43.0, 44.1, 45.0)},
+        20: {'baseline': several[20], 'slow': records(43.0, 41.0, 43.0)},
+        40: {'baseline': several[20], 'kd': several[20]},
+    }
+    columns, rows = gain_table(lengths, 'baseline', ['kd', 'slow'], SECONDS, 'mIoU')
+    assert columns == ['method', 'time', '10 iterations', '20 iterations']
+    assert rows == [
+        ['kd', '1.41', '**+2.53 ± 0.06**', '-'],
+        ['slow', '2.00', '-', '+0.33 ± 1.53'],
+    ]
