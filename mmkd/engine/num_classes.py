@@ -1,8 +1,10 @@
 """Check of the numbers of classes in a network's heads against the dataset."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import nn
 
 from mmkd.errors import UserError
@@ -35,6 +37,8 @@ def _each(key: str, head: object) -> Iterator[tuple[str, nn.Module]]:
 def check_num_classes(network: nn.Module, dataset: object) -> None:
     """Check the number of classes and of class weights in each head.
 
+    Logs a warning if a head has more classes than the training dataset.
+
     Raises:
         UserError: if a head has fewer classes than the training dataset, or a loss has
             not one weight for each class.
@@ -52,6 +56,13 @@ def check_num_classes(network: nn.Module, dataset: object) -> None:
                 f'{key}.num_classes: {classes}, but train_dataloader.dataset has '
                 f'{len(names)} classes; set it to {len(names)}{also}, or select a '
                 'subset of the classes with the metainfo of the datasets'
+            )
+        if classes > len(names) > 0:
+            print_log(
+                f'{key}.num_classes: {classes}, but train_dataloader.dataset has '
+                f'{len(names)} classes; no label trains the others',
+                'current',
+                logging.WARNING,
             )
         if getattr(head, 'out_channels', classes) > 1:
             check_class_weights(key, head, classes)

@@ -1,5 +1,6 @@
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import nn
 
 from mmkd.engine.config import read_config
@@ -45,6 +46,17 @@ def test_auxiliary_heads():
     assert error.startswith('model.auxiliary_head.1.num_classes: 3, but train_data')
     others = 'model.decode_head and model.auxiliary_head.0'
     assert f'set it to 5, also in {others}, or' in error
+
+
+def test_more_classes_than_the_data(monkeypatch):
+    model, lines = build(network()), []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'log', lambda level, line: lines.append(line))
+    check_num_classes(model, Data(5))
+    assert not lines
+    check_num_classes(model, Data(3))
+    error = 'model.decode_head.num_classes: 5, but train_dataloader.dataset has 3 '
+    assert lines[0] == f'{error}classes; no label trains the others'
 
 
 def test_cascade():
