@@ -6,7 +6,13 @@ from pathlib import Path
 from statistics import mean
 
 from .comparison import comparison_table, insert_fidelity
-from .equal_time import draw_time, equal_time_table, seconds_of, values_of
+from .equal_time import (
+    draw_time,
+    equal_time_table,
+    gain_table,
+    seconds_of,
+    values_of,
+)
 from .grid import Grid, single_runs, taus
 from .page import Page
 from .plan import TUNING_SEED, Plan
@@ -285,6 +291,8 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
         if BASELINE in runs and BASELINE in long:
             table = equal_time_table(runs, BASELINE, long, methods, seconds, METRIC)
             page.fill(group_of(n), *table)
+    gains = gain_table(groups, BASELINE, list(plan.grids), seconds, METRIC)
+    page.fill('gains', *gains)
     text = f'{METRIC} against the time of a training, a line for each method'
     page.save(
         'time', draw_time(groups, BASELINE, list(plan.grids), seconds, METRIC), text
