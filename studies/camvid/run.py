@@ -9,6 +9,7 @@ Finally the tables and figures of the page are redrawn; with --draw nothing is t
 
 import os
 
+from studies.camvid.ablation import ablation_table
 from studies.camvid.few_labels import few_label_tables
 from studies.camvid.other_students import family_table
 from studies.camvid.plan import PLAN
@@ -24,6 +25,8 @@ def draw(trials: Trials) -> None:
     page = Page(PLAN.folder / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
+    if trials.of('ablation'):
+        page.fill('ablation', *ablation_table(trials))
     if trials.of('families'):
         page.fill('families', *family_table(trials))
     for fraction, table in few_label_tables(trials).items():

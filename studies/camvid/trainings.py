@@ -1,5 +1,6 @@
 """Stages of the CamVid study, in the order of their training."""
 
+from studies.camvid.ablation import ablation
 from studies.camvid.few_labels import few_labels
 from studies.camvid.other_students import other_students
 from studies.camvid.plan import PLAN
@@ -9,6 +10,7 @@ STAGES = (
     PLAN.pair,
     PLAN.tuning,
     PLAN.combined,
+    ablation,
     PLAN.times,
     PLAN.methods,
     PLAN.more,
