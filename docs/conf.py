@@ -68,7 +68,7 @@ NAVIGATION = {
         'data/README',
     ],
     'Configs': ['configs/README', 'configs/*/README'],
-    'Studies': ['studies/README', 'studies/*/README'],
+    'Studies': ['studies/README', 'studies/*/README', 'studies/*/PROTOCOL'],
     'Develop': ['CONTRIBUTING', 'docs/write_a_loss', 'tests/README', 'CHANGELOG'],
 }
 # The public modules; each has a page of what its __all__ names, or of its own members.
@@ -76,6 +76,7 @@ API = [
     'mmkd.functional',
     'mmkd.losses',
     'mmkd.distillation',
+    'mmkd.distillation.tapped_loss',
     'mmkd.engine.runner',
     'mmkd.engine.config',
     'mmkd.engine.hooks',

@@ -37,8 +37,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             of channels; see :class:`Adapter`. Default None.
         where: Pixels of a map that are compared: ``'all'``, the default; ``'edge'``,
             those close to another class; or ``'body'``, the others. The last two need
-            a label map, on which edges are found, by :func:`mmkd.functional.
-            label_edges`, before it is resized to the map's size.
+            a label map, on which :func:`mmkd.functional.label_edges` finds edges before
+            it is resized to the map's size.
         edge_width: Pixels of the label on each side of a boundary that are an edge.
             Default 4.
 

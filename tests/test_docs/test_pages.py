@@ -27,7 +27,14 @@ PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md'))]
 BLOCKS = {page.name: read_blocks(page) for page in PAGES}
 LEFT_OUT = [block for blocks in BLOCKS.values() for block in blocks if block.needs]
 # More than a quarter of a minute on a core each.
-SLOW = ('cluster', 'exported_teachers', 'recommended_pairs', 'speed', 'troubleshooting')
+SLOW = (
+    'cluster',
+    'exported_teachers',
+    'recommended_pairs',
+    'several_teachers',
+    'speed',
+    'troubleshooting',
+)
 DRY = dict(
     MAKEFLAGS='n',
     PIP_DRY_RUN='1',

@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 REPO = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow  # half a minute
 
 
 class Links(HTMLParser):
