@@ -9,7 +9,7 @@ from mmkd.cli.console import import_packages, one_line_errors
 from mmkd.errors import UserError
 
 from .grid import Grid, Tuning
-from .trials import Trial, Trials
+from .trials import Trial, Trials, checkpoint_of
 
 TUNING_SEED = 10
 Stage = Callable[[Trials], Sequence[Trial]]
@@ -84,8 +84,8 @@ class Plan:
         """
         usual = self.teacher if group == 'methods' else self.tuning_teacher
         teacher = teacher or usual
-        checkpoint = teacher.training(self.work_dir).directory.checkpoint
-        every = {'teacher.checkpoint': str(checkpoint), **options}
+        checkpoint = checkpoint_of(teacher, self.work_dir)
+        every = {'teacher.checkpoint': checkpoint, **options}
         every |= flatten(self.losses(loss, options), 'distill_losses')
         path = str(self.folder / f'{config}.py')
         return Trial(group, name, seed, path, every, teacher)

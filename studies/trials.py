@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mmkd.engine.atomic_file import write_atomically
@@ -13,7 +14,7 @@ from mmkd.runs.run_queue import RunQueue
 from mmkd.runs.training import Training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """Training of a study.
 
@@ -48,6 +49,17 @@ class Trial:
         place = folder / self.group / self.method / f'seed_{self.seed}'
         options = {'randomness.seed': self.seed, **self.options}
         return Training(self.config, place, options, self.name)
+
+
+@cache  # a plan asks for the checkpoint of the same teacher hundreds of times
+def checkpoint_of(trial: Trial, folder: Path) -> str:
+    """Return the path of the last checkpoint of a training.
+
+    Args:
+        trial: The training.
+        folder: Folder of all trainings.
+    """
+    return str(trial.training(folder).directory.checkpoint)
 
 
 class Trials:
