@@ -29,17 +29,28 @@ TUNING = {
 }
 
 BASELINE = 'baseline'
+WEIGHTED = 'baseline, class weights'
+# Median frequency balancing (SegNet, arXiv 1511.00561, section 3.2) of the training
+# images: the median of the frequencies, divided by each of them. The frequency of a
+# class is its share of the pixels of those images that contain it.
+MEDIAN_FREQUENCY = (
+    *(0.2793, 0.2017, 4.7865, 0.1490, 1.0000, 0.4217),
+    *(3.8467, 1.9736, 0.7889, 6.3747, 8.8587),
+)
+POWERS = 0.25, 0.5, 0.75, 1.0  # of these weights
 KD = dict(type='KDLoss')
 BDD = dict(KD, divergence='BalancedKL')
 LS = dict(standardize=True)
 WARMUP = dict(schedule=dict(warmup=0.05))  # of the run, as in the method files
 SC_CB = dict(LS, scale_compensated=True, class_balanced=True)
+CB = dict(class_balanced=True)
 ABKD = dict(KD, divergence=dict(type='AlphaBeta', alpha=0.8, beta=0.3))
 CORRECTED = dict(KD, teacher_correction=dict(type='TeacherCorrection'))
 FEATURE_MSE = dict(type='FeatureMSELoss', adapter='conv')
 LOW, HIGH, NONE = taus(0.25, 0.5), taus(0.5, 1.0), {'-': {}}
 GRIDS = {
     'KD': Grid(KD, HIGH, (1.0, 4.0)),
+    'KD, CB': Grid(KD | CB, HIGH, (1.0, 4.0)),
     'KD+LS': Grid(KD | LS | WARMUP, LOW, (4.0, 16.0)),
     'BDD': Grid(BDD, HIGH, (0.5, 2.0)),
     'BDD+LS': Grid(BDD | LS | WARMUP, LOW, (2.0, 8.0)),
@@ -50,6 +61,7 @@ GRIDS = {
     'DIST': Grid(dict(type='DISTLoss'), taus(1.0, 2.0), (1.0, 4.0)),
     'FeatureMSE': Grid(FEATURE_MSE, NONE, (1.0, 3.0, 10.0, 30.0)),
     'KD + FeatureMSE': Grid(KD | dict(added='FeatureMSE'), HIGH, (1.0, 4.0)),
+    'KD, CB + CWD': Grid(KD | CB | dict(added='CWD'), HIGH, (1.0, 4.0)),
     'BDD+LS, SC, CB + CWD': Grid(BDD | SC_CB | dict(added='CWD'), LOW, (1.0, 4.0)),
 }
 
@@ -61,6 +73,16 @@ def length_options(length: int) -> dict:
         'train_cfg.val_interval': length,
         'param_scheduler.1.end': length,
     }
+
+
+def class_weights(power: float) -> dict[str, list[float]]:
+    """Return the option for class weights in the cross entropy.
+
+    Args:
+        power: Exponent of the weights; a lower one balances less.
+    """
+    weights = [round(weight**power, 4) for weight in MEDIAN_FREQUENCY]
+    return {'model.decode_head.loss_decode.class_weight': weights}
 
 
 TIMED = length_options(120) | {'val_dataloader.dataset.indices': 8}
@@ -136,6 +158,20 @@ class CamVidPlan(Plan):
             for n in self.all_lengths[:-1]
         ]
 
+    def weighting(self, trials: Trials) -> list[Trial]:
+        """Return baselines with class weights, on held-out data."""
+        return [
+            self.baseline(
+                'weighting', TUNING_SEED, {**self.held_out, **class_weights(p)}, f'{p}'
+            )
+            for p in POWERS
+        ]
+
+    def best_weights(self, trials: Trials) -> dict[str, list[float]]:
+        """Return the option for the best class weights of a baseline."""
+        found = single_runs(trials, 'weighting', self.metric)
+        return class_weights(max(POWERS, key=lambda power: found[f'{power}']))
+
     def tuning(self, trials: Trials) -> list[Trial]:
         """Return the trials of tuning of all methods with a single loss."""
         return self.tuning_of(combined=False)
@@ -154,11 +190,12 @@ class CamVidPlan(Plan):
         ]
 
     def compared(self, length: int, seed: int, methods: Sequence[str]) -> list[Trial]:
-        """Return the trials of a length and a seed, with a baseline twice as long."""
-        tuned = self.tuned(self.trials)
+        """Return the trials of a length and a seed, with baselines twice as long."""
+        tuned, weights = self.tuned(self.trials), self.best_weights(self.trials)
         found = [
-            self.baseline(group_of(n), seed, length_options(n))
+            self.baseline(group_of(n), seed, length_options(n) | options, name)
             for n in (length, 2 * length)
+            for name, options in ((BASELINE, {}), (WEIGHTED, weights))
         ]
         return found + [
             self.distill(
@@ -278,33 +315,39 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     if trials.missing([*plan.teachers(trials), *plan.pair(trials)]):
         return
     page.fill('pair', *pair_table(trials))
-    if trials.missing(plan.tuning(trials)) or trials.missing(plan.combined(trials)):
-        return
     page.fill('tuning', *plan.tuned(trials).table(METRIC))
+    powers = single_runs(trials, 'weighting', METRIC).items()
+    page.fill('weighting', ['power', METRIC], [[p, f'{v:.2f}'] for p, v in powers])
+    stages = plan.tuning, plan.combined, plan.weighting
+    if any(trials.missing(stage(trials)) for stage in stages):
+        return
     if trials.missing(plan.times(trials)):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
     seconds = seconds_of(trials.of('times'))
+    compared = [WEIGHTED, *plan.grids]
     for n in plan.compared_lengths:
         runs, long = groups[n], groups[2 * n]
-        methods = [method for method in plan.grids if method in runs]
+        methods = [method for method in compared if method in runs]
         if BASELINE in runs and BASELINE in long:
             table = equal_time_table(runs, BASELINE, long, methods, seconds, METRIC)
             page.fill(group_of(n), *table)
-    gains = gain_table(groups, BASELINE, list(plan.grids), seconds, METRIC)
+    gains = gain_table(groups, BASELINE, compared, seconds, METRIC)
     page.fill('gains', *gains)
     text = f'{METRIC} against the time of a training, a line for each method'
-    page.save(
-        'time', draw_time(groups, BASELINE, list(plan.grids), seconds, METRIC), text
-    )
+    page.save('time', draw_time(groups, BASELINE, compared, seconds, METRIC), text)
     if trials.missing(plan.methods(trials)):
         return
-    runs, best = groups[plan.lengths[-1]], plan.best_methods(trials)[0]
-    others = [method for method in plan.grids if method != best]
+    runs, long = groups[plan.lengths[-1]], groups[2 * plan.lengths[-1]]
+    methods = list(plan.grids)
+    table = equal_time_table(runs, WEIGHTED, long, methods, seconds, METRIC)
+    page.fill('weighted', *table)
+    best = plan.best_methods(trials)[0]
+    others = [method for method in methods if method != best]
     against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
     page.fill('against', *comparison_table(against, best, METRIC))
-    page.fill('classes', *class_table(runs, [BASELINE, *plan.grids]))
-    insert_fidelity(page, runs, list(plan.grids))
+    page.fill('classes', *class_table(runs, [BASELINE, *compared]))
+    insert_fidelity(page, runs, methods)
 
 
 def pair_table(trials: Trials) -> tuple[list, list]:

@@ -59,11 +59,15 @@ class Tuning:
     def table(self, label: str) -> tuple[list[str], list[list[str]]]:
         """Return columns and rows of a table with one row per method, best cell bold.
 
+        Methods with a missing trial are left out.
+
         Args:
             label: Name of the metric.
         """
         rows = []
         for method, grid in self.grids.items():
+            if not self.scores.keys() >= grid.cells(method).keys():
+                continue
             chosen, row = self.chosen(method), [method]
             for (tau, weight), name in zip(
                 product(grid.taus, grid.weights), grid.cells(method), strict=True
@@ -72,7 +76,7 @@ class Tuning:
                 score = f'**{score}**' if name == chosen else score
                 row.append(f'{tau}, {weight:g}: {score}')
             rows.append(row)
-        columns = len(rows[0]) - 1
+        columns = max(map(len, rows), default=1) - 1
         return ['method', *[f'tau, weight: {label}'] * columns], rows
 
 

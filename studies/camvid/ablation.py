@@ -1,51 +1,31 @@
-"""What a part of the best single loss contributes, on the held-out images."""
+"""Ablation of the best single loss on the held-out images."""
 
 from collections.abc import Sequence
 
 from studies.camvid.plan import PLAN
-from studies.camvid_plan import METRIC
+from studies.camvid_plan import BASELINE, METRIC, WEIGHTED
 from studies.grid import single_runs
 from studies.plan import TUNING_SEED
 from studies.trials import Trial, Trials
 
 GROUP = 'ablation'
 FULL = 'BDD+LS, SC, CB'
-# Median frequency balancing (SegNet, arXiv 1511.00561, section 3.2) of the training
-# images: the median of the frequencies, divided by each of them. The frequency of a
-# class is its share of the pixels of those images that contain it.
-MEDIAN_FREQUENCY = (
-    *(0.2793, 0.2017, 4.7865, 0.1490, 1.0000, 0.4217),
-    *(3.8467, 1.9736, 0.7889, 6.3747, 8.8587),
-)
-CLASS_WEIGHT = 'model.decode_head.loss_decode.class_weight'
-
-
-def class_weights(power: float) -> dict[str, list[float]]:
-    """Return the option for class weights in the cross entropy.
-
-    Args:
-        power: Exponent of the weights; 0.5 balances less than 1.
-    """
-    return {CLASS_WEIGHT: [round(weight**power, 4) for weight in MEDIAN_FREQUENCY]}
+# Methods that are also tried with the class weights of the second baseline.
+WITH_WEIGHTS = 'KD', 'KD, CB', FULL, 'CWD', 'DIST', 'KD, CB + CWD'
 
 
 def ablation(trials: Trials) -> list[Trial]:
-    """Return the trials, each with the tuned setting of the complete method."""
+    """Return the trials, with the settings that the tuning chose."""
     tuned = PLAN.tuned(trials)
-    full, kd = tuned.best(FULL), tuned.best('KD')
+    full, weights = tuned.best(FULL), PLAN.best_weights(trials)
     return [
-        baseline('baseline, class weights', class_weights(1)),
-        baseline('baseline, square roots of them', class_weights(0.5)),
-        distill('KD, CB', kd | dict(class_balanced=True)),
         distill('KD+LS, SC, CB', full | dict(divergence='ForwardKL')),
         distill('BDD+LS, SC', full | dict(class_balanced=False)),
-        distill(f'{FULL}, class weights', full, class_weights(1)),
+        *(
+            distill(f'{method}, class weights', tuned.best(method), weights)
+            for method in WITH_WEIGHTS
+        ),
     ]
-
-
-def baseline(name: str, options: dict) -> Trial:
-    """Return a baseline on the images of the tuning."""
-    return PLAN.baseline(GROUP, TUNING_SEED, {**PLAN.held_out, **options}, name)
 
 
 def distill(name: str, loss: dict, options: dict | None = None) -> Trial:
@@ -58,9 +38,11 @@ def ablation_table(trials: Trials) -> tuple[list, list]:
     """Return columns and rows of the table, with the difference to the baseline."""
     tuned = PLAN.tuned(trials)
     alone = single_runs(trials, 'pair', METRIC)[str(PLAN.lengths[1])]
-    compared = {'KD': tuned.scores[tuned.chosen('KD')]}
+    names = 'KD', 'KD, CB', 'BDD+LS', FULL
+    compared = {name: tuned.scores[tuned.chosen(name)] for name in names}
     compared |= single_runs(trials, GROUP, METRIC)
-    compared[FULL] = tuned.scores[tuned.chosen(FULL)]
-    rows: list[Sequence] = [['baseline', f'{alone:.2f}', '']]
+    weighted = max(single_runs(trials, 'weighting', METRIC).values())
+    compared = {WEIGHTED: weighted, **compared}
+    rows: list[Sequence] = [[BASELINE, f'{alone:.2f}', '']]
     rows += [[name, f'{v:.2f}', f'{v - alone:+.2f}'] for name, v in compared.items()]
     return ['training', METRIC, 'difference'], rows

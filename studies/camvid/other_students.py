@@ -8,7 +8,7 @@ from typing import Any
 from mmkd.analysis.statistics import NONE, format_mean, mean_and_sd, summarize
 from mmkd.engine.config import read_config
 from studies.camvid.plan import PLAN
-from studies.camvid_plan import BASELINE, METRIC, length_options
+from studies.camvid_plan import BASELINE, METRIC, WEIGHTED, length_options
 from studies.trials import Trial, Trials
 
 GROUP = 'families'
@@ -20,6 +20,8 @@ FAMILIES = {
     'SegFormer': 'segformer',
 }
 AUTO = ', automatic weight'
+# Places of the losses of a head that has several.
+LOSSES = {'DDRNet': ('.0', '.1')}
 
 
 def other_students(trials: Trials) -> list[Trial]:
@@ -29,6 +31,7 @@ def other_students(trials: Trials) -> list[Trial]:
             trial,
             method=method_of(family, trial.method),
             config=config_of(family, distilled=trial.teacher is not None),
+            options=options_of(family, trial.options),
         )
         for seed in PLAN.seeds
         for family in FAMILIES
@@ -43,8 +46,23 @@ def of_the_pair(trials: Trials, seed: int) -> list[Trial]:
         PLAN.distill(GROUP, method, seed, tuned.best(method), length, PLAN.teacher)
         for method in PLAN.checked_methods(trials)
     ]
-    baseline = PLAN.baseline(GROUP, seed, length)
-    return [baseline, *distilled, with_automatic_weights(distilled[-1])]
+    weighted = length | PLAN.best_weights(trials)
+    return [
+        PLAN.baseline(GROUP, seed, length),
+        PLAN.baseline(GROUP, seed, weighted, WEIGHTED),
+        *distilled,
+        with_automatic_weights(distilled[-1]),
+    ]
+
+
+def options_of(family: str, options: Mapping[str, object]) -> dict[str, object]:
+    """Return options for a family's head, which may have several losses."""
+    head = 'model.decode_head.loss_decode'
+    return {
+        key.replace(head, f'{head}{place}'): value
+        for key, value in options.items()
+        for place in LOSSES.get(family, ('',))
+    }
 
 
 def config_of(family: str, distilled: bool = False) -> str:

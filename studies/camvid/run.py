@@ -25,7 +25,7 @@ def draw(trials: Trials) -> None:
     page = Page(PLAN.folder / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
-    if trials.of('ablation'):
+    if not trials.missing([*PLAN.tuning(trials), *PLAN.weighting(trials)]):
         page.fill('ablation', *ablation_table(trials))
     if trials.of('families'):
         page.fill('families', *family_table(trials))

@@ -10,6 +10,7 @@ STAGES = (
     PLAN.pair,
     PLAN.tuning,
     PLAN.combined,
+    PLAN.weighting,
     ablation,
     PLAN.times,
     PLAN.methods,

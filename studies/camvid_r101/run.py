@@ -53,6 +53,7 @@ STAGES = (
     PLAN.pair,
     tuning,
     PLAN.combined,
+    PLAN.weighting,
     PLAN.times,
     PLAN.methods,
     PLAN.more,

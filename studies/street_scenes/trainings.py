@@ -5,12 +5,12 @@ from pathlib import Path
 from studies.camvid.plan import PLAN as CAMVID
 from studies.camvid_plan import BASELINE, length_options, timed
 from studies.plan import flatten
-from studies.trials import Trial, Trials
+from studies.trials import Trial, Trials, checkpoint_of
 
 FOLDER = Path('studies/street_scenes')
 WORK_DIR = Path('work_dirs/studies/street_scenes')
 SCENES = 'clear', 'noisy'
-METHODS = 'KD', 'BDD+LS, SC, CB', 'CWD', 'DIST', 'BDD+LS, SC, CB + CWD'
+METHODS = 'KD', 'KD, CB', 'BDD+LS, SC, CB', 'CWD', 'DIST', 'KD, CB + CWD'
 TWICE = 'baseline, twice as long'
 LENGTH, TEACHER_LENGTH = 1600, 6400
 SEEDS = range(3)
@@ -33,8 +33,8 @@ def train(scenes: str, name: str, config: str, length: int, seed: int = 0) -> Tr
 def distill(scenes: str, method: str, seed: int, teacher: Trial) -> Trial:
     """Return a distillation with the setting of the CamVid study."""
     losses = CAMVID.losses(CAMVID.tuned(CAMVID.trials).best(method), {})
-    checkpoint = teacher.training(WORK_DIR).directory.checkpoint
-    every = options(scenes, LENGTH) | {'teacher.checkpoint': str(checkpoint)}
+    checkpoint = checkpoint_of(teacher, WORK_DIR)
+    every = options(scenes, LENGTH) | {'teacher.checkpoint': checkpoint}
     every |= flatten(losses, 'distill_losses')
     return Trial(scenes, method, seed, str(FOLDER / 'distilled.py'), every, teacher)
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from torch import nn
 
 from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.distillation.taps import default_tap
@@ -14,9 +15,11 @@ from studies.camvid.other_students import (
     FAMILIES,
     config_of,
     family_table,
+    options_of,
     other_students,
 )
 from studies.camvid.plan import PLAN
+from studies.camvid_plan import POWERS, class_weights
 from tests.conftest import build, random_batch
 from tests.test_tools.conftest import REPO
 
@@ -62,16 +65,29 @@ def test_trials_can_be_trained(best):
         for trial in trials
         if 'STDC' in trial.method
     }
-    other = 'KD+LS' if best == 'KD' else best
-    assert methods == {'baseline', 'KD', other, f'{other}, automatic weight'}
-    assert len(trials) == len({trial.key for trial in trials}) == 3 * 5 * 4
-    for trial in trials[:4]:
+    other = 'KD, CB' if best == 'KD' else best
+    auto = f'{other}, automatic weight'
+    assert methods == {'baseline', 'baseline, class weights', 'KD', other, auto}
+    assert len(trials) == len({trial.key for trial in trials}) == 3 * 5 * 5
+    for trial in trials[:5]:
         assert trial.method.startswith(next(iter(FAMILIES)))
         config = Config(dict(distill_losses={}))
         config.merge_from_dict(dict(trial.options))
         for name, loss in config.distill_losses.items():
             TappedLoss(name, loss).check_run(Progress(max_iterations=1600))
             assert (loss.loss_weight == 'auto') == trial.method.endswith('weight')
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_class_weights_of_each_loss(family):
+    """Also of a head with two losses."""
+    config = read_config(
+        config_of(family), options_of(family, class_weights(0.5))
+    ).model
+    losses = build(config).decode_head.loss_decode
+    several = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+    weights = class_weights(0.5)['model.decode_head.loss_decode.class_weight']
+    assert all(list(loss.class_weight) == weights for loss in several)
 
 
 def test_table_with_missing_trials():
@@ -106,6 +122,7 @@ def finished(best):
     cells = [cell for name, grid in PLAN.grids.items() for cell in grid.cells(name)]
     found = {
         'tuning': {cell: {10: float(i)} for i, cell in enumerate(cells)},
+        'weighting': {f'{power}': {10: 1.0} for power in POWERS},
         PLAN.longest: {m: dict.fromkeys(PLAN.seeds, s) for m, s in scores.items()},
     }
     return SimpleNamespace(values=lambda group, metric: found[group])
