@@ -1,6 +1,7 @@
 """Distillation on images without labels."""
 
 import copy
+import gc
 import shutil
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from PIL import Image
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import mmkd
 from mmkd.distillation import Distiller
@@ -385,9 +387,21 @@ def start(distiller_config, images, tmp_path):
         runner.register_hook(watch)
         with suppress(Killed):
             runner.train()
+        end_workers()
         return runner, watch.files
 
     return start
+
+
+def end_workers():
+    """End the workers of all loaders.
+
+    Where the cyclic garbage collection does it, their queues are closed before them,
+    and each is waited for in vain for ten seconds.
+    """
+    for each in gc.get_objects():
+        if isinstance(each, _MultiProcessingDataLoaderIter):
+            each._shutdown_workers()
 
 
 def state_of(runner):
