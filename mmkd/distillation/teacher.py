@@ -29,6 +29,12 @@ from .teacher_config import FAST, KEY, RESOLUTION
 from .teacher_prediction import predict_classes, predict_logits, sample_logits
 from .teacher_program import is_program
 
+# What networks raise for an invalid config or a missing package.
+BUILD_ERRORS = (
+    *(AssertionError, ImportError, KeyError),
+    *(RuntimeError, TypeError, ValueError),
+)
+
 
 class Teacher(nn.Module):
     """Frozen pretrained teacher.
@@ -82,7 +88,7 @@ class Teacher(nn.Module):
             self.model = MODELS.build(ConfigDict(model))
         except UserError as error:  # it names a key such as model.module
             raise UserError(f'{key}.{error}') from error
-        except Exception as error:  # of any library, as for a missing package
+        except BUILD_ERRORS as error:
             reason = ' '.join(f'{type(error).__name__}: {error}'.split())
             raise UserError(
                 f'{key}.model, given or that of {key}.config: the network cannot be '
