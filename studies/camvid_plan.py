@@ -5,16 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-from .comparison import comparison_table, insert_fidelity
-from .equal_time import (
-    draw_time,
-    equal_time_table,
-    gain_table,
-    seconds_of,
-    values_of,
-)
 from .grid import Grid, single_runs, taus
-from .page import Page
 from .plan import TUNING_SEED, Plan
 from .trials import Trial, Trials
 
@@ -288,71 +279,3 @@ def camvid_plan(
         lengths,
         more_seeds,
     )
-
-
-def class_table(
-    runs: Mapping[str, Mapping[int, dict]], methods: Sequence[str]
-) -> tuple[list, list]:
-    """Return columns and rows of the table of mean IoUs of each class.
-
-    Args:
-        runs: Records of a group, by method and seed.
-        methods: Methods in the order of the columns.
-    """
-    classes = list(next(iter(runs[methods[0]].values()))['classes'])
-    rows = []
-    for name in classes:
-        per_method = ([r['classes'][name] for r in runs[m].values()] for m in methods)
-        rows.append([name, *(f'{mean(values):.1f}' for values in per_method)])
-    return ['class', *methods], rows
-
-
-def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Insert the pair's baselines, settings, comparisons and fidelity into the page.
-
-    Methods without a run are left out.
-    """
-    if trials.missing([*plan.teachers(trials), *plan.pair(trials)]):
-        return
-    page.fill('pair', *pair_table(trials))
-    page.fill('tuning', *plan.tuned(trials).table(METRIC))
-    powers = single_runs(trials, 'weighting', METRIC).items()
-    page.fill('weighting', ['power', METRIC], [[p, f'{v:.2f}'] for p, v in powers])
-    stages = plan.tuning, plan.combined, plan.weighting
-    if any(trials.missing(stage(trials)) for stage in stages):
-        return
-    if trials.missing(plan.times(trials)):
-        return
-    groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
-    seconds = seconds_of(trials.of('times'))
-    compared = [WEIGHTED, *plan.grids]
-    for n in plan.compared_lengths:
-        runs, long = groups[n], groups[2 * n]
-        methods = [method for method in compared if method in runs]
-        if BASELINE in runs and BASELINE in long:
-            table = equal_time_table(runs, BASELINE, long, methods, seconds, METRIC)
-            page.fill(group_of(n), *table)
-    gains = gain_table(groups, BASELINE, compared, seconds, METRIC)
-    page.fill('gains', *gains)
-    text = f'{METRIC} against the time of a training, a line for each method'
-    page.save('time', draw_time(groups, BASELINE, compared, seconds, METRIC), text)
-    if trials.missing(plan.methods(trials)):
-        return
-    runs, long = groups[plan.lengths[-1]], groups[2 * plan.lengths[-1]]
-    methods = list(plan.grids)
-    table = equal_time_table(runs, WEIGHTED, long, methods, seconds, METRIC)
-    page.fill('weighted', *table)
-    best = plan.best_methods(trials)[0]
-    others = [method for method in methods if method != best]
-    against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
-    page.fill('against', *comparison_table(against, best, METRIC))
-    page.fill('classes', *class_table(runs, [BASELINE, *compared]))
-    insert_fidelity(page, runs, methods)
-
-
-def pair_table(trials: Trials) -> tuple[list, list]:
-    """Return columns and rows of the table of baselines and teacher, held-out data."""
-    found = single_runs(trials, 'pair', METRIC)
-    rows = [[f'baseline, {n}', f'{found[n]:.2f}'] for n in sorted(found, key=int)]
-    teacher = trials.values('teachers', METRIC)['tuning'][0]
-    return ['iterations', METRIC], [*rows, ['teacher', f'{teacher:.2f}']]

@@ -14,7 +14,7 @@ from studies.camvid.few_labels import few_label_tables
 from studies.camvid.other_students import family_table
 from studies.camvid.plan import PLAN
 from studies.camvid.trainings import STAGES
-from studies.camvid_plan import draw_camvid_comparison
+from studies.camvid_page import draw_camvid_comparison
 from studies.page import Page
 from studies.plan import progress_table, run_study
 from studies.trials import Trials

@@ -21,7 +21,8 @@ from studies.camvid_400.trainings import (
     TUNING_LENGTH,
     VARIANTS,
 )
-from studies.camvid_plan import METRIC, class_table
+from studies.camvid_page import class_table
+from studies.camvid_plan import METRIC
 from studies.comparison import draw_comparison
 from studies.grid import Tuning, single_runs
 from studies.page import WIDTH, Page, draw_line, style_log_axis

@@ -8,7 +8,8 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 from collections.abc import Sequence
 
 from mmkd.errors import UserError
-from studies.camvid_plan import METRIC, camvid_plan, draw_camvid_comparison
+from studies.camvid_page import draw_camvid_comparison
+from studies.camvid_plan import METRIC, camvid_plan
 from studies.grid import single_runs
 from studies.page import Page
 from studies.plan import progress_table, run_study

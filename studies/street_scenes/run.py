@@ -8,7 +8,7 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 import os
 
 from studies.camvid_plan import BASELINE, METRIC
-from studies.equal_time import equal_time_table, seconds_of
+from studies.equal_time import EqualTime, seconds_of
 from studies.page import Page
 from studies.plan import progress_table, run_study
 from studies.street_scenes.trainings import (
@@ -33,7 +33,7 @@ def draw(trials: Trials) -> None:
         found = [method for method in METHODS if method in runs and method in seconds]
         if found and TWICE in runs:
             long = {BASELINE: runs[TWICE]}
-            table = equal_time_table(runs, BASELINE, long, found, seconds, METRIC)
+            table = EqualTime(BASELINE, seconds, METRIC).table(runs, long, found)
             page.fill(scenes, *table)
 
 

@@ -2,13 +2,7 @@
 
 import pytest
 
-from studies.equal_time import (
-    at_equal_time,
-    differences,
-    equal_time_table,
-    gain_table,
-    seconds_of,
-)
+from studies.equal_time import EqualTime, at_equal_time, seconds_of
 
 
 def records(*values):
@@ -22,6 +16,7 @@ RUNS = {
 }
 LONG = {'baseline': records(42.0, 43.0, 42.0)}
 SECONDS = {'baseline': 0.1, 'kd': 0.1 * 2**0.5, 'slow': 0.2}
+EQUAL = EqualTime('baseline', SECONDS, 'mIoU')
 
 
 @pytest.mark.parametrize(
@@ -40,14 +35,12 @@ def test_baseline_at_a_time(ratio, expected):
 
 def test_only_common_seeds_are_compared():
     long = {'baseline': {1: LONG['baseline'][1]}}
-    found = differences(RUNS, 'baseline', long, ['kd'], SECONDS, 'mIoU')
+    found = EQUAL.differences(RUNS, long, ['kd'])
     assert found == {'kd': pytest.approx({1: 3.5})}
 
 
 def test_table():
-    columns, rows = equal_time_table(
-        RUNS, 'baseline', LONG, ['kd', 'slow'], SECONDS, 'mIoU'
-    )
+    columns, rows = EQUAL.table(RUNS, LONG, ['kd', 'slow'])
     baseline, twice, kd, slow = (dict(zip(columns, row, strict=True)) for row in rows)
     assert (baseline['method'], twice['method']) == ('baseline', 'twice as long')
     assert (twice['mIoU'], twice['time']) == ('42.33 ± 0.58', '2')
@@ -76,7 +69,7 @@ def test_table_of_gains():
         20: {'baseline': several[20], 'slow': records(43.0, 41.0, 43.0)},
         40: {'baseline': several[20], 'kd': several[20]},
     }
-    columns, rows = gain_table(lengths, 'baseline', ['kd', 'slow'], SECONDS, 'mIoU')
+    columns, rows = EQUAL.gains(lengths, [10, 20, 40], ['kd', 'slow'])
     assert columns == ['method', 'time', '10 iterations', '20 iterations']
     assert rows == [
         ['kd', '1.41', '**+2.53 ± 0.06**', '-'],
