@@ -1,10 +1,9 @@
-"""Tables and figures of both CamVid studies' pages."""
+"""Tables and figures of the CamVid studies' pages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import mean
 
-from .camvid_plan import BASELINE, METRIC, WEIGHTED, CamVidPlan, group_of
+from .camvid_plan import BASELINE, METRIC, UNWEIGHTED, CamVidPlan, group_of
 from .comparison import comparison_table, insert_fidelity
 from .equal_time import EqualTime, seconds_of, values_of
 from .grid import single_runs
@@ -29,48 +28,57 @@ def class_table(
     return ['class', *methods], rows
 
 
+def draw_settings(page: Page, trials: Trials, plan: CamVidPlan) -> None:
+    """Insert class weights, pair and settings into the page, as far as they exist."""
+    powers = single_runs(trials, 'weighting', METRIC).items()
+    page.fill('weighting', ['power', METRIC], [[p, f'{v:.2f}'] for p, v in powers])
+    page.fill('pair', *pair_table(trials))
+    page.fill('tuning', *plan.tuned(trials).table(METRIC))
+
+
 def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Insert the pair's baselines, settings, comparisons and fidelity into the page.
+    """Insert the settings, the comparisons and the fidelity into the page.
 
     Methods without a run are left out.
     """
-    if trials.missing([*plan.teachers(trials), *plan.pair(trials)]):
+    draw_settings(page, trials, plan)
+    before = plan.weighting, plan.tuning, plan.combined
+    if any(trials.missing(stage(trials)) for stage in before):
         return
-    page.fill('pair', *pair_table(trials))
-    page.fill('tuning', *plan.tuned(trials).table(METRIC))
-    powers = single_runs(trials, 'weighting', METRIC).items()
-    page.fill('weighting', ['power', METRIC], [[p, f'{v:.2f}'] for p, v in powers])
-    stages = plan.tuning, plan.combined, plan.weighting, plan.times
-    if any(trials.missing(stage(trials)) for stage in stages):
+    insert_fidelity(page, best_runs(trials, plan), list(plan.grids))
+    if trials.missing(plan.times(trials)):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
     equal = EqualTime(BASELINE, seconds_of(trials.of('times')), METRIC)
-    compared = [WEIGHTED, *plan.grids]
-    for n in plan.compared_lengths:
+    compared = [UNWEIGHTED, *plan.chosen(trials)]
+    for n in plan.lengths:
         runs, long = groups[n], groups[2 * n]
         methods = [method for method in compared if method in runs]
         if BASELINE in runs and BASELINE in long:
             page.fill(group_of(n), *equal.table(runs, long, methods))
-    page.fill('gains', *equal.gains(groups, plan.compared_lengths, compared))
+    page.fill('gains', *equal.gains(groups, plan.lengths, compared))
     text = f'{METRIC} against the time of a training, a line for each method'
     page.save('time', equal.draw(groups, compared), text)
     if trials.missing(plan.methods(trials)):
         return
-    runs, long = groups[plan.lengths[-1]], groups[2 * plan.lengths[-1]]
-    methods = list(plan.grids)
-    weighted = replace(equal, baseline=WEIGHTED)
-    page.fill('weighted', *weighted.table(runs, long, methods))
-    best = plan.best_methods(trials)[0]
-    others = [method for method in methods if method != best]
+    runs = groups[plan.lengths[-1]]
+    best, *others = plan.ranked(trials)
     against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
     page.fill('against', *comparison_table(against, best, METRIC))
     page.fill('classes', *class_table(runs, [BASELINE, *compared]))
-    insert_fidelity(page, runs, methods)
+
+
+def best_runs(trials: Trials, plan: CamVidPlan) -> dict[str, dict[int, dict]]:
+    """Return the record of each method's best setting in tuning."""
+    found, tuned = trials.of('tuning'), plan.tuned(trials)
+    return {method: found[tuned.chosen(method)] for method in plan.grids}
 
 
 def pair_table(trials: Trials) -> tuple[list, list]:
     """Return columns and rows of the table of baselines and teacher, held-out data."""
     found = single_runs(trials, 'pair', METRIC)
     rows = [[f'baseline, {n}', f'{found[n]:.2f}'] for n in sorted(found, key=int)]
-    teacher = trials.values('teachers', METRIC)['tuning'][0]
-    return ['iterations', METRIC], [*rows, ['teacher', f'{teacher:.2f}']]
+    for runs in trials.values('teachers', METRIC).items():
+        if runs[0] == 'tuning':
+            rows.append(['teacher', f'{runs[1][0]:.2f}'])
+    return ['iterations', METRIC], rows

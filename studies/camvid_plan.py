@@ -20,7 +20,7 @@ TUNING = {
 }
 
 BASELINE = 'baseline'
-WEIGHTED = 'baseline, class weights'
+UNWEIGHTED = 'baseline, no class weights'
 # Median frequency balancing (SegNet, arXiv 1511.00561, section 3.2) of the training
 # images: the median of the frequencies, divided by each of them. The frequency of a
 # class is its share of the pixels of those images that contain it.
@@ -76,6 +76,9 @@ def class_weights(power: float) -> dict[str, list[float]]:
     return {'model.decode_head.loss_decode.class_weight': weights}
 
 
+# Methods of every comparison; the best others in tuning are added.
+ALWAYS = 'KD', 'BDD+LS'
+
 TIMED = length_options(120) | {'val_dataloader.dataset.indices': 8}
 
 
@@ -100,27 +103,25 @@ def group_of(length: int) -> str:
 class CamVidPlan(Plan):
     """Plan of a CamVid study.
 
+    All students have class weights in their cross entropy: the best ones of a baseline.
+
     Args:
         lengths: Numbers of iterations of a student, ascending; tuning has the middle
             one. The baseline is also trained twice as long.
-        more_seeds: Additional seeds of the baseline and the best methods at the largest
-            length.
-        best: Number of these methods.
+        more_seeds: Additional seeds at the largest length.
+        others: Number of methods that are compared besides KD and BDD+LS.
+        best: Number of methods with additional seeds.
     """
 
     lengths: tuple[int, int, int]
     more_seeds: range
-    best: int = 4
-
-    @property
-    def compared_lengths(self) -> list[int]:
-        """Numbers of iterations of the methods; at the last one, of the best ones."""
-        return [*self.lengths, 2 * self.lengths[-1]]
+    others: int = 3
+    best: int = 2
 
     @property
     def all_lengths(self) -> list[int]:
         """Numbers of iterations of the baseline."""
-        return sorted({each * n for each in self.compared_lengths for n in (1, 2)})
+        return sorted({each * n for each in self.lengths for n in (1, 2)})
 
     @property
     def longest(self) -> str:
@@ -139,18 +140,8 @@ class CamVidPlan(Plan):
             losses['loss_added'] = self.tuned(self.trials).best(loss.pop('added'))
         return losses
 
-    def pair(self, trials: Trials) -> list[Trial]:
-        """Return baselines of all lengths on held-out data.
-
-        Together with the teacher, they show if the pair and the lengths are suitable.
-        """
-        return [
-            self.baseline('pair', TUNING_SEED, TUNING | length_options(n), f'{n}')
-            for n in self.all_lengths[:-1]
-        ]
-
     def weighting(self, trials: Trials) -> list[Trial]:
-        """Return baselines with class weights, on held-out data."""
+        """Return baselines with class weights to several powers, on held-out data."""
         return [
             self.baseline(
                 'weighting', TUNING_SEED, {**self.held_out, **class_weights(p)}, f'{p}'
@@ -158,43 +149,73 @@ class CamVidPlan(Plan):
             for p in POWERS
         ]
 
-    def best_weights(self, trials: Trials) -> dict[str, list[float]]:
-        """Return the option for the best class weights of a baseline."""
+    def weights(self, trials: Trials) -> dict[str, list[float]]:
+        """Return the option for the class weights of all students."""
         found = single_runs(trials, 'weighting', self.metric)
         return class_weights(max(POWERS, key=lambda power: found[f'{power}']))
 
+    def pair(self, trials: Trials) -> list[Trial]:
+        """Return baselines of the largest length and twice as long, on held-out data.
+
+        Together with the teacher, they show if the pair and the lengths are suitable.
+        """
+        return [
+            self.baseline(
+                'pair',
+                TUNING_SEED,
+                TUNING | length_options(n) | self.weights(trials),
+                f'{n}',
+            )
+            for n in (self.lengths[-1], 2 * self.lengths[-1])
+        ]
+
     def tuning(self, trials: Trials) -> list[Trial]:
         """Return the trials of tuning of all methods with a single loss."""
-        return self.tuning_of(combined=False)
+        return self.tuning_of(trials, combined=False)
 
     def combined(self, trials: Trials) -> list[Trial]:
         """Return the trials of tuning of the methods with a second loss."""
-        return self.tuning_of(combined=True)
+        return self.tuning_of(trials, combined=True)
 
-    def tuning_of(self, combined: bool) -> list[Trial]:
+    def tuning_of(self, trials: Trials, combined: bool) -> list[Trial]:
         """Return the trials of tuning of the methods with or without second loss."""
+        options = {**self.held_out, **self.weights(trials)}
         return [
-            self.distill('tuning', name, TUNING_SEED, loss, self.held_out)
+            self.distill('tuning', name, TUNING_SEED, loss, options)
             for method, grid in self.grids.items()
             if ('added' in grid.loss) == combined
             for name, loss in grid.cells(method).items()
         ]
 
-    def compared(self, length: int, seed: int, methods: Sequence[str]) -> list[Trial]:
-        """Return the trials of a length and a seed, with baselines twice as long."""
-        tuned, weights = self.tuned(self.trials), self.best_weights(self.trials)
+    def chosen(self, trials: Trials) -> list[str]:
+        """Return the compared methods: KD, BDD+LS and the best others in tuning."""
+        tuned = self.tuned(trials)
+
+        def score(method: str) -> float:
+            return tuned.scores[tuned.chosen(method)]
+
+        others = [method for method in self.grids if method not in ALWAYS]
+        best = sorted(others, key=score, reverse=True)[: self.others]
+        return [m for m in self.grids if m in ALWAYS or m in best]
+
+    def compared(
+        self, trials: Trials, length: int, seed: int, methods: Sequence[str]
+    ) -> list[Trial]:
+        """Return the trials of a length and a seed, and the baseline twice as long."""
+        tuned, weights = self.tuned(trials), self.weights(trials)
         found = [
-            self.baseline(group_of(n), seed, length_options(n) | options, name)
+            self.baseline(group_of(n), seed, length_options(n) | weights)
             for n in (length, 2 * length)
-            for name, options in ((BASELINE, {}), (WEIGHTED, weights))
         ]
+        options = length_options(length)
+        found.append(self.baseline(group_of(length), seed, options, UNWEIGHTED))
         return found + [
             self.distill(
                 group_of(length),
                 method,
                 seed,
                 tuned.best(method),
-                length_options(length),
+                options | weights,
                 self.teacher,
             )
             for method in methods
@@ -202,7 +223,7 @@ class CamVidPlan(Plan):
 
     def times(self, trials: Trials) -> list[Trial]:
         """Return the trainings that measure the time of an iteration."""
-        found = self.compared(self.lengths[0], 0, list(self.grids))
+        found = self.compared(trials, self.lengths[0], 0, self.chosen(trials))
         return timed([trial for trial in found if trial.group == found[0].group])
 
     def methods(self, trials: Trials) -> list[Trial]:
@@ -212,49 +233,43 @@ class CamVidPlan(Plan):
             trial
             for length in (middle, long, short)
             for seed in self.seeds
-            for trial in self.compared(length, seed, list(self.grids))
+            for trial in self.compared(trials, length, seed, self.chosen(trials))
         ]
         # The baseline of twice a length may be that of another length.
         return list({trial.key: trial for trial in found}.values())
 
     def more(self, trials: Trials) -> list[Trial]:
         """Return the trials of the additional seeds."""
-        best = self.best_methods(trials)
+        best = self.ranked(trials)[: self.best]
         return [
             trial
             for seed in self.more_seeds
-            for trial in self.compared(self.lengths[-1], seed, best)
-        ]
-
-    def far(self, trials: Trials) -> list[Trial]:
-        """Return the trials of the best methods at twice the largest length."""
-        best = self.best_methods(trials)
-        return [
-            trial
-            for seed in self.seeds
-            for trial in self.compared(2 * self.lengths[-1], seed, best)
+            for trial in self.compared(trials, self.lengths[-1], seed, best)
         ]
 
     def checked_methods(self, trials: Trials) -> list[str]:
         """Return the methods of further comparisons: KD, and the best other one."""
-        return ['KD', next(m for m in self.best_methods(trials) if m != 'KD')]
+        return ['KD', next(m for m in self.ranked(trials) if m != 'KD')]
 
-    def best_methods(self, trials: Trials) -> list[str]:
-        """Return the best methods at the largest length, over the common seeds."""
+    def ranked(self, trials: Trials) -> list[str]:
+        """Return the compared methods, the best one at the largest length first.
+
+        Their mean is over the common seeds.
+        """
         values = trials.values(self.longest, self.metric)
 
         def score(method: str) -> float:
             return mean(values[method][seed] for seed in self.seeds)
 
-        return sorted(self.grids, key=score, reverse=True)[: self.best]
+        return sorted(self.chosen(trials), key=score, reverse=True)
 
 
 def camvid_plan(
     name: str,
     teacher_length: int,
     lengths: tuple[int, int, int],
-    seeds: range,
-    more_seeds: range,
+    grids: Mapping[str, Grid] = GRIDS,
+    kind: type[CamVidPlan] = CamVidPlan,
 ) -> CamVidPlan:
     """Return the plan for the networks of a study's folder.
 
@@ -262,20 +277,21 @@ def camvid_plan(
         name: Name of the folder.
         teacher_length: Number of iterations of the teacher.
         lengths: See :class:`CamVidPlan`.
-        seeds: Seeds of the comparison.
-        more_seeds: See :class:`CamVidPlan`.
+        grids: Grid of each method. Default: two temperatures and two weights, or four
+            weights.
+        kind: Class of the plan.
     """
     folder = Path('studies', name)
     config, length = str(folder / 'teacher.py'), length_options(teacher_length)
-    return CamVidPlan(
+    return kind(
         folder,
         str(folder / 'student.py'),
         Trial('teachers', 'teacher', 0, config, length),
         Trial('teachers', 'tuning', 0, config, TUNING | length),
-        GRIDS,
+        grids,
         METRIC,
         TUNING | length_options(lengths[1]),
-        seeds,
+        range(3),
         lengths,
-        more_seeds,
+        range(3, 5),
     )

@@ -1,6 +1,7 @@
 """Plan of a study: training of teachers, tuning of each method, comparison."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +179,9 @@ def run_study(
     parser.add_argument('--draw', action='store_true', help='train nothing')
     args = parser.parse_args()
     import_packages()
+    # The trainings import modules of the studies.
+    paths = os.getcwd(), os.environ.get('PYTHONPATH')
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     with one_line_errors():
         for stage in stages:
             if not args.draw:

@@ -9,7 +9,6 @@ GROUP = 'few labels'
 FRACTIONS = {'a tenth': 10, 'a quarter': 4}  # every n-th image has a label
 LABELED = 'train_dataloader.dataset.every'
 UNLABELED = 'unlabeled_dataloader.dataset.every'
-TEACHER_LENGTH = 6400
 
 
 def few_labels(trials: Trials) -> list[Trial]:
@@ -20,13 +19,13 @@ def few_labels(trials: Trials) -> list[Trial]:
     found = []
     for fraction, every in FRACTIONS.items():
         labeled = {LABELED: every}
-        options = length_options(PLAN.lengths[1]) | labeled
+        options = length_options(PLAN.lengths[1]) | labeled | PLAN.weights(trials)
         teacher = Trial(
             GROUP,
             f'{fraction}, teacher',
             0,
             PLAN.teacher.config,
-            length_options(TEACHER_LENGTH) | labeled,
+            PLAN.teacher.options | labeled,
         )
         found.append(teacher)
         for seed in PLAN.seeds:

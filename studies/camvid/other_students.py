@@ -8,7 +8,7 @@ from typing import Any
 from mmkd.analysis.statistics import NONE, format_mean, mean_and_sd, summarize
 from mmkd.engine.config import read_config
 from studies.camvid.plan import PLAN
-from studies.camvid_plan import BASELINE, METRIC, WEIGHTED, length_options
+from studies.camvid_plan import BASELINE, METRIC, length_options
 from studies.trials import Trial, Trials
 
 GROUP = 'families'
@@ -41,15 +41,14 @@ def other_students(trials: Trials) -> list[Trial]:
 
 def of_the_pair(trials: Trials, seed: int) -> list[Trial]:
     """Return the trials of a seed, for the student of the study's pair."""
-    tuned, length = PLAN.tuned(trials), length_options(PLAN.lengths[1])
+    tuned = PLAN.tuned(trials)
+    options = length_options(PLAN.lengths[1]) | PLAN.weights(trials)
     distilled = [
-        PLAN.distill(GROUP, method, seed, tuned.best(method), length, PLAN.teacher)
+        PLAN.distill(GROUP, method, seed, tuned.best(method), options, PLAN.teacher)
         for method in PLAN.checked_methods(trials)
     ]
-    weighted = length | PLAN.best_weights(trials)
     return [
-        PLAN.baseline(GROUP, seed, length),
-        PLAN.baseline(GROUP, seed, weighted, WEIGHTED),
+        PLAN.baseline(GROUP, seed, options),
         *distilled,
         with_automatic_weights(distilled[-1]),
     ]

@@ -1,11 +1,21 @@
 """Plan of the CamVid study; its protocol is in PROTOCOL.md."""
 
-from studies.camvid_plan import camvid_plan
+from studies.camvid_plan import BDD, CB, FEATURE_MSE, KD, LS, NONE, WARMUP, camvid_plan
+from studies.grid import Grid, taus
 
+# Each method has the best temperature of studies/camvid_class_balance.
 PLAN = camvid_plan(
     'camvid',
-    teacher_length=12800,
+    teacher_length=1600,
     lengths=(400, 1600, 6400),
-    seeds=range(3),
-    more_seeds=range(3, 5),
+    grids={
+        'KD': Grid(KD, taus(1.0), (1.0, 4.0)),
+        'KD, CB': Grid(KD | CB, taus(1.0), (1.0, 4.0)),
+        'KD+LS': Grid(KD | LS | WARMUP, taus(0.5), (4.0, 16.0)),
+        'BDD+LS': Grid(BDD | LS | WARMUP, taus(0.25), (2.0, 8.0)),
+        'CWD': Grid(dict(type='CWDLoss'), taus(1.0), (3.0, 12.0)),
+        'DIST': Grid(dict(type='DISTLoss'), taus(2.0), (4.0, 16.0)),
+        'FeatureMSE': Grid(FEATURE_MSE, NONE, (30.0, 100.0)),
+        'KD, CB + CWD': Grid(KD | CB | dict(added='CWD'), taus(1.0), (1.0, 4.0)),
+    },
 )

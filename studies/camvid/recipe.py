@@ -22,7 +22,7 @@ val_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
-speed = dict(amp='bfloat16', channels_last=True)
+speed = dict(channels_last=True)
 # Fused AdamW makes the smallest student's step a tenth shorter.
 optim_wrapper = dict(optimizer=dict(lr=0.005, fused=True))
 default_hooks = dict(

@@ -7,9 +7,6 @@ resume after an interruption. PROTOCOL.md says what is trained, and in which ord
 Finally the tables and figures of the page are redrawn; with --draw nothing is trained.
 """
 
-import os
-
-from studies.camvid.ablation import ablation_table
 from studies.camvid.few_labels import few_label_tables
 from studies.camvid.other_students import family_table
 from studies.camvid.plan import PLAN
@@ -25,8 +22,6 @@ def draw(trials: Trials) -> None:
     page = Page(PLAN.folder / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
-    if not trials.missing([*PLAN.tuning(trials), *PLAN.weighting(trials)]):
-        page.fill('ablation', *ablation_table(trials))
     if trials.of('families'):
         page.fill('families', *family_table(trials))
     for fraction, table in few_label_tables(trials).items():
@@ -34,7 +29,4 @@ def draw(trials: Trials) -> None:
 
 
 if __name__ == '__main__':
-    # The trainings import modules of this folder.
-    paths = os.getcwd(), os.environ.get('PYTHONPATH')
-    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     run_study(__doc__, PLAN.trials, STAGES, draw, partial=True)

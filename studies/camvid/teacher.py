@@ -1,10 +1,6 @@
-# PSPNet on ResNet-18 of half the width.
-_base_ = [
-    '../../configs/_base_/models/pspnet_r18half-d8.py',
-    './recipe.py',
-]
+# FPN on EfficientNet-Lite0, pretrained on ImageNet, with a lower learning rate.
+_base_ = ['./fpn_efficientnet.py', './recipe.py']
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(num_classes=11),
-    auxiliary_head=dict(num_classes=11),
+    data_preprocessor=dict(size=_base_.crop_size), decode_head=dict(num_classes=11)
 )
+optim_wrapper = dict(optimizer=dict(lr=0.001))

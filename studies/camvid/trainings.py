@@ -1,21 +1,18 @@
 """Stages of the CamVid study, in the order of their training."""
 
-from studies.camvid.ablation import ablation
 from studies.camvid.few_labels import few_labels
 from studies.camvid.other_students import other_students
 from studies.camvid.plan import PLAN
 
 STAGES = (
+    PLAN.weighting,
     PLAN.teachers,
-    PLAN.pair,
     PLAN.tuning,
     PLAN.combined,
-    PLAN.weighting,
-    ablation,
+    PLAN.pair,
     PLAN.times,
     PLAN.methods,
     PLAN.more,
     other_students,
     few_labels,
-    PLAN.far,
 )

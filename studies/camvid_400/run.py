@@ -8,8 +8,6 @@ of the group `tuning`, which do not use the validation set. Finally the tables a
 figures of the page are redrawn; with --draw nothing is trained.
 """
 
-import os
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -164,7 +162,4 @@ def label(axes: Axes, title: str, xlabel: str) -> None:
 
 
 if __name__ == '__main__':
-    # The trainings import variants.py from this folder.
-    paths = os.getcwd(), os.environ.get('PYTHONPATH')
-    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     run_study(__doc__, PLAN.trials, STAGES, draw)

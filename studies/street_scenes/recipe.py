@@ -16,7 +16,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
-speed = dict(amp='bfloat16', channels_last=True)
+speed = dict(channels_last=True)
 optim_wrapper = dict(optimizer=dict(lr=0.005))
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=400, max_keep_ckpts=1)

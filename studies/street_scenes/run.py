@@ -5,8 +5,6 @@ python -m studies.street_scenes.run --jobs 2
 Works like studies.camvid.run, with a separate trials.jsonl.
 """
 
-import os
-
 from studies.camvid_plan import BASELINE, METRIC
 from studies.equal_time import EqualTime, seconds_of
 from studies.page import Page
@@ -48,8 +46,5 @@ def teacher_table(trials: Trials) -> tuple[list, list]:
 
 
 if __name__ == '__main__':
-    # The trainings import modules of this folder.
-    paths = os.getcwd(), os.environ.get('PYTHONPATH')
-    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     trials = Trials(FOLDER / 'trials.jsonl', WORK_DIR)
     run_study(__doc__, trials, STAGES, draw, partial=True)

@@ -10,9 +10,9 @@ from studies.trials import Trial, Trials, checkpoint_of
 FOLDER = Path('studies/street_scenes')
 WORK_DIR = Path('work_dirs/studies/street_scenes')
 SCENES = 'clear', 'noisy'
-METHODS = 'KD', 'KD, CB', 'BDD+LS, SC, CB', 'CWD', 'DIST', 'KD, CB + CWD'
+METHODS = 'KD', 'KD, CB', 'BDD+LS', 'CWD', 'DIST', 'KD, CB + CWD'
 TWICE = 'baseline, twice as long'
-LENGTH, TEACHER_LENGTH = 1600, 6400
+LENGTH = 1600
 SEEDS = range(3)
 
 
@@ -41,7 +41,7 @@ def distill(scenes: str, method: str, seed: int, teacher: Trial) -> Trial:
 
 def teacher_of(scenes: str) -> Trial:
     """Return the training of a teacher."""
-    return train(scenes, 'teacher', 'teacher', TEACHER_LENGTH)
+    return train(scenes, 'teacher', 'teacher', LENGTH)
 
 
 def teachers(trials: Trials) -> list[Trial]:

@@ -67,9 +67,9 @@ def test_trials_can_be_trained(best):
     }
     other = 'KD, CB' if best == 'KD' else best
     auto = f'{other}, automatic weight'
-    assert methods == {'baseline', 'baseline, class weights', 'KD', other, auto}
-    assert len(trials) == len({trial.key for trial in trials}) == 3 * 5 * 5
-    for trial in trials[:5]:
+    assert methods == {'baseline', 'KD', other, auto}
+    assert len(trials) == len({trial.key for trial in trials}) == 3 * 5 * 4
+    for trial in trials[:4]:
         assert trial.method.startswith(next(iter(FAMILIES)))
         config = Config(dict(distill_losses={}))
         config.merge_from_dict(dict(trial.options))
@@ -119,9 +119,13 @@ def additions(student, distilled):
 def finished(best):
     """Return finished trials with a best method, followed by KD."""
     scores = {name: 1.0 * (name == 'KD') + 2.0 * (name == best) for name in PLAN.grids}
-    cells = [cell for name, grid in PLAN.grids.items() for cell in grid.cells(name)]
+    cells = {
+        cell: {10: scores[name]}
+        for name, grid in PLAN.grids.items()
+        for cell in grid.cells(name)
+    }
     found = {
-        'tuning': {cell: {10: float(i)} for i, cell in enumerate(cells)},
+        'tuning': cells,
         'weighting': {f'{power}': {10: 1.0} for power in POWERS},
         PLAN.longest: {m: dict.fromkeys(PLAN.seeds, s) for m, s in scores.items()},
     }

@@ -19,6 +19,8 @@ from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
 from studies.camvid import trainings as camvid
 from studies.camvid_400 import trainings as camvid_400
+from studies.camvid_class_balance import trainings as camvid_class_balance
+from studies.camvid_plan import POWERS
 from studies.omniglot import trainings as omniglot
 from studies.street_scenes import trainings as street_scenes
 from studies.trials import Trials
@@ -38,6 +40,7 @@ METHODS = {
 STAGES = {
     'camvid': camvid.STAGES,
     'camvid_400': camvid_400.STAGES,
+    'camvid_class_balance': camvid_class_balance.STAGES,
     'omniglot': omniglot.STAGES,
     'street_scenes': street_scenes.STAGES,
 }
@@ -83,7 +86,7 @@ def test_study_without_trials(tmp_path):
         timeout=HANGS,
     )
     assert done.returncode == 1
-    assert 'trials are missing, such as teachers teacher 0; leave' in done.stderr
+    assert 'trials are missing, such as weighting 0.25 10; leave' in done.stderr
     page = tmp_path / 'studies' / 'camvid_r101' / 'README.md'
     assert '**Not trained yet.**' in page.read_text()
 
@@ -102,6 +105,7 @@ def test_full_size_study_checks_its_pair(twice, teacher, message, monkeypatch):
     found = {
         'pair': {'20000': {10: 50.0}, '40000': {10: twice}},
         'teachers': {'tuning': {0: teacher}},
+        'weighting': {f'{power}': {10: power} for power in POWERS},
     }
     trials = SimpleNamespace(values=lambda group, metric: found[group])
     if message:
@@ -128,7 +132,7 @@ def test_trials_can_be_trained(study, tmp_path, monkeypatch):
     """All losses can be built, and schedules are within the run."""
     checkout(tmp_path)
     monkeypatch.chdir(tmp_path)
-    pretend('camvid', camvid.STAGES[:5])  # the settings of the street scenes
+    pretend('camvid', camvid.STAGES[:4])  # the settings of the street scenes
     distillations = {
         (trial.config, str(options_of_losses(trial))): trial
         for trial in pretend(study, STAGES[study])

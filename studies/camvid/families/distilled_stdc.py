@@ -1,6 +1,6 @@
 # As ../distilled.py, for another student.
 _base_ = './stdc.py'
 runner_type = 'mmkd.DistillRunner'
-teacher = dict(config='{{ fileDirname }}/../teacher.py', precision='bf16')
+teacher = dict(config='{{ fileDirname }}/../teacher.py')
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]
 custom_hooks = [*_base_.custom_hooks, dict(type='mmkd.TeacherMetricHook', images=0)]

@@ -1,0 +1,3 @@
+# The student of the CamVid study, in bf16.
+_base_ = '../camvid/student.py'
+speed = dict(amp='bfloat16')
