@@ -1,14 +1,24 @@
 """Automatic mixed precision without a GPU."""
 
+import logging
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmkd.registry import OPTIM_WRAPPERS
+
+
+def bf16_is_emulated() -> bool:
+    """Return True for an x86 processor without bf16 instructions (AMX, AVX512-BF16)."""
+    # Not in older versions of PyTorch.
+    native = getattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+    return platform.machine() in ('x86_64', 'AMD64') and not native()
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -17,7 +27,8 @@ class CpuAmpOptimWrapper(OptimWrapper):
 
     The counterpart of MMEngine's AmpOptimWrapper for GPUs. bf16 has the range of
     float32, so no loss scaling is needed. It is faster only on processors with bf16
-    instructions (AMX, AVX512-BF16).
+    instructions (AMX, AVX512-BF16), and several times slower on others, for which a
+    warning is logged.
 
     Args:
         args: Arguments of OptimWrapper.
@@ -28,10 +39,19 @@ class CpuAmpOptimWrapper(OptimWrapper):
     def __init__(self, *args: Any, enabled: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.enabled = enabled
+        self.warned = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast the forward pass."""
+        if self.enabled and not self.warned and bf16_is_emulated():
+            self.warned = True
+            print_log(
+                'This processor has no bf16 instructions, so bf16 is several times '
+                "slower than float32: remove --amp or speed.amp, or set speed='auto'",
+                'current',
+                logging.WARNING,
+            )
         autocast = torch.autocast('cpu', torch.bfloat16, enabled=self.enabled)
         with super().optim_context(model), autocast:
             yield

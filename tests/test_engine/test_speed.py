@@ -13,7 +13,7 @@ from torch import nn
 import mmkd
 from mmkd.checkpoint import load_safely
 from mmkd.engine import freed_pages
-from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
+from mmkd.engine.cpu_amp import CpuAmpOptimWrapper, bf16_is_emulated
 from mmkd.engine.hooks import SpeedHook, speed_hook
 from mmkd.engine.speed import Speed, choose, measure
 from mmkd.errors import UserError
@@ -118,8 +118,15 @@ def test_the_choice_is_logged_with_times(start, capfd):
     chosen = Speed(**start('auto', speed='auto')['meta']['speed'])
     (line,) = [x for x in capfd.readouterr().out.splitlines() if ' speed: ' in x]
     assert f'speed: {chosen}, chosen by a step of the network: ' in line
-    for candidate in (PLAIN, LAYOUT, HALF, BOTH):
+    for candidate in (PLAIN, LAYOUT):
         assert f' ms with {candidate}' in line
+    for candidate in (HALF, BOTH):
+        assert (f' ms with {candidate}' in line) != bf16_is_emulated()
+
+
+def test_emulated_bf16_is_warned_of_once(start, capfd):
+    start('half', distilled=False, speed=dict(amp='bfloat16'))
+    assert capfd.readouterr().out.count('no bf16 instr') == bf16_is_emulated()
 
 
 def test_with_amp_only_the_layout_is_chosen(start, capfd):

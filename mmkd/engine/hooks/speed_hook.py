@@ -7,7 +7,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 
-from mmkd.engine.cpu_amp import CpuAmpOptimWrapper
+from mmkd.engine.cpu_amp import CpuAmpOptimWrapper, bf16_is_emulated
 from mmkd.engine.optim_wrappers import each_wrapper
 from mmkd.engine.speed import Half, Speed, apply_layout, choose, measure, read_speed
 from mmkd.errors import UserError
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class SpeedHook(Hook):
     """Train in the precision and memory layout of the config key ``speed``.
 
-    With ``'auto'``, steps on the first batch are measured in float32 and bf16, with and
-    without the NHWC layout, and the fastest of them is used if it is clearly faster.
+    With ``'auto'``, steps on the first batch are measured in float32, and in bf16 if the
+    processor has instructions for it, with and without the NHWC layout, and the fastest
+    of them is used if it is clearly faster.
     The weights, statistics and random numbers of the run stay those of a run with this
     choice in its config. Checkpoints record the choice, and a resumed run keeps it. On
     a GPU the key has no effect.
@@ -93,6 +94,8 @@ class SpeedHook(Hook):
             halves = (None,)
         elif wrapper.enabled:
             halves = ('bfloat16',)
+        elif bf16_is_emulated():
+            halves = (None,)
         candidates = [Speed(amp, layout) for amp in halves for layout in (False, True)]
         times = measure(runner.network, batch, candidates)
         listed = ', '.join(f'{1000 * t:.0f} ms with {s}' for s, t in times.items())
