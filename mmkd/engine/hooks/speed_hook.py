@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class SpeedHook(Hook):
     """Train in the precision and memory layout of the config key ``speed``.
 
-    With ``'auto'``, steps on the first batch are measured in float32, and in bf16 if the
-    processor has instructions for it, with and without the NHWC layout, and the fastest
+    With ``'auto'``, steps on the first batch are measured in float32, and in bf16 if
+    the processor has instructions for it, with and without the NHWC layout. The fastest
     of them is used if it is clearly faster.
     The weights, statistics and random numbers of the run stay those of a run with this
     choice in its config. Checkpoints record the choice, and a resumed run keeps it. On
