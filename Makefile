@@ -21,8 +21,10 @@ $(VENV)/.installed: pyproject.toml
 demo: install
 	@$(BIN)/python tools/demo.py
 
-# Two processes with one thread each. Tests of a file share a process, and thus fixtures.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two processes with one thread each. Tests of a file share a process, and thus fixtures;
+# conftest.py orders the files.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+	--numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # What CI runs.
 check: lint types test

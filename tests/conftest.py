@@ -27,6 +27,12 @@ DEVICES = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
+def pytest_collection_modifyitems(items):
+    """Start with the files whose tests train: at the end, a process would wait."""
+    first = 'tests/test_docs/', 'tests/test_tools/', 'tests/test_distillation/'
+    items.sort(key=lambda item: not item.nodeid.startswith(first))
+
+
 @pytest.fixture(params=DEVICES)
 def device(request):
     """The CPU and, where there is one, a GPU."""

@@ -414,7 +414,7 @@ def state_of(runner):
 
 class TestRunner:
     @LOOPS
-    @pytest.mark.parametrize('workers', [0, 2])
+    @pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 2])
     def test_resumed_at_any_iteration(self, start, loop, workers):
         """Bit-identical, with the same images; dropout draws the same, too."""
         changes = {

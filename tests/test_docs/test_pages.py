@@ -26,10 +26,15 @@ from .fast_python import serve, write_shim
 PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md'))]
 BLOCKS = {page.name: read_blocks(page) for page in PAGES}
 LEFT_OUT = [block for blocks in BLOCKS.values() for block in blocks if block.needs]
-# More than a quarter of a minute on a core each.
+# More than ten seconds on a core each.
 SLOW = (
+    'any_network',
+    'choose_a_method',
     'cluster',
+    'coming_from',
+    'deployment',
     'exported_teachers',
+    'own_networks_and_data',
     'recommended_pairs',
     'several_teachers',
     'speed',

@@ -224,6 +224,7 @@ def test_a_worker_that_is_killed_ends_the_job(bench, kd):
         assert 'Signal 9 (SIGKILL)' in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_leaves_nothing(bench, kd):
     """Neither processes nor a lock; until then no other may train there."""
     workers = ('train_dataloader.num_workers=1',)

@@ -187,7 +187,7 @@ def whole(bench, kd):
     ('kind', 'workers', 'by'),
     [
         ('iterations', 4, 1),
-        ('epochs', 0, 1),
+        pytest.param('epochs', 0, 1, marks=pytest.mark.slow),
         pytest.param('iterations', 2, MMSEG, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 2, marks=pytest.mark.slow),
         pytest.param('iterations', 0, 1, marks=pytest.mark.slow),

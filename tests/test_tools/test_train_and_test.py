@@ -46,6 +46,7 @@ def test_training(distilled):
     assert 'distill.weight_kd: ' in distilled.output
 
 
+@pytest.mark.slow
 def test_memory_kept_on_a_cpu_changes_no_result(bench, teacher):
     """The variable makes the process return it to the kernel, as by default."""
     default = dict(MALLOC_TRIM_THRESHOLD_='131072')
@@ -107,7 +108,9 @@ def test_teacher_leaves_the_students_start_alone(bench, distilled):
     assert first.search(lone.output)[1] == first.search(distilled.output)[1]
 
 
-@pytest.mark.parametrize('config', ['kd.py', 'work_dirs/kd/kd.py'])
+@pytest.mark.parametrize(
+    'config', ['kd.py', pytest.param('work_dirs/kd/kd.py', marks=pytest.mark.slow)]
+)
 def test_distillation_config_is_the_students_to_mmseg(bench, distilled, config):
     """init_model takes it, the one recorded in the work_dir too, without mmkd."""
     code = (
@@ -340,8 +343,10 @@ NO_CONFIG = ['--teacher', 'my_teacher.py', 'my_teacher.pth', '--method', 'bdd_ls
     'command',
     [
         [sys.executable, MMSEG / 'train.py', 'my_distillation.py'],
-        [MMKD, 'train', 'my_distillation.py'],
-        [sys.executable, TRAIN, 'my_short_distillation.py'],
+        pytest.param([MMKD, 'train', 'my_distillation.py'], marks=pytest.mark.slow),
+        pytest.param(
+            [sys.executable, TRAIN, 'my_short_distillation.py'], marks=pytest.mark.slow
+        ),
         [MMKD, 'train', 'my_student.py', *NO_CONFIG],
     ],
     ids=['mmseg', 'mmkd', 'method file', 'no config'],
@@ -393,7 +398,9 @@ def test_help_is_quick_and_quiet(bench, tool):
     assert '--cfg-options' in done.output
 
 
-@pytest.mark.parametrize('folder', ['/sys/runs', 'full'])
+@pytest.mark.parametrize(
+    'folder', ['/sys/runs', pytest.param('full', marks=pytest.mark.slow)]
+)
 def test_nothing_can_be_written(bench, kd, folder):
     """One line, and earlier checkpoints stay; also of the logs beside them."""
     options = ['--work-dir', folder, '--resume']
