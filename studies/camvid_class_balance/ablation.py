@@ -10,6 +10,7 @@ from studies.trials import Trial, Trials
 
 GROUP = 'ablation'
 FULL = 'BDD+LS, SC, CB'
+CLASS_WEIGHTS = f'{BASELINE}, class weights'
 
 
 def ablation(trials: Trials) -> list[Trial]:
@@ -24,14 +25,20 @@ def ablation(trials: Trials) -> list[Trial]:
     ]
 
 
-def ablation_table(trials: Trials) -> tuple[list, list]:
-    """Return columns and rows of the table, with the difference to the baseline."""
-    tuned = PLAN.tuned(trials)
+def compared_scores(trials: Trials) -> tuple[float, dict[str, float]]:
+    """Return the baseline's metric, and that of every method's best setting."""
     alone = single_runs(trials, 'pair', METRIC)[str(PLAN.lengths[1])]
     weighted = max(single_runs(trials, 'weighting', METRIC).values())
-    compared = {f'{BASELINE}, class weights': weighted}
-    for name in 'KD', 'KD, CB', 'BDD+LS', FULL:
-        compared[name] = tuned.scores[tuned.chosen(name)]
+    tuned = PLAN.tuned(trials)
+    scores = {method: tuned.scores[tuned.chosen(method)] for method in PLAN.grids}
+    return alone, {CLASS_WEIGHTS: weighted, **scores}
+
+
+def ablation_table(trials: Trials) -> tuple[list, list]:
+    """Return columns and rows of the table, with the difference to the baseline."""
+    alone, scores = compared_scores(trials)
+    names = CLASS_WEIGHTS, 'KD', 'KD, CB', 'BDD+LS', FULL
+    compared = {name: scores[name] for name in names}
     compared |= single_runs(trials, GROUP, METRIC)
     rows: list[Sequence] = [[BASELINE, f'{alone:.2f}', '']]
     rows += [[name, f'{v:.2f}', f'{v - alone:+.2f}'] for name, v in compared.items()]

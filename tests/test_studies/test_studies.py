@@ -17,6 +17,7 @@ from mmkd.distillation.tapped_loss import TappedLoss
 from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from mmkd.losses.schedule import Progress
+from studies import summary
 from studies.camvid import trainings as camvid
 from studies.camvid_400 import trainings as camvid_400
 from studies.camvid_class_balance import trainings as camvid_class_balance
@@ -54,6 +55,17 @@ def test_page_agrees_with_the_trials(study, tmp_path, monkeypatch):
     text = page.read_text()
     page.write_text(without_drawn_parts(text))
     assert draw(study, tmp_path, monkeypatch) is None
+    assert page.read_text() == text
+
+
+def test_summary_agrees_with_the_trials(tmp_path, monkeypatch):
+    checkout(tmp_path)
+    page = tmp_path / summary.PAGE
+    page.parent.mkdir()
+    text = (REPO / summary.PAGE).read_text()
+    page.write_text(without_drawn_parts(text))
+    monkeypatch.chdir(tmp_path)
+    runpy.run_module('studies.summary', run_name='__main__')
     assert page.read_text() == text
 
 
