@@ -67,5 +67,10 @@ def summary_table() -> tuple[list, list]:
     return ['method', *(column.title for column in columns)], rows
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """Fill the table."""
     Page(PAGE).fill('summary', *summary_table())
+
+
+if __name__ == '__main__':
+    main()

@@ -65,7 +65,7 @@ def test_summary_agrees_with_the_trials(tmp_path, monkeypatch):
     text = (REPO / summary.PAGE).read_text()
     page.write_text(without_drawn_parts(text))
     monkeypatch.chdir(tmp_path)
-    runpy.run_module('studies.summary', run_name='__main__')
+    summary.main()
     assert page.read_text() == text
 
 
