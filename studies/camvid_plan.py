@@ -268,6 +268,7 @@ def camvid_plan(
     name: str,
     teacher_length: int,
     lengths: tuple[int, int, int],
+    tuning_teacher_length: int | None = None,
     grids: Mapping[str, Grid] = GRIDS,
     kind: type[CamVidPlan] = CamVidPlan,
 ) -> CamVidPlan:
@@ -277,17 +278,19 @@ def camvid_plan(
         name: Name of the folder.
         teacher_length: Number of iterations of the teacher.
         lengths: See :class:`CamVidPlan`.
+        tuning_teacher_length: That of the teacher of the tuning. Default: the same.
         grids: Grid of each method. Default: two temperatures and two weights, or four
             weights.
         kind: Class of the plan.
     """
     folder = Path('studies', name)
     config, length = str(folder / 'teacher.py'), length_options(teacher_length)
+    shorter = length_options(tuning_teacher_length or teacher_length)
     return kind(
         folder,
         str(folder / 'student.py'),
         Trial('teachers', 'teacher', 0, config, length),
-        Trial('teachers', 'tuning', 0, config, TUNING | length),
+        Trial('teachers', 'tuning', 0, config, TUNING | shorter),
         grids,
         METRIC,
         TUNING | length_options(lengths[1]),

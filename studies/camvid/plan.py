@@ -6,8 +6,9 @@ from studies.grid import Grid, taus
 # Each method has the best temperature of studies/camvid_class_balance.
 PLAN = camvid_plan(
     'camvid',
-    teacher_length=1600,
+    teacher_length=3200,
     lengths=(400, 1600, 6400),
+    tuning_teacher_length=1600,
     grids={
         'KD': Grid(KD, taus(1.0), (1.0, 4.0)),
         'KD, CB': Grid(KD | CB, taus(1.0), (1.0, 4.0)),

@@ -1,4 +1,4 @@
-# FPN on EfficientNet-Lite0, pretrained on ImageNet and normalized as there.
+# UPerNet on EfficientNet-Lite0, pretrained on ImageNet and normalized as there.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -10,12 +10,11 @@ model = dict(
         seg_pad_val=255,
     ),
     backbone=dict(type='studies.camvid.efficientnet.EfficientNetLite0'),
-    neck=dict(type='FPN', in_channels=[24, 40, 112, 320], out_channels=64, num_outs=4),
     decode_head=dict(
-        type='FPNHead',
-        in_channels=[64, 64, 64, 64],
+        type='UPerHead',
+        in_channels=[24, 40, 112, 320],
         in_index=[0, 1, 2, 3],
-        feature_strides=[4, 8, 16, 32],
+        pool_scales=(1, 2, 3, 6),
         channels=64,
         dropout_ratio=0.1,
         num_classes=19,
