@@ -155,9 +155,11 @@ class CamVidPlan(Plan):
         return class_weights(max(POWERS, key=lambda power: found[f'{power}']))
 
     def pair(self, trials: Trials) -> list[Trial]:
-        """Return baselines of the largest length and twice as long, on held-out data.
+        """Return longer baselines than those of the tuning, on held-out data.
 
-        Together with the teacher, they show if the pair and the lengths are suitable.
+        One is twice as long as the tuning, in about the time of a distillation. Those
+        of the largest length and twice as long show, together with the teacher, if the
+        pair and the lengths are suitable.
         """
         return [
             self.baseline(
@@ -166,7 +168,7 @@ class CamVidPlan(Plan):
                 TUNING | length_options(n) | self.weights(trials),
                 f'{n}',
             )
-            for n in (self.lengths[-1], 2 * self.lengths[-1])
+            for n in (2 * self.lengths[1], self.lengths[-1], 2 * self.lengths[-1])
         ]
 
     def tuning(self, trials: Trials) -> list[Trial]:
