@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
+from mmkd.analysis.statistics import NONE
+
 from .trials import Trials
 
 
@@ -59,20 +61,23 @@ class Tuning:
     def table(self, label: str) -> tuple[list[str], list[list[str]]]:
         """Return columns and rows of a table with one row per method, best cell bold.
 
-        Methods with a missing trial are left out.
+        Methods without a trial are left out, and the best cell of a method is known
+        when it has all of its trials.
 
         Args:
             label: Name of the metric.
         """
         rows = []
         for method, grid in self.grids.items():
-            if not self.scores.keys() >= grid.cells(method).keys():
+            cells, row = grid.cells(method), [method]
+            if not self.scores.keys() & cells.keys():
                 continue
-            chosen, row = self.chosen(method), [method]
+            complete = self.scores.keys() >= cells.keys()
+            chosen = self.chosen(method) if complete else None
             for (tau, weight), name in zip(
-                product(grid.taus, grid.weights), grid.cells(method), strict=True
+                product(grid.taus, grid.weights), cells, strict=True
             ):
-                score = f'{self.scores[name]:.2f}'
+                score = f'{self.scores[name]:.2f}' if name in self.scores else NONE
                 score = f'**{score}**' if name == chosen else score
                 row.append(f'{tau}, {weight:g}: {score}')
             rows.append(row)
