@@ -4,6 +4,7 @@ import logging
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,6 +20,18 @@ def bf16_is_emulated() -> bool:
     # Not in older versions of PyTorch.
     native = getattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
     return platform.machine() in ('x86_64', 'AMD64') and not native()
+
+
+@cache  # once a process: a choice of the speed runs several wrappers
+def warn_of_emulation() -> None:
+    """Log a warning if the processor emulates bf16."""
+    if bf16_is_emulated():
+        print_log(
+            'This processor has no bf16 instructions, so bf16 is several times slower '
+            "than float32: remove --amp or speed.amp, or set speed='auto'",
+            'current',
+            logging.WARNING,
+        )
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -39,19 +52,12 @@ class CpuAmpOptimWrapper(OptimWrapper):
     def __init__(self, *args: Any, enabled: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.enabled = enabled
-        self.warned = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast the forward pass."""
-        if self.enabled and not self.warned and bf16_is_emulated():
-            self.warned = True
-            print_log(
-                'This processor has no bf16 instructions, so bf16 is several times '
-                "slower than float32: remove --amp or speed.amp, or set speed='auto'",
-                'current',
-                logging.WARNING,
-            )
+        if self.enabled:
+            warn_of_emulation()
         autocast = torch.autocast('cpu', torch.bfloat16, enabled=self.enabled)
         with super().optim_context(model), autocast:
             yield

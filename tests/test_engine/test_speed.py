@@ -13,7 +13,11 @@ from torch import nn
 import mmkd
 from mmkd.checkpoint import load_safely
 from mmkd.engine import freed_pages
-from mmkd.engine.cpu_amp import CpuAmpOptimWrapper, bf16_is_emulated
+from mmkd.engine.cpu_amp import (
+    CpuAmpOptimWrapper,
+    bf16_is_emulated,
+    warn_of_emulation,
+)
 from mmkd.engine.hooks import SpeedHook, speed_hook
 from mmkd.engine.speed import Speed, choose, measure
 from mmkd.errors import UserError
@@ -125,7 +129,9 @@ def test_the_choice_is_logged_with_times(start, capfd):
 
 
 def test_emulated_bf16_is_warned_of_once(start, capfd):
-    start('half', distilled=False, speed=dict(amp='bfloat16'))
+    warn_of_emulation.cache_clear()
+    for name in ('one', 'another'):
+        start(name, distilled=False, speed=dict(amp='bfloat16'))
     assert capfd.readouterr().out.count('no bf16 instr') == bf16_is_emulated()
 
 
