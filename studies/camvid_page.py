@@ -42,11 +42,8 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     Methods without a run are left out.
     """
     draw_settings(page, trials, plan)
-    before = plan.weighting, plan.tuning, plan.combined
+    before = plan.weighting, plan.tuning, plan.combined, plan.times
     if any(trials.missing(stage(trials)) for stage in before):
-        return
-    insert_fidelity(page, best_runs(trials, plan), list(plan.grids))
-    if trials.missing(plan.times(trials)):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
     equal = EqualTime(BASELINE, seconds_of(trials.of('times')), METRIC)
@@ -66,12 +63,7 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
     page.fill('against', *comparison_table(against, best, METRIC))
     page.fill('classes', *class_table(runs, [BASELINE, *compared]))
-
-
-def best_runs(trials: Trials, plan: CamVidPlan) -> dict[str, dict[int, dict]]:
-    """Return the record of each method's best setting in tuning."""
-    found, tuned = trials.of('tuning'), plan.tuned(trials)
-    return {method: found[tuned.chosen(method)] for method in plan.grids}
+    insert_fidelity(page, runs, plan.chosen(trials))
 
 
 def pair_table(trials: Trials) -> tuple[list, list]:

