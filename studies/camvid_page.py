@@ -70,7 +70,6 @@ def pair_table(trials: Trials) -> tuple[list, list]:
     """Return columns and rows of the table of baselines and teacher, held-out data."""
     found = single_runs(trials, 'pair', METRIC)
     rows = [[f'baseline, {n}', f'{found[n]:.2f}'] for n in sorted(found, key=int)]
-    for runs in trials.values('teachers', METRIC).items():
-        if runs[0] == 'tuning':
-            rows.append(['teacher', f'{runs[1][0]:.2f}'])
+    for runs in trials.values('teachers', METRIC).values():
+        rows.append(['teacher', f'{runs[0]:.2f}'])
     return ['iterations', METRIC], rows

@@ -123,6 +123,10 @@ class CamVidPlan(Plan):
         """Group of the trials of the largest length."""
         return group_of(self.lengths[-1])
 
+    def teachers(self, trials: Trials) -> list[Trial]:
+        """Return the training of the teacher, without the held-out images."""
+        return [self.teacher]
+
     def losses(self, loss: Mapping, options: Mapping) -> dict[str, dict]:
         """Return one or two losses.
 
@@ -265,7 +269,6 @@ def camvid_plan(
     name: str,
     teacher_length: int,
     lengths: tuple[int, int, int],
-    tuning_teacher_length: int | None = None,
     grids: Mapping[str, Grid] = GRIDS,
     kind: type[CamVidPlan] = CamVidPlan,
 ) -> CamVidPlan:
@@ -273,21 +276,21 @@ def camvid_plan(
 
     Args:
         name: Name of the folder.
-        teacher_length: Number of iterations of the teacher.
+        teacher_length: Number of iterations of the teacher, which is trained without
+            the held-out images, so that the tuning and the comparison have the same.
         lengths: See :class:`CamVidPlan`.
-        tuning_teacher_length: That of the teacher of the tuning. Default: the same.
         grids: Grid of each method. Default: two temperatures and two weights, or four
             weights.
         kind: Class of the plan.
     """
     folder = Path('studies', name)
-    config, length = str(folder / 'teacher.py'), length_options(teacher_length)
-    shorter = length_options(tuning_teacher_length or teacher_length)
+    config, options = str(folder / 'teacher.py'), TUNING | length_options(teacher_length)
+    teacher = Trial('teachers', 'teacher', 0, config, options)
     return kind(
         folder,
         str(folder / 'student.py'),
-        Trial('teachers', 'teacher', 0, config, length),
-        Trial('teachers', 'tuning', 0, config, TUNING | shorter),
+        teacher,
+        teacher,
         grids,
         METRIC,
         TUNING | length_options(lengths[1]),

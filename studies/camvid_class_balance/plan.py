@@ -21,10 +21,6 @@ LENGTHS = 400, 800, 1600, 3200, 6400, 12800  # of the baseline
 class UnweightedPlan(CamVidPlan):
     """Plan whose students have no class weights."""
 
-    def teachers(self, trials: Trials) -> list[Trial]:
-        """Return the training of the teacher, without the held-out images."""
-        return [self.tuning_teacher]
-
     def pair(self, trials: Trials) -> Sequence[Trial]:
         """Return baselines of all lengths, on held-out data."""
         return [

@@ -38,7 +38,7 @@ def tuning(trials: Trials) -> Sequence[Trial]:
             f'lengths: twice the largest one changes the baseline from {short:.2f} to '
             f'{long:.2f} {METRIC}, by {LIMIT} or more; double them'
         )
-    teacher = trials.values('teachers', METRIC)['tuning'][0]
+    teacher = trials.values('teachers', METRIC)['teacher'][0]
     if teacher - short < GAP:
         raise UserError(
             f'teacher: {teacher:.2f} {METRIC} are less than {GAP} above the '
