@@ -62,7 +62,7 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     best, *others = plan.ranked(trials)
     against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}
     page.fill('against', *comparison_table(against, best, METRIC))
-    page.fill('classes', *class_table(runs, [BASELINE, *compared]))
+    page.fill('classes', *class_table(runs, [BASELINE, *plan.chosen(trials)]))
     insert_fidelity(page, runs, plan.chosen(trials))
 
 

@@ -39,7 +39,7 @@ ABKD = dict(KD, divergence=dict(type='AlphaBeta', alpha=0.8, beta=0.3))
 CORRECTED = dict(KD, teacher_correction=dict(type='TeacherCorrection'))
 FEATURE_MSE = dict(type='FeatureMSELoss', adapter='conv')
 # Methods of every comparison; the best others in tuning are added.
-ALWAYS, OTHERS = ('KD', 'BDD+LS'), 3
+ALWAYS, OTHERS = ('KD', 'BDD+LS'), 2
 # Additional seeds of the baseline and the best methods at the largest length.
 MORE_SEEDS, BEST = range(3, 5), 2
 LOW, HIGH, NONE = taus(0.25, 0.5), taus(0.5, 1.0), {'-': {}}
@@ -199,53 +199,74 @@ class CamVidPlan(Plan):
         best = sorted(others, key=score, reverse=True)[:OTHERS]
         return [m for m in self.grids if m in ALWAYS or m in best]
 
-    def compared(
+    def baselines_of(
+        self, trials: Trials, lengths: Sequence[int], seed: int
+    ) -> list[Trial]:
+        """Return baselines of a seed, also of twice each length."""
+        weights = self.weights(trials)
+        return [
+            self.baseline(group_of(n), seed, length_options(n) | weights)
+            for n in sorted({each * n for each in lengths for n in (1, 2)})
+        ]
+
+    def distilled(
         self, trials: Trials, length: int, seed: int, methods: Sequence[str]
     ) -> list[Trial]:
-        """Return the trials of a length and a seed, and the baseline twice as long."""
-        tuned, weights = self.tuned(trials), self.weights(trials)
-        found = [
-            self.baseline(group_of(n), seed, length_options(n) | weights)
-            for n in (length, 2 * length)
+        """Return distillations of a length and a seed, with the best settings."""
+        tuned = self.tuned(trials)
+        options = length_options(length) | self.weights(trials)
+        return [
+            self.distill(group_of(length), name, seed, tuned.best(name), options)
+            for name in methods
         ]
-        options = length_options(length)
-        found.append(self.baseline(group_of(length), seed, options, UNWEIGHTED))
-        return found + [
-            self.distill(
-                group_of(length),
-                method,
-                seed,
-                tuned.best(method),
-                options | weights,
-                self.teacher,
-            )
-            for method in methods
-        ]
+
+    def unweighted(self, trials: Trials, seed: int) -> Trial:
+        """Return the baseline without class weights, of the tuned length."""
+        length = self.lengths[1]
+        return self.baseline(group_of(length), seed, length_options(length), UNWEIGHTED)
 
     def times(self, trials: Trials) -> list[Trial]:
         """Return the trainings that measure the time of an iteration."""
-        found = self.compared(trials, self.lengths[0], 0, self.chosen(trials))
-        return timed([trial for trial in found if trial.group == found[0].group])
+        length = self.lengths[1]
+        return timed(
+            [
+                self.baselines_of(trials, [length], 0)[0],
+                self.unweighted(trials, 0),
+                *self.distilled(trials, length, 0, self.chosen(trials)),
+            ]
+        )
+
+    def baselines(self, trials: Trials) -> list[Trial]:
+        """Return the baselines of the comparison."""
+        return [
+            trial
+            for seed in self.seeds
+            for trial in (
+                self.unweighted(trials, seed),
+                *self.baselines_of(trials, self.lengths, seed),
+            )
+        ]
 
     def methods(self, trials: Trials) -> list[Trial]:
-        """Return the trials of the comparison, first those of the tuned length."""
+        """Return the distillations of the comparison, first of the tuned length."""
         short, middle, long = self.lengths
-        found = [
+        return [
             trial
             for length in (middle, long, short)
             for seed in self.seeds
-            for trial in self.compared(trials, length, seed, self.chosen(trials))
+            for trial in self.distilled(trials, length, seed, self.chosen(trials))
         ]
-        # The baseline of twice a length may be that of another length.
-        return list({trial.key: trial for trial in found}.values())
 
     def more(self, trials: Trials) -> list[Trial]:
         """Return the trials of the additional seeds."""
-        best = self.ranked(trials)[:BEST]
+        long, best = self.lengths[-1], self.ranked(trials)[:BEST]
         return [
             trial
             for seed in MORE_SEEDS
-            for trial in self.compared(trials, self.lengths[-1], seed, best)
+            for trial in (
+                *self.baselines_of(trials, [long], seed),
+                *self.distilled(trials, long, seed, best),
+            )
         ]
 
     def checked_methods(self, trials: Trials) -> list[str]:
@@ -284,8 +305,8 @@ def camvid_plan(
         kind: Class of the plan.
     """
     folder = Path('studies', name)
-    config, options = str(folder / 'teacher.py'), TUNING | length_options(teacher_length)
-    teacher = Trial('teachers', 'teacher', 0, config, options)
+    options = TUNING | length_options(teacher_length)
+    teacher = Trial('teachers', 'teacher', 0, str(folder / 'teacher.py'), options)
     return kind(
         folder,
         str(folder / 'student.py'),

@@ -1,6 +1,6 @@
 """Trainings with labels of a part of the images, and their table."""
 
-from studies.camvid.plan import PLAN, TEACHER_LENGTH
+from studies.camvid.plan import PLAN
 from studies.camvid_plan import BASELINE, METRIC, length_options
 from studies.comparison import comparison_table
 from studies.trials import Trial, Trials
@@ -25,7 +25,7 @@ def few_labels(trials: Trials) -> list[Trial]:
             f'{fraction}, teacher',
             0,
             PLAN.teacher.config,
-            length_options(TEACHER_LENGTH) | labeled,
+            length_options(PLAN.lengths[1]) | labeled,
         )
         found.append(teacher)
         for seed in PLAN.seeds:

@@ -3,11 +3,10 @@
 from studies.camvid_plan import BDD, CB, FEATURE_MSE, KD, LS, NONE, WARMUP, camvid_plan
 from studies.grid import Grid, taus
 
-TEACHER_LENGTH = 6400
 # Each method has the best temperature of studies/camvid_class_balance.
 PLAN = camvid_plan(
     'camvid',
-    teacher_length=TEACHER_LENGTH,
+    teacher_length=6400,
     lengths=(400, 1600, 6400),
     grids={
         'KD': Grid(KD, taus(1.0), (1.0, 4.0)),

@@ -11,6 +11,7 @@ STAGES = (
     PLAN.combined,
     PLAN.pair,
     PLAN.times,
+    PLAN.baselines,
     PLAN.methods,
     PLAN.more,
     other_students,

@@ -54,6 +54,7 @@ STAGES = (
     tuning,
     PLAN.combined,
     PLAN.times,
+    PLAN.baselines,
     PLAN.methods,
     PLAN.more,
 )

@@ -1,4 +1,4 @@
-"""One training step of every full-size pair, on images of half the size."""
+"""One training step of every full-size pair, on images of a quarter of the size."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_one_step_with_the_losses_of_all_methods(scale, tmp_path):
         for method in sorted((CONFIGS / 'methods').glob('*.py'))
         for name, loss in Config.fromfile(method).distill_losses.items()
     }
-    size = tuple(side // 2 for side in config.crop_size)
+    size = tuple(side // 4 for side in config.crop_size)
     config.model.data_preprocessor.size = size  # to which images are padded
     config.model.pretrained = None  # would be downloaded, as the teacher's weights
     config.teacher.checkpoint = str(tmp_path / 'teacher.pth')

@@ -116,7 +116,7 @@ def test_full_size_study_checks_its_pair(twice, teacher, message, monkeypatch):
     module = importlib.import_module('studies.camvid_r101.run')
     found = {
         'pair': {'20000': {10: 50.0}, '40000': {10: twice}},
-        'teachers': {'tuning': {0: teacher}},
+        'teachers': {'teacher': {0: teacher}},
         'weighting': {f'{power}': {10: power} for power in POWERS},
     }
     trials = SimpleNamespace(values=lambda group, metric: found[group])
