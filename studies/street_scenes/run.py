@@ -5,13 +5,13 @@ python -m studies.street_scenes.run --jobs 2
 Works like studies.camvid.run, with a separate trials.jsonl.
 """
 
+from studies.camvid.plan import PLAN as CAMVID
 from studies.camvid_plan import BASELINE, METRIC
 from studies.equal_time import EqualTime, seconds_of
 from studies.page import Page
 from studies.plan import progress_table, run_study
 from studies.street_scenes.trainings import (
     FOLDER,
-    METHODS,
     SCENES,
     STAGES,
     TWICE,
@@ -28,7 +28,7 @@ def draw(trials: Trials) -> None:
     seconds = seconds_of(trials.of('times'))
     for scenes in SCENES:
         runs = trials.of(scenes)
-        found = [method for method in METHODS if method in runs and method in seconds]
+        found = [m for m in CAMVID.grids if m in runs and m in seconds]
         if found and TWICE in runs:
             long = {BASELINE: runs[TWICE]}
             table = EqualTime(BASELINE, seconds, METRIC).table(runs, long, found)

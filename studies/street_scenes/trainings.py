@@ -10,7 +10,6 @@ from studies.trials import Trial, Trials, checkpoint_of
 FOLDER = Path('studies/street_scenes')
 WORK_DIR = Path('work_dirs/studies/street_scenes')
 SCENES = 'clear', 'noisy'
-METHODS = 'KD', 'KD, CB', 'BDD+LS', 'CWD', 'DIST', 'KD, CB + CWD'
 TWICE = 'baseline, twice as long'
 LENGTH = 1600
 SEEDS = range(3)
@@ -60,19 +59,19 @@ def baselines(trials: Trials) -> list[Trial]:
 
 
 def methods(trials: Trials) -> list[Trial]:
-    """Return the distillations; the CamVid study must have tuned their settings."""
+    """Return the distillations with the methods that the CamVid study compares."""
     return [
         distill(scenes, method, seed, teacher_of(scenes))
         for seed in SEEDS
         for scenes in SCENES
-        for method in METHODS
+        for method in CAMVID.chosen(CAMVID.trials)
     ]
 
 
 def times(trials: Trials) -> list[Trial]:
     """Return the trainings that measure the time of an iteration."""
     scenes = SCENES[0]
-    found = [distill(scenes, method, 0, teacher_of(scenes)) for method in METHODS]
+    found = [t for t in methods(trials) if t.group == scenes and t.seed == 0]
     return timed([train(scenes, BASELINE, 'student', LENGTH), *found])
 
 
