@@ -79,17 +79,18 @@ def with_dataset(
 def start_worker(
     then: Callable[[int], None] | None, leaving: Tensor, worker: int
 ) -> None:
-    """Ignore SIGTERM in a worker until the main process exits.
+    """Ignore SIGTERM and Ctrl-C in a worker until the main process exits.
 
-    Job schedulers often send SIGTERM to all processes. The main process then saves a
-    checkpoint, which a terminated worker would prevent. When it exits, it ends the
-    workers with the same signal.
+    Job schedulers and terminals often send them to all processes. The main process then
+    saves a checkpoint, which a terminated worker would prevent. When it exits, it ends
+    the workers with SIGTERM.
     """
 
     def handle(number: int, frame: object) -> None:
         if leaving:
             os._exit(0)
 
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
     if then is not None:
         then(worker)

@@ -57,6 +57,13 @@ def test_saves_and_leaves(hook, runner, number):
     assert runner.hooks[0].saved == (8, {'epoch': 2, 'iter': 8})
 
 
+def test_second_ctrl_c_exits_at_once(hook, capfd):
+    os.kill(os.getpid(), signal.SIGINT)
+    assert 'press Ctrl-C again' in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_waits_for_accumulated_gradients(hook, runner):
     runner.optim_wrapper.should_update = lambda: False
     os.kill(os.getpid(), signal.SIGTERM)

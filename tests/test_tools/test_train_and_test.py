@@ -277,7 +277,7 @@ def test_ema(bench, kd):
     assert read(bench, 'work_dirs/ema/iter_4.pth')['ema_state_dict']['steps'] == 4
 
 
-@pytest.mark.parametrize(('name', 'resume'), [('SIGTERM', True), ('SIGUSR1', False)])
+@pytest.mark.parametrize(('name', 'resume'), [('SIGTERM', True), ('SIGINT', False)])
 def test_signal_saves_and_leaves(bench, kd, name, resume):
     number = signal.Signals[name]
     options = ('--work-dir', name, '--cfg-options', 'train_cfg.val_interval=10000')
@@ -287,7 +287,9 @@ def test_signal_saves_and_leaves(bench, kd, name, resume):
     while 'Iter(train)' not in log.read_text() and time.monotonic() < until:
         assert process.is_alive(), log.read_text()[-2000:]
         time.sleep(0.1)
-    os.kill(process.pid, number)
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text()
+    for pid in (process.pid, *map(int, children.split())):  # with the worker
+        os.kill(pid, number)
     stopped = bench.finish(process, log)
     assert stopped.code == 128 + number, stopped.output[-2000:]
     assert f'{name}: exiting; rerun with --resume' in stopped.output

@@ -1,5 +1,6 @@
-"""Checkpoint on the signals with which job schedulers end a job."""
+"""Checkpoint on Ctrl-C and on the signals with which job schedulers end a job."""
 
+import os
 import signal
 import threading
 
@@ -16,19 +17,20 @@ AGREE_EVERY = 10  # iterations
 
 @HOOKS.register_module()
 class SaveOnSignalHook(Hook):
-    """Save a checkpoint and exit after the current iteration on SIGTERM or SIGUSR1.
+    """Save a checkpoint and exit after the current iteration on a signal.
 
-    Job schedulers send one of these signals some time before they kill a job. While
-    gradients are accumulated, the hook waits for the next optimizer step. In
-    distributed runs all processes must save in the same iteration; they agree on it
-    every tenth iteration, since this synchronizes the device. The exit status is 128
-    plus the signal number, and ``--resume`` continues the run.
+    Job schedulers send SIGTERM or SIGUSR1 some time before they kill a job, and Ctrl-C
+    sends SIGINT; a second Ctrl-C raises KeyboardInterrupt at once. While gradients are
+    accumulated, the hook waits for the next optimizer step. In distributed runs all
+    processes must save in the same iteration; they agree on it every tenth iteration,
+    since this synchronizes the device. The exit status is 128 plus the signal number,
+    and ``--resume`` continues the run.
     """
 
     priority = 'LOWEST'
     signals = tuple(
         getattr(signal, name)
-        for name in ('SIGTERM', 'SIGUSR1')
+        for name in ('SIGINT', 'SIGTERM', 'SIGUSR1')
         if hasattr(signal, name)  # Windows has no SIGUSR1
     )
 
@@ -45,6 +47,11 @@ class SaveOnSignalHook(Hook):
             }
 
     def _note(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT:
+            if self.received == number:
+                raise KeyboardInterrupt
+            # print and logging must not be called in a handler.
+            os.write(2, b'\nSaving a checkpoint; press Ctrl-C again to exit at once.\n')
         self.received = number
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
