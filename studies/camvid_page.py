@@ -42,7 +42,10 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     Methods without a run are left out.
     """
     draw_settings(page, trials, plan)
-    before = plan.weighting, plan.tuning, plan.combined, plan.times
+    before = (
+        *(plan.weighting, plan.teachers, plan.pair),
+        *(plan.tuning, plan.combined, plan.times),
+    )
     if any(trials.missing(stage(trials)) for stage in before):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
@@ -56,7 +59,7 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     page.fill('gains', *equal.gains(groups, plan.lengths, compared))
     text = f'{METRIC} against the time of a training, a line for each method'
     page.save('time', equal.draw(groups, compared), text)
-    if trials.missing(plan.methods(trials)):
+    if any(trials.missing(stage(trials)) for stage in (plan.baselines, plan.methods)):
         return
     runs = groups[plan.lengths[-1]]
     best, *others = plan.ranked(trials)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
+from mmkd.errors import UserError
+
 from .grid import Grid, single_runs, taus
 from .plan import TUNING_SEED, Plan
 from .trials import Trial, Trials
@@ -29,6 +31,9 @@ MEDIAN_FREQUENCY = (
     *(3.8467, 1.9736, 0.7889, 6.3747, 8.8587),
 )
 POWERS = 0.25, 0.5, 0.75, 1.0  # of these weights
+# A suitable pair: twice the largest length changes the baseline by less than this, and
+# the teacher is at least so much above it.
+LIMIT, GAP = 1.5, 6.0  # mIoU
 KD = dict(type='KDLoss')
 BDD = dict(KD, divergence='BalancedKL')
 LS = dict(standardize=True)
@@ -170,8 +175,34 @@ class CamVidPlan(Plan):
             for n in (2 * self.lengths[1], self.lengths[-1], 2 * self.lengths[-1])
         ]
 
+    def check_pair(self, trials: Trials) -> None:
+        """Check the largest length and the teacher, on held-out data.
+
+        Raises:
+            UserError: if the baseline improves too much with twice the length, or is
+                too near to the teacher.
+        """
+        found = single_runs(trials, 'pair', METRIC)
+        short, long = (found[str(n * self.lengths[-1])] for n in (1, 2))
+        if abs(long - short) >= LIMIT:
+            raise UserError(
+                f'lengths: twice the largest one changes the baseline from {short:.2f} '
+                f'to {long:.2f} {METRIC}, by {LIMIT} or more; double them'
+            )
+        teacher = trials.values('teachers', METRIC)['teacher'][0]
+        if teacher - short < GAP:
+            raise UserError(
+                f'teacher: {teacher:.2f} {METRIC} are less than {GAP} above the '
+                f"baseline's {short:.2f}; train it longer, or choose a smaller student"
+            )
+
     def tuning(self, trials: Trials) -> list[Trial]:
-        """Return the trials of tuning of all methods with a single loss."""
+        """Return the trials of tuning of all methods with a single loss.
+
+        Raises:
+            UserError: if :meth:`check_pair` fails.
+        """
+        self.check_pair(trials)
         return self.tuning_of(trials, combined=False)
 
     def combined(self, trials: Trials) -> list[Trial]:
@@ -199,14 +230,14 @@ class CamVidPlan(Plan):
         best = sorted(others, key=score, reverse=True)[:OTHERS]
         return [m for m in self.grids if m in ALWAYS or m in best]
 
-    def baselines_of(
+    def weighted(
         self, trials: Trials, lengths: Sequence[int], seed: int
     ) -> list[Trial]:
-        """Return baselines of a seed, also of twice each length."""
+        """Return weighted baselines of a seed, one for each length."""
         weights = self.weights(trials)
         return [
             self.baseline(group_of(n), seed, length_options(n) | weights)
-            for n in sorted({each * n for each in lengths for n in (1, 2)})
+            for n in lengths
         ]
 
     def distilled(
@@ -230,7 +261,7 @@ class CamVidPlan(Plan):
         length = self.lengths[1]
         return timed(
             [
-                self.baselines_of(trials, [length], 0)[0],
+                *self.weighted(trials, [length], 0),
                 self.unweighted(trials, 0),
                 *self.distilled(trials, length, 0, self.chosen(trials)),
             ]
@@ -243,7 +274,7 @@ class CamVidPlan(Plan):
             for seed in self.seeds
             for trial in (
                 self.unweighted(trials, seed),
-                *self.baselines_of(trials, self.lengths, seed),
+                *self.weighted(trials, self.all_lengths, seed),
             )
         ]
 
@@ -264,7 +295,7 @@ class CamVidPlan(Plan):
             trial
             for seed in MORE_SEEDS
             for trial in (
-                *self.baselines_of(trials, [long], seed),
+                *self.weighted(trials, [long, 2 * long], seed),
                 *self.distilled(trials, long, seed, best),
             )
         ]

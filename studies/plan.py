@@ -72,7 +72,7 @@ class Plan:
         teacher: Trial | None = None,
         config: str = 'distilled',
     ) -> Trial:
-        """Return a distillation, in tuning by default from the tuning teacher.
+        """Return a distillation, by default from the tuning teacher.
 
         Args:
             group: Group of the trial.
@@ -80,7 +80,8 @@ class Plan:
             seed: Seed of the trial.
             loss: Config of the loss.
             options: Overrides of config keys.
-            teacher: Training of the teacher.
+            teacher: Training of the teacher. Default: the tuning teacher, and in the
+                group ``methods`` the teacher of the comparison.
             config: Name of the config in the study's folder.
         """
         usual = self.teacher if group == 'methods' else self.tuning_teacher

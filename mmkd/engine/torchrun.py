@@ -8,6 +8,7 @@ import re
 import sys
 
 from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from mmkd.engine import end_with_launcher, lost_process
@@ -36,6 +37,8 @@ def main() -> None:
             f'error: process {rank} ended with exit status {failure.exitcode}; see its '
             'own error above'
         )
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
     except RuntimeError as error:
         if not re.search('EADDRINUSE|address already in use', str(error), re.I):
             raise

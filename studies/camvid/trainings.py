@@ -7,9 +7,9 @@ from studies.camvid.plan import PLAN
 STAGES = (
     PLAN.weighting,
     PLAN.teachers,
+    PLAN.pair,
     PLAN.tuning,
     PLAN.combined,
-    PLAN.pair,
     PLAN.times,
     PLAN.baselines,
     PLAN.methods,

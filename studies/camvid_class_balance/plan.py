@@ -21,6 +21,9 @@ LENGTHS = 400, 800, 1600, 3200, 6400, 12800  # of the baseline
 class UnweightedPlan(CamVidPlan):
     """Plan whose students have no class weights."""
 
+    def check_pair(self, trials: Trials) -> None:
+        """Check nothing: the methods are not compared at the largest length."""
+
     def pair(self, trials: Trials) -> Sequence[Trial]:
         """Return baselines of all lengths, on held-out data."""
         return [

@@ -64,6 +64,22 @@ def test_second_ctrl_c_exits_at_once(hook, capfd):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_ctrl_c_without_a_reader_of_the_output(hook, runner):
+    """It also ends ``tee``, which reads the output."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    before = os.dup(2)
+    os.dup2(writer, 2)
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os.dup2(before, 2)
+        for number in (before, writer):
+            os.close(number)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+
+
 def test_waits_for_accumulated_gradients(hook, runner):
     runner.optim_wrapper.should_update = lambda: False
     os.kill(os.getpid(), signal.SIGTERM)

@@ -65,7 +65,8 @@ def test_is_as_accurate_as_the_eager_loss_in_float32(case):
     """Rounding errors of nearly constant pixels are amplified by 1/std.
 
     So does cancellation in a divergence that is nearly 0: no tiny logits here, and
-    where two confident networks agree both errors are of the same order.
+    where two confident networks agree both errors are of the same order. In a small map
+    the eager loss can be exact by chance, hence the absolute bound.
     """
     found = errors(fused_kd_loss, case, torch.float32)
     eager = errors(eager_kd_loss, case, torch.float32)

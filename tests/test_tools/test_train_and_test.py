@@ -277,7 +277,9 @@ def test_ema(bench, kd):
     assert read(bench, 'work_dirs/ema/iter_4.pth')['ema_state_dict']['steps'] == 4
 
 
-@pytest.mark.parametrize(('name', 'resume'), [('SIGTERM', True), ('SIGINT', False)])
+@pytest.mark.parametrize(
+    ('name', 'resume'), [('SIGTERM', True), ('SIGINT', False), ('SIGUSR1', False)]
+)
 def test_signal_saves_and_leaves(bench, kd, name, resume):
     number = signal.Signals[name]
     options = ('--work-dir', name, '--cfg-options', 'train_cfg.val_interval=10000')

@@ -3,9 +3,10 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
@@ -13,6 +14,10 @@ from mmkd.engine.checkpoint_hook import accumulates, save_now
 from mmkd.registry import HOOKS
 
 AGREE_EVERY = 10  # iterations
+INTERRUPTED = (
+    b'\nSaving a checkpoint after this iteration or validation; press Ctrl-C again to '
+    b'exit at once.\n'
+)
 
 
 @HOOKS.register_module()
@@ -36,6 +41,7 @@ class SaveOnSignalHook(Hook):
 
     def __init__(self) -> None:
         self.received = self.agreed = 0  # signal numbers
+        self.interrupted = False
         self.previous: dict = {}  # previous handlers
 
     def before_train(self, runner: Runner) -> None:
@@ -47,12 +53,17 @@ class SaveOnSignalHook(Hook):
             }
 
     def _note(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            if self.received == number:
-                raise KeyboardInterrupt
-            # print and logging must not be called in a handler.
-            os.write(2, b'\nSaving a checkpoint; press Ctrl-C again to exit at once.\n')
-        self.received = number
+        again, self.received = self.interrupted, number
+        if number != signal.SIGINT:
+            return
+        if again:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        if is_main_process():
+            # Print and logging must not be called in a handler, and Ctrl-C may have
+            # ended the process that reads standard error.
+            with suppress(OSError):
+                os.write(2, INTERRUPTED)
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Save and exit if any process has received a signal."""
