@@ -64,6 +64,14 @@ def test_second_ctrl_c_exits_at_once(hook, capfd):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_signals_of_terminal_and_launcher(hook, runner, monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(SystemExit):
+        hook.after_train_iter(runner, 0)
+
+
 def test_ctrl_c_without_a_reader_of_the_output(hook, runner):
     """It also ends ``tee``, which reads the output."""
     reader, writer = os.pipe()

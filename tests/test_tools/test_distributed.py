@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -222,6 +223,29 @@ def test_a_worker_that_is_killed_ends_the_job(bench, kd):
                 os.kill(number, signal.SIGKILL)
         assert job.wait(HANGS) not in (0, None)
         assert 'Signal 9 (SIGKILL)' in log.read_text()
+
+
+def test_ctrl_c_ends_the_launcher_without_a_traceback(tmp_path):
+    script, ready = tmp_path / 'script.py', tmp_path / 'ready'
+    script.write_text(f"""
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+open({str(ready)!r}, 'w').close()
+time.sleep({HANGS})
+""")
+    module = '-m', 'mmkd.engine.torchrun', '--nproc-per-node=1'
+    launcher = subprocess.Popen(
+        [sys.executable, *module, f'--master-port={free_port()}', script],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    while not ready.exists() and launcher.poll() is None:
+        time.sleep(0.1)
+    launcher.send_signal(signal.SIGINT)
+    _, errors = launcher.communicate(timeout=HANGS)
+    assert launcher.returncode == 128 + signal.SIGINT, errors
+    assert 'Traceback' not in errors
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
+from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
@@ -20,16 +20,21 @@ INTERRUPTED = (
 )
 
 
+def is_launched() -> bool:
+    """Return True if a launcher started this process, with or without others."""
+    return torch.distributed.is_torchelastic_launched() or get_world_size() > 1
+
+
 @HOOKS.register_module()
 class SaveOnSignalHook(Hook):
     """Save a checkpoint and exit after the current iteration on a signal.
 
     Job schedulers send SIGTERM or SIGUSR1 some time before they kill a job, and Ctrl-C
-    sends SIGINT; a second Ctrl-C raises KeyboardInterrupt at once. While gradients are
-    accumulated, the hook waits for the next optimizer step. In distributed runs all
-    processes must save in the same iteration; they agree on it every tenth iteration,
-    since this synchronizes the device. The exit status is 128 plus the signal number,
-    and ``--resume`` continues the run.
+    sends SIGINT; a second Ctrl-C raises KeyboardInterrupt at once, but not in a process
+    of a launcher. While gradients are accumulated, the hook waits for the next
+    optimizer step. In distributed runs all processes must save in the same iteration;
+    they agree on it every tenth iteration, since this synchronizes the device. The exit
+    status is 128 plus the signal number, and ``--resume`` continues the run.
     """
 
     priority = 'LOWEST'
@@ -53,17 +58,17 @@ class SaveOnSignalHook(Hook):
             }
 
     def _note(self, number: int, frame: object) -> None:
-        again, self.received = self.interrupted, number
-        if number != signal.SIGINT:
+        self.received = number
+        # A launcher sends a SIGINT of its own after that of the terminal.
+        if number != signal.SIGINT or is_launched():
             return
-        if again:
+        if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
-        if is_main_process():
-            # Print and logging must not be called in a handler, and Ctrl-C may have
-            # ended the process that reads standard error.
-            with suppress(OSError):
-                os.write(2, INTERRUPTED)
+        # Print and logging must not be called in a handler, and Ctrl-C may have ended
+        # the process that reads standard error.
+        with suppress(OSError):
+            os.write(2, INTERRUPTED)
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Save and exit if any process has received a signal."""
