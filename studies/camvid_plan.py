@@ -114,9 +114,12 @@ class CamVidPlan(Plan):
     Args:
         lengths: Numbers of iterations of a student, ascending; tuning has the middle
             one. The baseline is also trained twice as long.
+        compared_config: Name of the config of the compared distillations, in the
+            study's folder. That of the tuning and the times is ``'distilled'``.
     """
 
     lengths: tuple[int, int, int]
+    compared_config: str = 'distilled'
 
     @property
     def all_lengths(self) -> list[int]:
@@ -241,13 +244,28 @@ class CamVidPlan(Plan):
         ]
 
     def distilled(
-        self, trials: Trials, length: int, seed: int, methods: Sequence[str]
+        self,
+        trials: Trials,
+        length: int,
+        seed: int,
+        methods: Sequence[str],
+        config: str | None = None,
     ) -> list[Trial]:
-        """Return distillations of a length and a seed, with the best settings."""
-        tuned = self.tuned(trials)
+        """Return distillations of a length and a seed, with the best settings.
+
+        Args:
+            trials: Finished trials.
+            length: Number of iterations.
+            seed: Seed of the trials.
+            methods: Names of the methods.
+            config: Name of the config. Default: that of the compared distillations.
+        """
+        tuned, config = self.tuned(trials), config or self.compared_config
         options = length_options(length) | self.weights(trials)
         return [
-            self.distill(group_of(length), name, seed, tuned.best(name), options)
+            self.distill(
+                group_of(length), name, seed, tuned.best(name), options, config=config
+            )
             for name in methods
         ]
 
@@ -263,7 +281,7 @@ class CamVidPlan(Plan):
             [
                 *self.weighted(trials, [length], 0),
                 self.unweighted(trials, 0),
-                *self.distilled(trials, length, 0, self.chosen(trials)),
+                *self.distilled(trials, length, 0, self.chosen(trials), 'distilled'),
             ]
         )
 
@@ -323,6 +341,7 @@ def camvid_plan(
     lengths: tuple[int, int, int],
     grids: Mapping[str, Grid] = GRIDS,
     kind: type[CamVidPlan] = CamVidPlan,
+    compared_config: str = 'distilled',
 ) -> CamVidPlan:
     """Return the plan for the networks of a study's folder.
 
@@ -334,6 +353,7 @@ def camvid_plan(
         grids: Grid of each method. Default: two temperatures and two weights, or four
             weights.
         kind: Class of the plan.
+        compared_config: See :class:`CamVidPlan`.
     """
     folder = Path('studies', name)
     options = TUNING | length_options(teacher_length)
@@ -348,4 +368,5 @@ def camvid_plan(
         TUNING | length_options(lengths[1]),
         range(3),
         lengths,
+        compared_config,
     )

@@ -34,7 +34,9 @@ def few_labels(trials: Trials) -> list[Trial]:
             for method in PLAN.checked_methods(trials):
                 name, loss = f'{fraction}, {method}', PLAN.tuned(trials).best(method)
                 found += [
-                    PLAN.distill(GROUP, name, seed, loss, options, teacher),
+                    PLAN.distill(
+                        GROUP, name, seed, loss, options, teacher, PLAN.compared_config
+                    ),
                     PLAN.distill(
                         GROUP,
                         f'{name}, with the rest',

@@ -1,7 +1,7 @@
 # A distillation with batches of the images that have no labels. A trial sets `every` of
 # both data sets, and what distilled.py leaves to it. RandomCrop has no cat_max_ratio,
 # which needs labels.
-_base_ = './distilled.py'
+_base_ = './shared.py'
 resize, crop, *others = _base_.train_pipeline[1:]
 unlabeled_dataloader = dict(
     batch_size=8,

@@ -49,7 +49,7 @@ def test_networks_run_on_crops_and_validation_images(family):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_a_distillation_adds_the_same_to_each_student(family):
-    added = additions(PLAN.student, str(PLAN.folder / 'distilled.py'))
+    added = additions(PLAN.student, str(PLAN.folder / 'shared.py'))
     config = added['teacher'].pop('config')
     found = additions(config_of(family), config_of(family, distilled=True))
     assert (REPO / found['teacher'].pop('config')).samefile(REPO / config)
