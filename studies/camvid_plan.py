@@ -114,12 +114,12 @@ class CamVidPlan(Plan):
     Args:
         lengths: Numbers of iterations of a student, ascending; tuning has the middle
             one. The baseline is also trained twice as long.
-        compared_config: Name of the config of the compared distillations, in the
-            study's folder. That of the tuning and the times is ``'distilled'``.
+        untimed_config: Name of the config of distillations whose time is not measured,
+            in the study's folder. That of the others is ``'distilled'``.
     """
 
     lengths: tuple[int, int, int]
-    compared_config: str = 'distilled'
+    untimed_config: str = 'distilled'
 
     @property
     def all_lengths(self) -> list[int]:
@@ -216,7 +216,9 @@ class CamVidPlan(Plan):
         """Return the trials of tuning of the methods with or without second loss."""
         options = {**self.held_out, **self.weights(trials)}
         return [
-            self.distill('tuning', name, TUNING_SEED, loss, options)
+            self.distill(
+                'tuning', name, TUNING_SEED, loss, options, config=self.untimed_config
+            )
             for method, grid in self.grids.items()
             if ('added' in grid.loss) == combined
             for name, loss in grid.cells(method).items()
@@ -258,9 +260,9 @@ class CamVidPlan(Plan):
             length: Number of iterations.
             seed: Seed of the trials.
             methods: Names of the methods.
-            config: Name of the config. Default: that of the compared distillations.
+            config: Name of the config. Default: :attr:`untimed_config`.
         """
-        tuned, config = self.tuned(trials), config or self.compared_config
+        tuned, config = self.tuned(trials), config or self.untimed_config
         options = length_options(length) | self.weights(trials)
         return [
             self.distill(
@@ -341,7 +343,7 @@ def camvid_plan(
     lengths: tuple[int, int, int],
     grids: Mapping[str, Grid] = GRIDS,
     kind: type[CamVidPlan] = CamVidPlan,
-    compared_config: str = 'distilled',
+    untimed_config: str = 'distilled',
 ) -> CamVidPlan:
     """Return the plan for the networks of a study's folder.
 
@@ -353,7 +355,7 @@ def camvid_plan(
         grids: Grid of each method. Default: two temperatures and two weights, or four
             weights.
         kind: Class of the plan.
-        compared_config: See :class:`CamVidPlan`.
+        untimed_config: See :class:`CamVidPlan`.
     """
     folder = Path('studies', name)
     options = TUNING | length_options(teacher_length)
@@ -368,5 +370,5 @@ def camvid_plan(
         TUNING | length_options(lengths[1]),
         range(3),
         lengths,
-        compared_config,
+        untimed_config,
     )

@@ -35,7 +35,7 @@ def few_labels(trials: Trials) -> list[Trial]:
                 name, loss = f'{fraction}, {method}', PLAN.tuned(trials).best(method)
                 found += [
                     PLAN.distill(
-                        GROUP, name, seed, loss, options, teacher, PLAN.compared_config
+                        GROUP, name, seed, loss, options, teacher, PLAN.untimed_config
                     ),
                     PLAN.distill(
                         GROUP,

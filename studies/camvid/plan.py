@@ -8,7 +8,7 @@ PLAN = camvid_plan(
     'camvid',
     teacher_length=6400,
     lengths=(400, 1600, 6400),
-    compared_config='shared',
+    untimed_config='shared',
     grids={
         'KD': Grid(KD, taus(1.0), (1.0, 4.0)),
         'KD, CB': Grid(KD | CB, taus(1.0), (1.0, 4.0)),

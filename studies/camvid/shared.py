@@ -1,4 +1,5 @@
-# The compared distillations: those of a seed share the teacher's outputs.
+# Distillations whose time is not measured: those of a seed share the teacher's
+# outputs.
 _base_ = './distilled.py'
 custom_hooks = [
     *_base_.custom_hooks,
