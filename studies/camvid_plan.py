@@ -299,13 +299,18 @@ class CamVidPlan(Plan):
         ]
 
     def methods(self, trials: Trials) -> list[Trial]:
-        """Return the distillations of the comparison, first of the tuned length."""
+        """Return the distillations of the comparison, first of the tuned length.
+
+        Those of a seed are not beside each other, so that the first one has written the
+        teacher's outputs when the next one needs them.
+        """
         short, middle, long = self.lengths
         return [
             trial
             for length in (middle, long, short)
+            for method in self.chosen(trials)
             for seed in self.seeds
-            for trial in self.distilled(trials, length, seed, self.chosen(trials))
+            for trial in self.distilled(trials, length, seed, [method])
         ]
 
     def more(self, trials: Trials) -> list[Trial]:
