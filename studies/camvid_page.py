@@ -42,11 +42,8 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     Methods without a run are left out.
     """
     draw_settings(page, trials, plan)
-    before = (
-        *(plan.weighting, plan.teachers, plan.pair),
-        *(plan.tuning, plan.combined, plan.times),
-    )
-    if any(trials.missing(stage(trials)) for stage in before):
+    settings = plan.weighting, plan.teachers, plan.pair, plan.tuning, plan.combined
+    if any(trials.missing(stage(trials)) for stage in (*settings, plan.times)):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
     equal = EqualTime(BASELINE, seconds_of(trials.of('times')), METRIC)

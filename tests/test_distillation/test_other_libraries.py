@@ -174,7 +174,7 @@ def test_student(name, data, config, tmp_path):
         config,
         dict(model=dict(model, input_range=255), checkpoint=f'{tmp_path}/plain.pth'),
     )
-    path = f'{tmp_path}/work/iter_4.pth'
+    path = str(tmp_path / 'work' / 'iter_4.pth')
     state, meta = load_weights(path, 'checkpoint')
     assert meta['dataset_meta']['classes'] == CamVidDataset.METAINFO['classes']
     build_module(module, 'model.module').load_state_dict(state, strict=True)

@@ -56,7 +56,7 @@ def test_other_divergences_are_as_accurate_in_float32(case):
     found = errors(fused_kd_loss, case, torch.float32)
     eager = errors(eager_kd_loss, case, torch.float32)
     for one, other in zip(found, eager, strict=True):
-        assert one < max(1e-5, 16 * other)
+        assert one < max(2e-6, 16 * other)
 
 
 @quick
@@ -65,13 +65,12 @@ def test_is_as_accurate_as_the_eager_loss_in_float32(case):
     """Rounding errors of nearly constant pixels are amplified by 1/std.
 
     So does cancellation in a divergence that is nearly 0: no tiny logits here, and
-    where two confident networks agree both errors are of the same order. In a small map
-    the eager loss can be exact by chance, hence the absolute bound.
+    where two confident networks agree both errors are of the same order.
     """
     found = errors(fused_kd_loss, case, torch.float32)
     eager = errors(eager_kd_loss, case, torch.float32)
     for one, other in zip(found, eager, strict=True):
-        assert one < max(1e-5, 16 * other)
+        assert one < max(1e-6, 16 * other)
 
 
 @pytest.mark.parametrize('limit', [1, 10_000, 1 << 30])
