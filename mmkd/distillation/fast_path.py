@@ -11,6 +11,7 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.dist import all_reduce, broadcast_object_list
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.errors import UserError
 
@@ -111,7 +112,7 @@ class FastPath:
             raise UserError(f'{self.key}: {_first_not_finite(model, images)}')
         notes = []
         fused = copy.deepcopy(model)
-        if self.fuse_conv_bn and not _same(fuse_conv_bn, fused, images, taps, plain):
+        if self.fuse_conv_bn and not _same(_fold, fused, images, taps, plain):
             fused = copy.deepcopy(model)
             notes.append('fuse_conv_bn')
         layout = torch.channels_last if self.channels_last else torch.preserve_format
@@ -178,6 +179,22 @@ def _convert(
     entry.register_forward_pre_hook(convert)
     model.eval()  # includes the modules that folding inserted for BN
     return entry
+
+
+def _fold(model: nn.Module) -> None:
+    """Fold each BN into the preceding convolution.
+
+    A BN that contains an activation, such as timm's BatchNormAct2d, leaves it behind.
+    """
+    activations = {
+        name: module.act
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and hasattr(module, 'act')
+    }
+    fuse_conv_bn(model)
+    for name, activation in activations.items():
+        if isinstance(model.get_submodule(name), nn.Identity):
+            model.set_submodule(name, activation)
 
 
 def _same(

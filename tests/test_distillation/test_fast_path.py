@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmseg.models import SegDataPreProcessor
+from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.testing import assert_close
 
@@ -112,6 +113,28 @@ class Shared(nn.Module):
     def forward(self, images, mode='tensor'):
         features = self.conv(images)
         return self.bn(features.relu()) + features
+
+
+class Activated(nn.Sequential):
+    """Batch normalizations with activation, the first one without convolution."""
+
+    def __init__(self):
+        first, second = BatchNormAct2d(3), BatchNormAct2d(4, act_layer=nn.SiLU)
+        super().__init__(first, nn.Conv2d(3, 4, 1), second, nn.Conv2d(4, 4, 1))
+
+    def forward(self, images, mode='tensor'):
+        return super().forward(images)
+
+
+def test_folding_keeps_activations_of_batch_normalizations(images):
+    model = Activated().eval().requires_grad_(False)
+    nn.init.uniform_(model[2].running_mean, -1, 1)
+    expected = model(images)
+    fast, report = FastPath().apply(copy.deepcopy(model), images)
+    assert isinstance(fast[2], nn.SiLU)
+    assert isinstance(fast[0], BatchNormAct2d)
+    assert 'fuse_conv_bn' not in report
+    assert_close(fast(images), expected)
 
 
 @pytest.mark.parametrize('bias', [1, 0.01])
