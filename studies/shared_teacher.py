@@ -48,13 +48,14 @@ class SharedTeacherHook(Hook):
     teacher runs only in the first of them; the others read its outputs. Their results
     are the same to the bit, only their time is not: it must be measured without this
     hook. The files are in a folder beside the teacher's checkpoint, named by a hash of
-    its content.
+    its content and of the options that accelerate it.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Replace the function that runs the teacher."""
         checkpoint = Path(runner.cfg.teacher.checkpoint)
-        content = blake2b(checkpoint.read_bytes(), digest_size=8).hexdigest()
-        folder = checkpoint.parent / 'outputs' / content
         teacher = runner.model.teacher
+        key = blake2b(checkpoint.read_bytes(), digest_size=8)
+        key.update(repr(teacher.fast_path).encode())
+        folder = checkpoint.parent / 'outputs' / key.hexdigest()
         teacher.outputs = SharedOutputs(teacher.outputs, folder)

@@ -47,3 +47,6 @@ def test_result_is_the_same(start, distiller_config, tmp_path):  # noqa: F811
     assert files == {
         path: path.stat().st_mtime_ns for path in tmp_path.rglob('outputs/*/*')
     }
+    distiller_config['teacher']['precision'] = 'bf16'
+    train('bf16', 'ReverseKL', [hook])
+    assert len([*tmp_path.rglob('outputs/*/*')]) == 32

@@ -1,7 +1,7 @@
 # As ../shared.py, for another student.
 _base_ = './segformer.py'
 runner_type = 'mmkd.DistillRunner'
-teacher = dict(config='{{ fileDirname }}/../teacher.py')
+teacher = dict(config='{{ fileDirname }}/../teacher.py', precision='bf16')
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric', stride=4)]
 custom_hooks = [
     *_base_.custom_hooks,
