@@ -29,13 +29,14 @@ def train(scenes: str, name: str, config: str, length: int, seed: int = 0) -> Tr
     return Trial(scenes, name, seed, path, options(scenes, length))
 
 
-def distill(scenes: str, method: str, seed: int, teacher: Trial) -> Trial:
+def distill(scenes: str, method: str, seed: int, config: str) -> Trial:
     """Return a distillation with the setting of the CamVid study."""
+    teacher = teacher_of(scenes)
     losses = CAMVID.losses(CAMVID.tuned(CAMVID.trials).best(method), {})
     checkpoint = checkpoint_of(teacher, WORK_DIR)
     every = options(scenes, LENGTH) | {'teacher.checkpoint': checkpoint}
     every |= flatten(losses, 'distill_losses')
-    return Trial(scenes, method, seed, str(FOLDER / 'distilled.py'), every, teacher)
+    return Trial(scenes, method, seed, str(FOLDER / f'{config}.py'), every, teacher)
 
 
 def teacher_of(scenes: str) -> Trial:
@@ -59,20 +60,22 @@ def baselines(trials: Trials) -> list[Trial]:
 
 
 def methods(trials: Trials) -> list[Trial]:
-    """Return the distillations with the methods that the CamVid study compares."""
-    compared = CAMVID.chosen(CAMVID.trials)
+    """Return the distillations with the methods that the CamVid study compares.
+
+    Those of a seed share the teacher's outputs.
+    """
     return [
-        distill(scenes, method, seed, teacher_of(scenes))
-        for seed in SEEDS
+        distill(scenes, method, seed, 'shared')
+        for method in CAMVID.chosen(CAMVID.trials)
         for scenes in SCENES
-        for method in compared
+        for seed in SEEDS
     ]
 
 
 def times(trials: Trials) -> list[Trial]:
     """Return the trainings that measure the time of an iteration."""
-    scenes = SCENES[0]
-    found = [t for t in methods(trials) if t.group == scenes and t.seed == 0]
+    scenes, compared = SCENES[0], CAMVID.chosen(CAMVID.trials)
+    found = [distill(scenes, method, 0, 'distilled') for method in compared]
     return timed([train(scenes, BASELINE, 'student', LENGTH), *found])
 
 
