@@ -187,7 +187,7 @@ def _fold(model: nn.Module) -> None:
     A BN that contains an activation, such as timm's BatchNormAct2d, leaves it behind.
     """
     activations = {
-        name: module.act
+        name: module.get_submodule('act')
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm) and hasattr(module, 'act')
     }
