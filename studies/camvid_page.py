@@ -46,7 +46,7 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     if any(trials.missing(stage(trials)) for stage in (*settings, plan.times)):
         return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
-    equal = EqualTime(BASELINE, seconds_of(trials.of('times')), METRIC)
+    equal = equal_time(trials)
     compared = [UNWEIGHTED, *plan.chosen(trials)]
     for n in plan.lengths:
         runs, long = groups[n], groups[2 * n]
@@ -64,6 +64,11 @@ def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None
     page.fill('against', *comparison_table(against, best, METRIC))
     page.fill('classes', *class_table(runs, [BASELINE, *plan.chosen(trials)]))
     insert_fidelity(page, runs, plan.chosen(trials))
+
+
+def equal_time(trials: Trials) -> EqualTime:
+    """Return the comparison at equal time, with the measured times."""
+    return EqualTime(BASELINE, seconds_of(trials.of('times')), METRIC)
 
 
 def pair_table(trials: Trials) -> tuple[list, list]:

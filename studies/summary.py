@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmkd.analysis.statistics import NONE, summarize
+from studies.camvid.plan import PLAN as CAMVID
 from studies.camvid_400.trainings import PLAN as CAMVID_400
 from studies.camvid_class_balance.ablation import CLASS_WEIGHTS, compared_scores
 from studies.camvid_class_balance.plan import PLAN as CLASS_BALANCE
-from studies.camvid_plan import BASELINE
-from studies.equal_time import gain_cell
+from studies.camvid_page import equal_time
+from studies.camvid_plan import BASELINE, METRIC, UNWEIGHTED, group_of
+from studies.equal_time import gain_cell, summarize_gains, values_of
 from studies.omniglot.trainings import PLAN as OMNIGLOT
 from studies.page import Page
 from studies.plan import Plan
@@ -50,9 +52,31 @@ def single(title: str) -> Column:
     return Column(title, f'{alone:.2f}', gains)
 
 
+def weighted() -> list[Column]:
+    """Return the columns with class weights, at equal iterations and equal time."""
+    trials, length = CAMVID.trials, CAMVID.lengths[1]
+    runs, long = (trials.of(group_of(n)) for n in (length, 2 * length))
+    compared = [UNWEIGHTED, *CAMVID.chosen(trials)]
+    values = values_of(runs, METRIC)
+    alone, *others = summarize({m: values[m] for m in (BASELINE, *compared)}, BASELINE)
+    gains = equal_time(trials).differences(runs, long, compared)
+    title, baseline = f'CamVid, class weights, {length:,} iterations', alone['mean']
+    return [
+        Column(
+            title, f'{baseline:.2f}', {row['config']: gain_cell(row) for row in others}
+        ),
+        Column(
+            'the same, at equal time',
+            NONE,
+            {row['config']: gain_cell(row) for row in summarize_gains(gains)},
+        ),
+    ]
+
+
 def summary_table() -> tuple[list, list]:
     """Return columns and rows of the table."""
     columns = [
+        *weighted(),
         compared('CamVid, 400 iterations', CAMVID_400),
         single('CamVid, 1,600 iterations, one run'),
         compared('Omniglot, top-1', OMNIGLOT),
