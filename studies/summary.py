@@ -52,7 +52,7 @@ def single(title: str) -> Column:
     return Column(title, f'{alone:.2f}', gains)
 
 
-def weighted() -> list[Column]:
+def with_class_weights() -> list[Column]:
     """Return the columns with class weights, at equal iterations and equal time."""
     trials, length = CAMVID.trials, CAMVID.lengths[1]
     runs, long = (trials.of(group_of(n)) for n in (length, 2 * length))
@@ -76,7 +76,7 @@ def weighted() -> list[Column]:
 def summary_table() -> tuple[list, list]:
     """Return columns and rows of the table."""
     columns = [
-        *weighted(),
+        *with_class_weights(),
         compared('CamVid, 400 iterations', CAMVID_400),
         single('CamVid, 1,600 iterations, one run'),
         compared('Omniglot, top-1', OMNIGLOT),
