@@ -265,5 +265,5 @@ class TappedLoss:
 
 
 def teacher_taps(losses: Sequence[TappedLoss]) -> list[str]:
-    """Return the teacher's taps of losses."""
-    return [tap for loss in losses for tap in loss.teacher_taps]
+    """Return the teacher's taps of losses, each of them once."""
+    return list(dict.fromkeys(tap for loss in losses for tap in loss.teacher_taps))

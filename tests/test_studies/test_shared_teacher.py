@@ -29,7 +29,7 @@ def test_each_batch_is_calculated_once(tmp_path):
 
 
 def test_result_is_the_same(start, distiller_config, tmp_path):  # noqa: F811
-    """Of a training that calculates the outputs, and one with another loss after it."""
+    """Of a training that calculates the outputs, and one with other losses after it."""
     hook = dict(type='studies.shared_teacher.SharedTeacherHook')
     loss = distiller_config['distill_losses']['loss_kd']
 
@@ -41,6 +41,7 @@ def test_result_is_the_same(start, distiller_config, tmp_path):  # noqa: F811
     train('first', 'ForwardKL', [hook])
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('outputs/*/*')}
     assert len(files) == 16  # of eight batches of each stream
+    distiller_config['distill_losses']['loss_cwd'] = dict(type='CWDLoss')
     shared = train('shared', 'ReverseKL', [hook])
     plain = train('plain', 'ReverseKL', [])
     assert all(torch.equal(shared[name], plain[name]) for name in plain)
