@@ -13,7 +13,7 @@ from studies.camvid_400.trainings import PLAN as CAMVID_400
 from studies.camvid_class_balance.ablation import CLASS_WEIGHTS, compared_scores
 from studies.camvid_class_balance.plan import PLAN as CLASS_BALANCE
 from studies.camvid_page import equal_time
-from studies.camvid_plan import BASELINE, METRIC, UNWEIGHTED, group_of
+from studies.camvid_plan import BASELINE, METRIC, group_of
 from studies.equal_time import gain_cell, summarize_gains, values_of
 from studies.omniglot.trainings import PLAN as OMNIGLOT
 from studies.page import Page
@@ -54,9 +54,9 @@ def single(title: str) -> Column:
 
 def with_class_weights() -> list[Column]:
     """Return the columns with class weights, at equal iterations and equal time."""
-    trials, length = CAMVID.trials, CAMVID.lengths[1]
+    trials, length = CAMVID.trials, CAMVID.lengths[-1]
     runs, long = (trials.of(group_of(n)) for n in (length, 2 * length))
-    compared = [UNWEIGHTED, *CAMVID.chosen(trials)]
+    compared = CAMVID.chosen(trials)
     values = values_of(runs, METRIC)
     alone, *others = summarize({m: values[m] for m in (BASELINE, *compared)}, BASELINE)
     gains = equal_time(trials).differences(runs, long, compared)
