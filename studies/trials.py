@@ -166,7 +166,7 @@ def record_of(trial: Trial, run: RunDirectory) -> dict:
             {k: float(scalars.column(k)[-1]) for k in scalars.names if 'loss' in k}
         ),
         seconds=round(run.seconds),
-        training_seconds=round(step * run.total, 1),
+        training_seconds=round(step * run.total, 3),
         environment=run.environment,
         commit=commit(),
     )
