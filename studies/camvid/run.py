@@ -7,6 +7,8 @@ resume after an interruption. PROTOCOL.md says what is trained, and in which ord
 Finally the tables and figures of the page are redrawn; with --draw nothing is trained.
 """
 
+from studies.camvid.all_images import GROUP as ALL_IMAGES
+from studies.camvid.all_images import all_images_table
 from studies.camvid.few_labels import few_label_tables
 from studies.camvid.other_students import family_table
 from studies.camvid.plan import PLAN
@@ -26,6 +28,8 @@ def draw(trials: Trials) -> None:
         page.fill('families', *family_table(trials))
     for fraction, table in few_label_tables(trials).items():
         page.fill(fraction, *table)
+    if trials.of(ALL_IMAGES):
+        page.fill(ALL_IMAGES, *all_images_table(trials))
 
 
 if __name__ == '__main__':
