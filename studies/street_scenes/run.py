@@ -6,8 +6,8 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 """
 
 from studies.camvid.plan import PLAN as CAMVID
+from studies.camvid_page import equal_time
 from studies.camvid_plan import BASELINE, METRIC
-from studies.equal_time import EqualTime, seconds_of
 from studies.page import Page
 from studies.plan import progress_table, run_study
 from studies.street_scenes.trainings import (
@@ -25,14 +25,13 @@ def draw(trials: Trials) -> None:
     page = Page(FOLDER / 'README.md')
     page.fill('progress', *progress_table(trials, STAGES))
     page.fill('teachers', *teacher_table(trials))
-    seconds = seconds_of(trials.of('times'))
+    equal = equal_time(trials)
     for scenes in SCENES:
         runs = trials.of(scenes)
-        found = [m for m in CAMVID.grids if m in runs and m in seconds]
+        found = [m for m in CAMVID.grids if m in runs and m in equal.seconds]
         if found and TWICE in runs:
             long = {BASELINE: runs[TWICE]}
-            table = EqualTime(BASELINE, seconds, METRIC).table(runs, long, found)
-            page.fill(scenes, *table)
+            page.fill(scenes, *equal.table(runs, long, found))
 
 
 def teacher_table(trials: Trials) -> tuple[list, list]:
