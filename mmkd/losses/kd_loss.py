@@ -14,7 +14,7 @@ from mmkd.functional import (
     masked_mean,
 )
 from mmkd.functional.kd import check_compensation
-from mmkd.functional.resizing import resize_logits, resize_target
+from mmkd.functional.resizing import resize_logits, used_pixels
 from mmkd.registry import MODELS
 
 from .distillation_loss import Where
@@ -115,7 +115,7 @@ class KDLoss(LogitLoss):
         size, aligned_target, mask = self.align_target(student, target)
         weight = None
         if self.class_balanced:
-            weight = self.class_weight(teacher, target, size, mask)
+            weight = self.class_weight(teacher, size, mask)
         if self.is_bernoulli:
             student, teacher, mask = self.bernoulli(student, teacher, mask)
         if obstacle or self.teacher_correction is not None:
@@ -175,32 +175,26 @@ class KDLoss(LogitLoss):
         return None
 
     def class_weight(
-        self,
-        teacher: Tensor,
-        target: Tensor | None,
-        size: torch.Size,
-        mask: Tensor | None,
+        self, teacher: Tensor, size: torch.Size, mask: Tensor | None
     ) -> Tensor:
         """Return class-balanced weights at ``size`` with mean 1 over valid pixels."""
         if not self.is_bernoulli:
-            return self._balance(teacher, target, size, mask)
+            return self._balance(teacher, size, mask)
         channels = [
-            self._balance(bernoulli_logits(channel), target, size, mask)
+            self._balance(bernoulli_logits(channel), size, mask)
             for channel in teacher.split(1, 1)
         ]
         return torch.stack(channels, 1).flatten(0, 1)
 
     def _balance(
-        self,
-        teacher: Tensor,
-        target: Tensor | None,
-        size: torch.Size,
-        mask: Tensor | None,
+        self, teacher: Tensor, size: torch.Size, mask: Tensor | None
     ) -> Tensor:
         """Return class-balanced weights of softmaxes."""
         if teacher.shape[2:] == size:
             return class_balance(teacher, mask)
-        teacher_mask = self.valid_pixels(resize_target(target, teacher.shape[2:]))
-        weight = class_balance(teacher, teacher_mask)[:, None]
+        used = mask
+        if mask is not None:
+            used = used_pixels(mask, teacher.shape[2:], self.align_corners)
+        weight = class_balance(teacher, used)[:, None]
         weight = resize_logits(weight, size, self.align_corners)[:, 0]
         return weight / masked_mean(weight, mask).clamp(min=1e-12)

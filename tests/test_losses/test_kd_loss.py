@@ -131,23 +131,44 @@ def test_class_balanced_vectors(device):
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('impl', ['fused', 'eager'])
 def test_class_balanced_at_the_teachers_resolution(impl, align_corners, device):
-    """Weights are computed there, of valid pixels, then resized to mean 1."""
+    """Weights are computed there, of pixels that are used, then resized to mean 1."""
     (student, _), (_, teacher) = (
         pair(1, 5, *size, device=device) for size in ((2, 2), (4, 4))
     )
     target = torch.zeros(1, 8, 8, device=device).long()
     target[0, :3, 2:7] = target[0, 4, 4] = 255
-    teacher_mask, mask = target[:, ::2, ::2] != 255, target[:, ::4, ::4] != 255
-    weight = class_balance(teacher, teacher_mask)[:, None]
-    weight, small = (
-        interpolate(x, (2, 2), mode='bilinear', align_corners=align_corners)
-        for x in (weight, teacher)
-    )
+    mask = target[:, ::4, ::4] != 255
+
+    def resize(x):
+        return interpolate(x, (2, 2), mode='bilinear', align_corners=align_corners)
+
+    weight = class_balance(teacher, used_in(resize, teacher, mask))[:, None]
+    weight, small = (resize(x) for x in (weight, teacher))
     weight = weight[:, 0]
     weight = weight / weight[mask].mean()
     expected = kd_loss(student, small, mask=mask, weight=weight)
     loss = KDLoss(class_balanced=True, impl=impl, align_corners=align_corners)
     assert_close(loss(student, teacher, target), expected)
+
+
+def used_in(resize, maps, mask):
+    """Pixels of maps that some valid pixel of the resized maps depends on."""
+    maps = maps[:, :1].detach().requires_grad_()
+    return torch.autograd.grad(resize(maps)[:, 0][mask].sum(), maps)[0][:, 0] != 0
+
+
+def test_class_balanced_weights_of_valid_pixels_are_positive():
+    """Also where the nearest label of each of the teacher's pixels is ignored."""
+    student, teacher = pair(1, 3, 2, 2)
+    target = torch.full((1, 8, 8), 255)
+    target[:, 1:4, 1:4], target[:, 5:, 5:] = 0, 1
+    assert (target[:, ::4, ::4] == 255).all()
+    mask, size = target != 255, target.shape[1:]
+    loss = KDLoss(class_balanced=True, resolution='label')
+    weight = loss.class_weight(teacher, size, mask)
+    assert (weight[mask] > 0).all()
+    assert_close(weight[mask].mean(), weight.new_ones(()))
+    assert loss(student, teacher, target) > 0
 
 
 @pytest.mark.parametrize('resolution', ['tap', 'label'])
