@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmkd.engine.num_classes import segmentation_head
@@ -25,6 +26,25 @@ class TapOutputs(dict):
     def __init__(self) -> None:
         super().__init__()
         self.of_masks: set[str] = set()
+        self._versions: dict[str, int] = {}
+
+    def keep(self, tap: str, output: Tensor) -> None:
+        """Set the output of a tap, which must not change from now on."""
+        self[tap] = output
+        # Neither compiled code nor inference tensors count changes.
+        if not torch.compiler.is_compiling() and not output.is_inference():
+            self._versions[tap] = output._version
+
+    def check_unchanged(self) -> None:
+        """Raise a UserError if an output was changed in place after its module."""
+        for tap, version in self._versions.items():
+            if self[tap]._version != version:
+                raise UserError(
+                    f"the tap '{tap}': a later module changes this output in place, as "
+                    'ReLU(inplace=True) and += do, so that it is no longer the output '
+                    f"of '{tap}'; name that later module in the loss config, or set "
+                    'inplace=False'
+                )
 
     def __missing__(self, tap: str) -> Tensor:
         raise UserError(
@@ -41,6 +61,9 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
     calls ``head.forward(x)``, which runs no forward hook. At the end the module is as
     before. For a module that runs several times, the last output is recorded, and of an
     output that is not a tensor, its :func:`~mmkd.distillation.tap_output.logits_of`.
+
+    Raises:
+        UserError: for an output that a later module changes in place.
 
     Example:
         >>> import torch
@@ -59,6 +82,7 @@ def record(model: nn.Module, taps: Iterable[str]) -> Iterator[TapOutputs]:
                 module = model.get_submodule(tap)
                 replaced.enter_context(_kept(module, 'forward', tap, outputs))
         yield outputs
+    outputs.check_unchanged()
 
 
 @contextmanager
@@ -77,7 +101,7 @@ def _kept(
                 f"the tap '{tap}' outputs a {type(output).__name__} without a map or "
                 'vector of logits; name a module inside it'
             )
-        outputs[tap] = logits
+        outputs.keep(tap, logits)
         if scores_and_masks(output) is not None:
             outputs.of_masks.add(tap)
         return output

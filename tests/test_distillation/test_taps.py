@@ -163,3 +163,17 @@ def test_num_outputs():
     assert num_outputs(net, 'decode_head.conv_seg') == 7
     assert num_outputs(nn.Sequential(nn.Conv2d(2, 6, 1)), '0') == 6
     assert num_outputs(nn.Sequential(nn.ReLU()), '0') is None
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+def test_an_output_that_a_later_module_changes_is_an_error(frozen):
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(inplace=True))
+    images = torch.randn(4, 2)
+    with torch.set_grad_enabled(not frozen):
+        with record(net, ['0', '2']) as outputs:  # ReLU's own output is unchanged
+            result = net(images)
+        assert outputs['2'] is result
+        changed = pytest.raises(UserError, match=r"the tap '1': a later module .* '1'")
+        with changed, record(net, ['1']):
+            net(images)
+    assert all('forward' not in vars(module) for module in net)
