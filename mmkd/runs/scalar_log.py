@@ -19,7 +19,9 @@ class ScalarLog:
     kill, and values that are not numbers are skipped.
 
     Args:
-        files: Files of the attempts in order; later attempts replace earlier values.
+        files: Files of the attempts in order. A later attempt replaces all values from
+            its first one on: of a resumed run those after the checkpoint, of a run that
+            is started anew all of them.
 
     Attributes:
         validations: Metrics by iteration or epoch.
@@ -35,16 +37,29 @@ class ScalarLog:
         self._columns = defaultdict[str, tuple[array, array]](
             lambda: (array('I'), array('d'))
         )
+        starts = []  # number of lines before each attempt
         for file in files:
+            starts.append(len(self._iterations))
+            earlier, self.validations = self.validations, {}
+            first = None
             for record in _records(file):
-                self._add(record)
+                place = self._add(record)
+                if first is None and place:
+                    first = place.get('epoch', place.get('iter', place.get('step')))
+            kept = {s: v for s, v in earlier.items() if first is None or s < first}
+            self.validations = kept | self.validations
         self.validations = dict(sorted(self.validations.items()))
         lines = np.array(self._iterations, dtype=np.int64)
+        for start in starts:
+            replaced = lines[:start] >= lines[start : start + 1].min(initial=2**63 - 1)
+            lines[:start][replaced] = -1
         # Keep the last line of each iteration.
-        self.iterations, backwards = np.unique(lines[::-1], return_index=True)
-        self._lines = len(lines) - 1 - backwards
+        index = np.flatnonzero(lines >= 0)[::-1]
+        self.iterations, found = np.unique(lines[index], return_index=True)
+        self._lines = index[found]
 
-    def _add(self, record: dict) -> None:
+    def _add(self, record: dict) -> dict[str, int]:
+        """Add a record; return its place, which is empty if it is skipped."""
         place = {key: record[key] for key in PLACE if _is_integer(record.get(key))}
         numbers = {
             key if key.isascii() else _clean(key): float(value)
@@ -61,8 +76,9 @@ class ScalarLog:
         elif 'step' in place and 'iter' not in record:
             self.validations.setdefault(place['step'], {}).update(numbers)
         else:
-            return
+            return {}
         self.last = place
+        return place
 
     @property
     def names(self) -> list[str]:

@@ -84,7 +84,7 @@ def test_the_last_attempt_counts(resumed):
 
 
 def test_classes_are_those_of_the_last_validation(resumed):
-    assert list(resumed.class_iou) == ['road', 'sky', 'traffic sign']
+    assert list(resumed.class_iou) == ['road', 'traffic sign', 'sky']
     assert (resumed.class_iou['road'], resumed.class_iou['sky']) == (92.5, 11.0)
     assert math.isnan(resumed.class_iou['traffic sign'])
 
@@ -161,6 +161,31 @@ def test_attempts_add_up(run, log):
     log(step(2), step(4), step(6), torn='{"lr": 0.1, "lo')
     log(step(5), attempt='20260101_000200', seconds=30)
     assert (run().done, run().seconds) == (5, 90)
+
+
+def test_a_run_that_is_started_anew_replaces_the_earlier_one(run, log):
+    first = step(2), validation(3, 20.0), step(4), validation(6, 30.0), step(6)
+    log(*first, step(8), validation(8, 40.0), attempt='20260101_000000')
+    log(step(2, loss=7.0), validation(3, 10.0), attempt='20260102_000000')
+    found = run()
+    assert list(found.validations) == [3]
+    assert found.last_metrics['mIoU'] == 10.0
+    assert found.scalars.iterations.tolist() == [2]
+    assert found.scalars.column('loss').tolist() == [7.0]
+    log(step(4), attempt='20260103_000000')  # resumed
+    assert list(run().validations) == [3]
+    assert run().scalars.iterations.tolist() == [2, 4]
+    log({'teacher/mIoU': 50.0, 'step': 0}, attempt='20260104_000000')
+    assert not run().validations
+    assert run().teacher_metrics == {'mIoU': 50.0}
+
+
+def test_epochs_that_are_repeated_replace_the_earlier_ones(run, log):
+    records = [step(2 * e) | dict(epoch=e) for e in (1, 2, 3)]
+    log(*records, validation(1, 5.0), validation(2, 6.0), validation(3, 7.0))
+    log(records[1], validation(2, 8.0), attempt='20260102_000000')
+    assert list(run(max_epochs=3).validations) == [1, 2]
+    assert run(max_epochs=3).last_metrics['mIoU'] == 8.0
 
 
 def test_a_torn_line_costs_no_other(run, log, tmp_path):
