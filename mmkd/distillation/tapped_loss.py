@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.errors import UserError
-from mmkd.losses import Adapter, FeatureLoss
+from mmkd.losses import Adapter, DeepSupervisionLoss, FeatureLoss
 from mmkd.losses.schedule import Progress
 
 from .head_settings import loss_settings
@@ -145,9 +145,23 @@ class TappedLoss:
         check_gradient(f'{self.key}.student', self.student_tap, student)
 
     def map_classes(self) -> None:
-        """Use the class maps of the teachers; see :class:`LogitMatch`."""
+        """Use the class maps of the teachers; see :class:`LogitMatch`.
+
+        Raises:
+            UserError: for deep supervision by labels of other classes.
+        """
         if self.logits is not None:
             self.logits.set_class_map(self.teacher.class_map)
+        elif isinstance(self.loss, DeepSupervisionLoss):
+            inner = self.loss.loss
+            uses_labels = inner.needs_labels or inner.teacher_correction is not None
+            if uses_labels and not self.teacher.class_map.identity:
+                raise UserError(
+                    f'{self.key}.loss: {type(inner).__name__} uses labels with these '
+                    "settings, but the classes are the teacher's, which differ from "
+                    "the dataset's; use a loss without labels, such as "
+                    "dict(type='KDLoss')"
+                )
 
     def _teacher_output(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Return the output of the teacher, or the mean of those of several."""

@@ -71,6 +71,25 @@ def losses_of(distiller, batch):
     return distiller.loss(**data)
 
 
+@pytest.mark.parametrize('correction', [None, 'TeacherCorrection'])
+def test_deep_supervision_has_the_teachers_classes(
+    distiller_config, permuted, correction
+):
+    loss = dict(type='KDLoss', teacher_correction=correction)
+    deep = dict(type='DeepSupervisionLoss', loss=loss)
+    distiller_config |= dict(teacher=permuted, distill_losses=dict(loss_deep=deep))
+    if correction is not None:
+        message = r'^distill_losses\.loss_deep\.loss: KDLoss uses labels'
+        with pytest.raises(UserError, match=message):
+            make(distiller_config)
+        return
+    distiller = make(distiller_config)
+    data = distiller.data_preprocessor(random_batch(), True)
+    distiller.build_adapters(data['inputs'], data['data_samples'], seed=0)
+    assert distiller.losses[0].adapter.network.out_channels == len(THEIRS)
+    assert distiller.loss(**data)['distill.loss_deep'] > 0
+
+
 def test_every_loss_is_that_of_the_same_classes(distiller_config, permuted):
     distiller_config['distill_losses'] = {f'loss_{k}': v for k, v in LOSSES.items()}
     batch = random_batch()
