@@ -1,14 +1,19 @@
 """Deep supervision: logits of the teacher for intermediate features of the student."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from mmkd.registry import MODELS, qualified
+from mmkd.registry import MODELS
 
-from .distillation_loss import DistillationLoss
+from .build_part import build_part
 from .feature_loss import FeatureLoss
+from .logit_loss import LogitLoss
 from .schedule import Progress
+
+# Keys that select pixels, which the logit loss does not do.
+OWN_KEYS = {'where', 'edge_width', 'ignore_index'}
 
 
 @MODELS.register_module()
@@ -21,8 +26,13 @@ class DeepSupervisionLoss(FeatureLoss):
     logits of the teacher. Unless named otherwise, the tap of the student is its
     backbone, and that of the teacher the module that outputs its logits.
 
+    The classes are the teacher's own, whatever its ``class_map``, so that the logit
+    loss can use labels only if these number the same classes.
+
     Args:
-        loss: Config of any logit loss. Default ``dict(type='KDLoss')``.
+        loss: Config of a :class:`LogitLoss` without ``resolution`` and ``where``, since
+            the features have one resolution, and without ``ignore_index``, which is
+            this loss's. Default ``dict(type='KDLoss')``.
         adapter: See :class:`Adapter`. Default ``'conv'``, a linear classifier.
         kwargs: Arguments of :class:`FeatureLoss`.
 
@@ -43,18 +53,26 @@ class DeepSupervisionLoss(FeatureLoss):
 
     def __init__(
         self,
-        loss: dict | None = None,
+        loss: dict | str | LogitLoss | None = None,
         adapter: str | dict = 'conv',
         **kwargs: Any,
     ) -> None:
         super().__init__(adapter=adapter, **kwargs)
-        config = dict(loss or dict(type='KDLoss'), ignore_index=self.ignore_index)
-        self.loss: DistillationLoss = MODELS.build(qualified(config))
-        if self.loss.where != 'all':
-            raise ValueError(
-                'the target of the logit loss is already resized: move where and '
-                'edge_width from loss to the DeepSupervisionLoss'
-            )
+        loss = dict(type='KDLoss') if loss is None else loss
+        if isinstance(loss, Mapping):
+            for key in OWN_KEYS & loss.keys():
+                raise ValueError(
+                    f'loss.{key}: the logit loss receives the pixels that are compared '
+                    'and their labels; move this key to the DeepSupervisionLoss'
+                )
+            if 'resolution' in loss:
+                raise ValueError(
+                    'loss.resolution: features are compared at their own resolution; '
+                    'remove this key'
+                )
+            loss = dict(loss, ignore_index=self.ignore_index)
+        kind: Any = LogitLoss  # an abstract class, which mypy does not accept
+        self.loss: LogitLoss = build_part('loss', loss, kind, 'KDLoss')
 
     @property
     def needs_labels(self) -> bool:

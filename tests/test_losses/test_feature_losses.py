@@ -198,6 +198,21 @@ def test_ifvd_without_a_number_of_classes():
         IFVDLoss()(maps(), maps(), labels())
 
 
+@pytest.mark.parametrize(
+    ('loss', 'message'),
+    [
+        (dict(type='KDLoss', where='edge'), 'loss.where: .* move this key to'),
+        (dict(type='KDLoss', ignore_index=0), 'loss.ignore_index: .* move this key'),
+        (dict(type='KDLoss', resolution='label'), 'loss.resolution: .* remove this'),
+        (dict(type='FeatureMSELoss'), "loss must be a LogitLoss, but 'FeatureMSELoss'"),
+        (3, "loss must be a name such as 'KDLoss', or a dict"),
+    ],
+)
+def test_deep_supervision_refuses_what_has_no_effect(loss, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        DeepSupervisionLoss(loss)
+
+
 def test_deep_supervision_is_a_logit_loss_of_a_classifier():
     config = dict(type='KDLoss', tau=2.0, standardize=True)
     loss = DeepSupervisionLoss(config, loss_weight=0.5, ignore_index=3)

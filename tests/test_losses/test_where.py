@@ -163,8 +163,6 @@ def test_deep_supervision():
     plain.adapter = loss.adapter
     expected = plain(features, logits, selected(target, 'body', 2))
     assert_close(loss(features, logits, target), expected)
-    with pytest.raises(ValueError, match='move where and edge_width from loss to'):
-        DeepSupervisionLoss(dict(type='KDLoss', where='edge'))
 
 
 @pytest.mark.parametrize('kind', ['KD, fused', 'SKD'])
