@@ -37,6 +37,13 @@ def check_number(name: str, value: object) -> None:
         raise TypeError(f'{name} must be a number, but is {value!r}')
 
 
+def check_flags(**flags: bool) -> None:
+    """Raise a TypeError for anything but True and False, such as ``'False'``."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f'{name} must be True or False, but is {flag!r}')
+
+
 def check_temperatures(**temperatures: float | Tensor | None) -> None:
     """Raise an error for one out of range or no number; skip None and tensors."""
     for name, tau in temperatures.items():

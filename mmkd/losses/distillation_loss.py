@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.functional import label_edges
-from mmkd.functional.checks import at_least_float32, check_weights
+from mmkd.functional.checks import at_least_float32, check_flags, check_weights
 from mmkd.functional.edges import check_edge_width
+from mmkd.functional.masking import zero_invalid
+from mmkd.functional.resizing import resize_target
 
 from .adapters import Adapter
 from .schedule import Progress
@@ -62,6 +64,7 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     ) -> None:
         super().__init__()
         check_weights(loss_weight=loss_weight)
+        check_flags(align_corners=align_corners)
         if not isinstance(ignore_index, int | None):
             raise TypeError(
                 f'ignore_index must be an integer or None, but is {ignore_index!r}'
@@ -83,10 +86,10 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     ) -> Tensor:
         """Return the weighted loss of a batch; the target is (N,) or (N, H', W')."""
         student, teacher = self.prepare(student, teacher.detach(), target)
+        if self.adapter is not None:
+            student = self.adapter(self.without_ignored(student, target))
         if self.where != 'all':
             target = self.select(student, target)
-        if self.adapter is not None:
-            student = self.adapter(student)
         student, teacher = at_least_float32(student), at_least_float32(teacher)
         with torch.autocast(student.device.type, enabled=False):
             return self.loss_weight * self.value(student, teacher, target)
@@ -114,6 +117,16 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         Such a loss is not used on unlabeled images.
         """
         return self.where != 'all'
+
+    def without_ignored(self, student: Tensor, target: Tensor | None) -> Tensor:
+        """Return maps that are 0 at ignored pixels, as the adapter's input.
+
+        Otherwise these would affect an adapter's statistics, and NaN its gradient.
+        """
+        if student.ndim != 4 or target is None or target.ndim != 3:
+            return student
+        mask = self.valid_pixels(resize_target(target, student.shape[2:]))
+        return zero_invalid(student, mask)
 
     def select(self, student: Tensor, target: Tensor | None) -> Tensor:
         """Return the target in which pixels that are not compared are ignored."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmkd.losses import CWDLoss, KDLoss
+from mmkd.losses import CWDLoss, DeepSupervisionLoss, FeatureMSELoss, KDLoss
 from tests.reference import computed_in, value_and_gradient
 from tests.test_ops.cases import KERNEL_DEVICE, KernelLoss
 
@@ -90,6 +90,28 @@ def test_every_implementation(impl, options, resolution, sizes, device):
     corners = SIZES[sizes][-1]
     loss = KDLoss(impl=impl, resolution=resolution, align_corners=corners, **options)
     check(loss, sizes, device)
+
+
+@pytest.mark.parametrize('where', ['all', 'edge'])
+@pytest.mark.parametrize('adapter', ['conv', 'conv_bn', 'mlp'])
+@pytest.mark.parametrize('kind', [FeatureMSELoss, CWDLoss, DeepSupervisionLoss])
+def test_every_adapter(kind, adapter, where, device):
+    """The gradient of the adapter is the same, too."""
+    student, teacher, target = batch('upsampled', torch.float32, device)
+    loss = kind(adapter=adapter, where=where)
+    loss.build_adapter(student, teacher)
+    loss.to(device)
+    found = []
+    for bad in [0.0, *BAD]:
+        student[:, :, 0, 0] = bad
+        leaf = student.clone().requires_grad_()
+        value = loss(leaf, teacher, target)
+        found.append(torch.autograd.grad(value, [leaf, *loss.parameters()]))
+    for gradients in found[1:]:
+        for one, other in zip(gradients, found[0], strict=True):
+            assert_same(one, other)
+    assert (found[0][0][..., 0, 0] == 0).all()
+    assert any(gradient.any() for gradient in found[0])
 
 
 @pytest.mark.parametrize('sizes', ['equal', 'upsampled, aligned'])
