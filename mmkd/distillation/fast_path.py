@@ -52,7 +52,7 @@ class FastPath:
         key: Config key of the teacher, for messages.
 
     Raises:
-        UserError: for an invalid ``precision``, ``compile`` or ``overlap``.
+        UserError: for an invalid value.
     """
 
     fuse_conv_bn: bool = True
@@ -73,10 +73,12 @@ class FastPath:
                 f"{self.key}.compile must be True, False, 'reduce-overhead' or "
                 f"'cudagraphs', not {self.compile!r}"
             )
-        if not isinstance(self.overlap, bool):
-            raise UserError(
-                f'{self.key}.overlap must be True or False, not {self.overlap!r}'
-            )
+        for name in ('fuse_conv_bn', 'channels_last', 'overlap'):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise UserError(
+                    f'{self.key}.{name} must be True or False, not {value!r}'
+                )
         if self.overlap and self.graphs:
             raise UserError(
                 f'{self.key}.overlap: CUDA graphs do not run on a stream of their own; '

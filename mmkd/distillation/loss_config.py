@@ -39,17 +39,28 @@ class LossConfig:
     """
 
     def __init__(self, name: str, config: Mapping) -> None:
-        config = dict(config)
         self.key = f'distill_losses.{name}'
+        check_dict(self.key, config, "type='KDLoss'")
+        config = dict(config)
         if 'loss' not in name or '.' in name:
             raise UserError(
                 f"{self.key}: the name must contain 'loss', as MMEngine trains nothing "
                 f"else, and no dot; rename it to 'loss_{name.replace('.', '_')}'"
             )
-        self.student: str = config.pop('student', None) or ''
+        given = config.pop('student', None)
+        self.student: str = '' if given is None else given
         self.teacher: Any = config.pop('teacher', None)
         self.teacher_mean: Any = config.pop('teacher_mean', None)
+        if not isinstance(self.student, str):
+            raise UserError(
+                f'{self.key}.student: must be the name of a module, but is '
+                f'{self.student!r}'
+            )
+        if not config.get('type'):
+            raise UserError(f"{self.key}.type: missing; add it, such as type='KDLoss'")
         schedule = config.pop('schedule', None)
+        if schedule is not None:
+            check_dict(f'{self.key}.schedule', schedule, 'warmup=0.05')
         balance = {
             option: config.pop(name)
             for option, name in BALANCE_KEYS.items()
@@ -82,6 +93,12 @@ class LossConfig:
                 f'but {type(self.loss).__name__} needs labels with these settings; '
                 'remove ignore_index, or use a loss that needs none'
             )
+
+
+def check_dict(key: str, value: object, example: str) -> None:
+    """Raise a UserError unless the value of a config key is a dict."""
+    if not isinstance(value, Mapping):
+        raise UserError(f'{key}: must be a dict such as dict({example}), not {value!r}')
 
 
 def build_schedule(config: Mapping | None) -> WeightSchedule | None:

@@ -12,6 +12,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
 from mmkd.datasets.position_seeding import random_numbers_kept
+from mmkd.errors import UserError
 from mmkd.evaluation import FidelityMetric
 from mmkd.registry import HOOKS
 from mmkd.runs.findings import teacher_finding
@@ -39,9 +40,17 @@ class TeacherMetricHook(Hook):
     Args:
         images: Number of validation images; 0 for none, -1 for all, as for the student.
             Default 128, which is all of CamVid and a quarter of Cityscapes.
+
+    Raises:
+        UserError: for anything but an integer.
     """
 
     def __init__(self, images: int = 128) -> None:
+        if not isinstance(images, int):
+            raise UserError(
+                'TeacherMetricHook.images: must be an integer, with -1 for all images, '
+                f'but is {images!r}'
+            )
         self.images = images
         self.warned = False
 

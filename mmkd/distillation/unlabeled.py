@@ -13,7 +13,7 @@ from mmkd.errors import UserError
 from mmkd.functional.checks import check_weights
 from mmkd.losses.schedule import Progress, WeightSchedule
 
-from .loss_config import build_schedule
+from .loss_config import build_schedule, check_dict
 from .run_to_logits import run_to_logits
 from .stopwatch import LOSSES
 from .tapped_loss import TappedLoss
@@ -60,6 +60,8 @@ class Unlabeled:
                 )
         self.weight = config.get('weight', 1.0)
         schedule = config.get('schedule')
+        if schedule is not None:
+            check_dict(f'{KEY}.schedule', schedule, 'warmup=0.05')
         settings = {} if schedule is None else dict(schedule, type=WeightSchedule)
         try:
             check_weights(weight=self.weight)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from mmkd.errors import UserError
-from mmkd.registry import MODELS
+from mmkd.registry import MODELS, type_name
 
 # Messages of Python for an unknown argument, and of a registry for an unknown type.
 UNKNOWN_ARGUMENT = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
@@ -53,12 +53,18 @@ def _explain(message: str, config: Config) -> str:
     if found := re.search(UNKNOWN_ARGUMENT, message):
         owner, name = found.groups()
         keys = [key for key, _ in entries if key.split('.')[-1] == name]
-        what = f'unknown key of {owner}'
         nodes = dict(entries)
         parents = [nodes.get(key.rpartition('.')[0]) for key in keys]
-        names = set().union(*(_arguments(parent, owner, config) for parent in parents))
+        known = [(each, _arguments(each, owner, config)) for each in parents]
+        owners = {
+            type_name(e) for e, found in known if found and isinstance(e, Mapping)
+        }
+        what = f'unknown key of {" or ".join(sorted(owners)) or owner}'
+        names = set().union(*(names for _, names in known))
         if near := get_close_matches(name, names, n=1):
             what += f'; did you mean {near[0]}?'
+        elif names:
+            what += f'; it has {", ".join(sorted(names))}'
     elif found := re.match(UNKNOWN_TYPE, message):
         name = found[1]
         keys = [
@@ -113,6 +119,7 @@ def _arguments(node: object, owner: str, config: Config) -> set[str]:
         if owner in [parent.__name__ for parent in getattr(kind, '__mro__', ())]
         for parent in kind.__mro__
         for name in inspect.signature(parent.__init__).parameters
+        if name not in ('self', 'args', 'kwargs')
     }
 
 

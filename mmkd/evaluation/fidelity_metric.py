@@ -107,12 +107,11 @@ class FidelityMetric(BaseMetric):
             raise UserError(
                 f'FidelityMetric.threshold: {threshold} is not a probability above 0'
             )
-        if bins < 1:
-            raise UserError(f'FidelityMetric.bins: must be at least 1, but is {bins}')
-        if stride < 1:
-            raise UserError(
-                f'FidelityMetric.stride: must be at least 1, but is {stride}'
-            )
+        for name, value in dict(bins=bins, stride=stride).items():
+            if not isinstance(value, int) or value < 1:
+                raise UserError(
+                    f'FidelityMetric.{name}: must be an integer >= 1, but is {value!r}'
+                )
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
         self.threshold = threshold

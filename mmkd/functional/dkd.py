@@ -68,7 +68,7 @@ def dkd_loss(
     student, teacher = prepare_logits(
         student, teacher, tau, tau_teacher, standardize, mask
     )
-    label = target if mask is None else torch.where(mask, target, 0)
+    label = (target if mask is None else torch.where(mask, target, 0)).long()
     check_labels(label, classes=student.shape[1])
     is_target = torch.zeros_like(student, dtype=torch.bool)
     is_target.scatter_(1, label[:, None], True)

@@ -97,7 +97,9 @@ def first_temperature(tau: float | None, standardize: bool) -> float:
 
 
 def check_mlkd(taus: Sequence[float], beta: float, gamma: float, views: int) -> None:
-    """Raise a ValueError if an argument of :func:`mlkd_loss` is out of range."""
+    """Raise an error if an argument of :func:`mlkd_loss` is out of range."""
+    if not isinstance(taus, Sequence) or isinstance(taus, str):
+        raise TypeError(f'taus must be a list of temperatures, but is {taus!r}')
     for tau in taus:
         check_temperatures(taus=tau)
     check_weights(beta=beta, gamma=gamma)

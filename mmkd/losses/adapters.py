@@ -61,7 +61,7 @@ class Adapter(nn.Module):
 
     def __init__(self, kind: str | Mapping) -> None:
         super().__init__()
-        if isinstance(kind, str) and kind not in KINDS:
+        if not isinstance(kind, Mapping) and kind not in KINDS:
             raise ValueError(
                 f'adapter must be {", ".join(map(repr, KINDS))} or the config of a '
                 f'module, not {kind!r}'

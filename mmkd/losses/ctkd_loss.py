@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.functional import ctkd_loss, curriculum_temperature
-from mmkd.functional.checks import check_temperatures
+from mmkd.functional.checks import check_flags, check_temperatures
 from mmkd.registry import MODELS
 
 from .logit_loss import LogitLoss
@@ -58,6 +58,7 @@ class CTKDLoss(LogitLoss):
                 f'CTKDLoss needs t_start < t_end, but has {t_start} and {t_end}'
             )
         check_duration(warmup, 'warmup')
+        check_flags(by_epoch=by_epoch)
         super().__init__(**kwargs)
         self.t_start = t_start
         self.t_end = t_end

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from mmkd.functional import feature_mse_loss
+from mmkd.functional.checks import check_flags
 from mmkd.registry import MODELS
 
 from .feature_loss import FeatureLoss
@@ -28,6 +29,7 @@ class FeatureMSELoss(FeatureLoss):
 
     def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_flags(normalize=normalize)
         self.normalize = normalize
 
     def compare(

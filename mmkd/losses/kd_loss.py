@@ -13,6 +13,7 @@ from mmkd.functional import (
     kd_loss,
     masked_mean,
 )
+from mmkd.functional.checks import check_flags
 from mmkd.functional.kd import check_compensation
 from mmkd.functional.resizing import resize_logits, used_pixels
 from mmkd.registry import MODELS
@@ -88,6 +89,7 @@ class KDLoss(LogitLoss):
         )
         if impl not in ('auto', 'eager', 'fused'):
             raise ValueError(f"impl must be 'auto', 'eager' or 'fused', not {impl!r}")
+        check_flags(scale_compensated=scale_compensated, class_balanced=class_balanced)
         check_compensation(scale_compensated, standardize)
         self.scale_compensated = scale_compensated
         self.class_balanced = class_balanced

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.functional import bernoulli_logits
-from mmkd.functional.checks import check_logits, check_temperatures
+from mmkd.functional.checks import check_flags, check_logits, check_temperatures
 from mmkd.functional.resizing import resize_logits, resize_target
 
 from .distillation_loss import DistillationLoss, Where
@@ -109,6 +109,7 @@ class LogitLoss(DistillationLoss):
             edge_width=edge_width,
         )
         check_temperatures(tau=tau, tau_teacher=tau_teacher)
+        check_flags(standardize=standardize)
         if resolution not in ('tap', 'label'):
             raise ValueError(f"resolution must be 'tap' or 'label', not {resolution!r}")
         self.tau = tau

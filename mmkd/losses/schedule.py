@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mmkd.functional.checks import check_number
+from mmkd.functional.checks import check_flags, check_number
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class WeightSchedule:
 
     def __post_init__(self) -> None:
         check_duration(self.warmup, 'schedule.warmup')
+        check_flags(**{'schedule.by_epoch': self.by_epoch})
         if self.stop is not None:
             check_duration(self.stop, 'schedule.stop')
             if not self.stop:

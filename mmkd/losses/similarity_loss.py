@@ -34,8 +34,8 @@ class SimilarityLoss(FeatureLoss):
     ) -> None:
         super().__init__(**kwargs)
         check_temperatures(temperature=temperature)
-        if side < 1:
-            raise ValueError(f'side must be at least 1, but is {side}')
+        if not isinstance(side, int) or side < 1:
+            raise ValueError(f'side must be an integer >= 1, but is {side!r}')
         self.side = side
         self.temperature = temperature
 

@@ -301,11 +301,32 @@ LOSS = 'distill_losses.loss_kd'
         (dict(student='decode_head.conv'), f'{LOSS}.student: .*decode_head.conv_seg'),
         (dict(teacher='decode_head.conv'), f'{LOSS}.teacher: .*decode_head.conv_seg'),
         (dict(divergence=dict(type='ForwardK')), f'{LOSS}: .*ForwardKL'),
+        (dict(divergence='KDLoss'), f"{LOSS}: divergence must .* 'KDLoss' is a loss"),
+        (dict(type=None), f'{LOSS}.type: missing'),
+        (dict(student=['decode_head']), f'{LOSS}.student: must be the name of a mod'),
+        (dict(student=0), f'{LOSS}.student: must be the name of a module, but is 0'),
+        (dict(schedule=0.1), rf'{LOSS}.schedule: must be a dict .*, not 0\.1'),
+        (dict(schedule=dict(by_epoch='no')), f'{LOSS}: schedule.by_epoch must be True'),
+        (dict(standardize='False'), f"{LOSS}: standardize must be True or False, .*'F"),
+        (dict(class_balanced='no'), f'{LOSS}: class_balanced must be True or False'),
+        (dict(scale_compensated=1), f'{LOSS}: scale_compensated must be True or False'),
+        (dict(align_corners=None), f'{LOSS}: align_corners must be True or False'),
+        (dict(type='FeatureMSELoss', normalize=1), f'{LOSS}: normalize must be True'),
+        (dict(type='FeatureMSELoss', adapter=True), f"{LOSS}: adapter must be 'conv'"),
+        (dict(type='SimilarityLoss', side=2.5), f'{LOSS}: side must be an integer'),
+        (dict(type='MLKDLoss', taus=3), f'{LOSS}: taus must be a list of temperatures'),
+        (dict(type='CTKDLoss', by_epoch=0), f'{LOSS}: by_epoch must be True or False'),
     ],
 )
 def test_refuses_a_bad_loss(distiller_config, change, says):
     distiller_config['distill_losses']['loss_kd'].update(change)
     with pytest.raises(UserError, match=says):
+        make(distiller_config)
+
+
+def test_refuses_a_loss_that_is_no_dict(distiller_config):
+    distiller_config['distill_losses'] = dict(loss_kd='KDLoss')
+    with pytest.raises(UserError, match=rf"^{LOSS}: must be a dict .*, not 'KDLoss'"):
         make(distiller_config)
 
 

@@ -301,6 +301,8 @@ def test_autocast_does_not_reach_the_teacher(teacher_config):
         (dict(precision='int8'), r'precision must be'),
         (dict(compile='fast'), r"compile must be .*'cudagraphs', not 'fast'"),
         (dict(overlap=1.5), r'overlap must be True or False, not 1\.5'),
+        (dict(fuse_conv_bn='no'), r"fuse_conv_bn must be True or False, not 'no'"),
+        (dict(channels_last=1), r'channels_last must be True or False, not 1'),
         (dict(overlap=True, compile='cudagraphs'), r'overlap: CUDA graphs do not'),
     ],
 )

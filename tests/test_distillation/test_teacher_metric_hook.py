@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 
+from mmkd.distillation import TeacherMetricHook
 from mmkd.errors import UserError
 from mmkd.registry import MODELS
 from tests.conftest import CLASSES, build_runner
@@ -259,3 +260,8 @@ def test_the_metric_alone(run, tmp_path):
     assert 'val/teacher/mIoU' not in runner.message_hub.log_scalars
     (log,) = tmp_path.glob('*/*.log')
     assert 'Measuring the teacher' not in log.read_text()
+
+
+def test_refuses_another_number_of_images():
+    with pytest.raises(UserError, match=r'^TeacherMetricHook\.images: must be an int'):
+        TeacherMetricHook(images='all')

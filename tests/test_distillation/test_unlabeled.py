@@ -207,6 +207,7 @@ class TestChoice:
             (['loss_kd'], dict(share=1), r'^unlabeled\.share: unknown key'),
             (['loss_kd'], dict(weight=-1), r'^unlabeled\.weight must be >= 0'),
             (['loss_kd'], dict(weight='a'), r'^unlabeled\.weight must be a number'),
+            (['loss_kd'], dict(schedule=3), r'^unlabeled\.schedule: must be a dict'),
             (['loss_kd'], dict(schedule=dict(stop=0)), r'^unlabeled\.schedule\.stop'),
             (['loss_kd'], dict(schedule=dict(warm=0)), r'^unlabeled\.schedule\.warm: '),
         ],

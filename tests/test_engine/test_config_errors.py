@@ -35,7 +35,7 @@ def test_key(like):
     """The key is of the class, or of one that it passes arguments to."""
     with pytest.raises(UserError) as raised:
         build(type=Part, **{like[:-1]: 2})
-    error = f'model.parts.0.{like[:-1]}: unknown key of Base; did you mean {like}?'
+    error = f'model.parts.0.{like[:-1]}: unknown key of Part; did you mean {like}?'
     assert str(raised.value) == error
 
 
@@ -90,7 +90,8 @@ def test_other_errors(error):
 @pytest.mark.parametrize(
     ('loss', 'key', 'like'),
     [
-        (dict(type='KDLoss', temperture=2.0), 'temperture', None),
+        (dict(type='KDLoss', temperature=2.0), 'temperature', None),
+        (dict(type='CWDLoss', class_balanced=True), 'class_balanced', None),
         (dict(type='KDLoss', standardise=True), 'standardise', 'standardize'),
         (dict(type='mmkd.CWDLoss', loss_weigth=2.0), 'loss_weigth', 'loss_weight'),
         (dict(type='DKDLoss', ignore_idx=3), 'ignore_idx', 'ignore_index'),
@@ -109,5 +110,9 @@ def test_key_of_a_loss(scope, loss, key, like):
     ):
         TappedLoss('loss_kd', loss)
     error = str(raised.value)
-    assert error.startswith(f'distill_losses.loss_kd.{key}: unknown key of ')
-    assert like is None or error.endswith(f'; did you mean {like}?')
+    kind = loss['type'].removeprefix('mmkd.') if '.' not in key else ''
+    assert error.startswith(f'distill_losses.loss_kd.{key}: unknown key of {kind}')
+    if like is None:
+        assert ', standardize, tau, ' in error
+    else:
+        assert error.endswith(f'; did you mean {like}?')

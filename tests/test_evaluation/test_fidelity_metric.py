@@ -192,6 +192,7 @@ def test_one_image_without_a_teacher():
         (dict(threshold=1.1), 'threshold'),
         (dict(bins=0), 'bins'),
         (dict(stride=0), 'stride'),
+        (dict(stride=2.5), 'stride'),
     ],
 )
 def test_bad_arguments(options, what):

@@ -20,6 +20,14 @@ DIVERGENCES = pytest.mark.parametrize(
 OPTIONS = dict(alpha=0.5, beta=3.0, tau=2.0, tau_teacher=3.0, loss_weight=0.7)
 
 
+def test_small_integers_are_labels():
+    student, teacher = pair(2, 5, 2, 3)
+    target = torch.randint(0, 5, (2, 2, 3))
+    assert DKDLoss()(student, teacher, target.byte()) == DKDLoss()(
+        student, teacher, target
+    )
+
+
 def assert_equals_reference(standardize, divergence, args):
     config = dict(type='BalancedKL', **divergence)
     loss = DKDLoss(standardize=standardize, divergence=config, **OPTIONS)

@@ -3,6 +3,7 @@
 from torch import nn
 
 from mmkd.losses.build_part import build_part
+from mmkd.losses.distillation_loss import DistillationLoss
 
 
 def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
@@ -12,4 +13,10 @@ def build_divergence(divergence: dict | str | type | nn.Module) -> nn.Module:
         >>> build_divergence(dict(type='BalancedKL', reverse_weight=7.0))
         BalancedKL(forward_weight=1.0, reverse_weight=7.0, tau_reverse=None)
     """
-    return build_part('divergence', divergence, nn.Module, 'AlphaBeta')
+    built = build_part('divergence', divergence, nn.Module, 'AlphaBeta')
+    if isinstance(built, DistillationLoss):
+        raise TypeError(
+            f"divergence must be a divergence such as 'AlphaBeta', but "
+            f"'{type(built).__name__}' is a loss"
+        )
+    return built
