@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -240,6 +241,7 @@ class Distiller(BaseModel):
         if not self.checked:
             for loss in active:
                 loss.check_outputs(student_outputs, teacher_outputs, inputs)
+                print_log(loss.describe(student_outputs, teacher_outputs), 'current')
             self.checked = True
         if 'loss' in losses:  # a classifier's; MMEngine logs the total as 'loss'
             losses['task.loss'] = losses.pop('loss')

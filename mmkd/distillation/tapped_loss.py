@@ -144,6 +144,22 @@ class TappedLoss:
             check_channels(self.key, taps, student, teacher)
         check_gradient(f'{self.key}.student', self.student_tap, student)
 
+    def describe(
+        self,
+        student_outputs: Mapping[str, Tensor],
+        teacher_outputs: Mapping[str, Tensor],
+    ) -> str:
+        """Return a line for the log with the outputs that are compared."""
+        shape = tuple(student_outputs[self.student_tap].shape[1:])
+        theirs = ' and '.join(
+            f"'{tap}' {tuple(teacher_outputs[tap].shape[1:])}"
+            for tap in self.teacher_taps
+        )
+        return (
+            f"{self.key} compares '{self.student_tap}' {shape} of the student with "
+            f'{theirs} of the teacher'
+        )
+
     def map_classes(self) -> None:
         """Use the class maps of the teachers; see :class:`LogitMatch`.
 

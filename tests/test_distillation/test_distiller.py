@@ -286,6 +286,26 @@ def test_builds_under_any_default_scope(distiller_config, scope):
         make(distiller_config)
 
 
+def test_logs_once_what_is_compared(distiller_config, monkeypatch):
+    logged = []
+    monkeypatch.setattr(
+        'mmkd.distillation.distiller.print_log', lambda text, _: logged.append(text)
+    )
+    feature = dict(type='SimilarityLoss')
+    distiller_config['distill_losses']['loss_feature'] = feature
+    distiller = make(distiller_config)
+    for _ in range(2):
+        distiller.loss(**distiller.data_preprocessor(random_batch(), True))
+    shapes = {k: tuple(v.shape[1:]) for k, v in distiller.recorded.items()}
+    assert logged == [
+        f"distill_losses.{name} compares '{tap}' {shapes[f'student.{tap}']} of the "
+        f"student with '{tap}' {shapes[f'teacher.{tap}']} of the teacher"
+        for name, tap in dict(
+            loss_kd='decode_head.conv_seg', loss_feature='backbone'
+        ).items()
+    ]
+
+
 LOSS = 'distill_losses.loss_kd'
 
 

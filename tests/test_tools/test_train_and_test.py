@@ -338,15 +338,16 @@ def readme(bench, teacher):
     return trained, read(bench, 'work_dirs/my_distillation/iter_4.pth')
 
 
+RECORDED = 'work_dirs/my_distillation/my_distillation.py'
 MMKD = Path(sys.executable).with_name('mmkd')
 MMSEG = Path(mmseg.__file__).parent / '.mim' / 'tools'
-NO_CONFIG = ['--teacher', 'my_teacher.py', 'my_teacher.pth', '--method', 'bdd_ls']
+NO_CONFIG = ['--teacher', 'my_teacher.py', 'my_teacher.pth', '--method', 'kd']
 
 
 @pytest.mark.parametrize(
     'command',
     [
-        [sys.executable, MMSEG / 'train.py', 'my_distillation.py'],
+        [sys.executable, MMSEG / 'train.py', RECORDED],
         pytest.param([MMKD, 'train', 'my_distillation.py'], marks=pytest.mark.slow),
         pytest.param(
             [sys.executable, TRAIN, 'my_short_distillation.py'], marks=pytest.mark.slow
@@ -371,7 +372,7 @@ def test_mmsegs_own_test_py(bench, readme):
     trained, _ = readme
     checkpoint = 'work_dirs/my_distillation/iter_4.pth'
     script = MMSEG / 'test.py'
-    tested = bench.shell(sys.executable, script, 'my_distillation.py', checkpoint)
+    tested = bench.shell(sys.executable, script, RECORDED, checkpoint)
     assert tested.code == 0, tested.output[-4000:]
     assert tested.metrics == trained.metrics[-1:]
 
@@ -384,8 +385,7 @@ def test_the_config_of_a_training_without_one_is_recorded(bench, readme, tmp_pat
     config = Config.fromfile(tmp_path / 'student.py')
     assert config.runner_type == 'mmkd.DistillRunner'
     assert config.teacher.model.type == 'EncoderDecoder'
-    assert config.distill_losses.loss_kd.divergence.type == 'BalancedKL'
-    assert config.distill_losses.loss_kd.tau == 2.0
+    assert config.distill_losses.loss_kd == dict(type='KDLoss', tau=2.0, loss_weight=1.0)
     assert config.model.type == 'EncoderDecoder'
 
 
