@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +20,7 @@ from mmkd.engine.config_errors import walk
 from mmkd.errors import UserError
 from mmkd.registry import type_name
 
+SIMILAR = 0.85  # ratio of difflib from which a key is taken for a misspelled one
 CONFIGS = Path(mmkd.__file__).parent / '.mim' / 'configs'
 
 
@@ -125,7 +127,8 @@ def read_config(
         options: Values by dotted key.
 
     Raises:
-        UserError: if the file does not exist, is not a valid config or has no model.
+        UserError: if the file does not exist, is not a valid config or has no model, or
+            an override seems to be misspelled.
     """
     if '::' in str(path):
         try:
@@ -137,11 +140,16 @@ def read_config(
     try:
         with package_bases(), safe_yaml():
             config = Config.fromfile(path)
-        config.merge_from_dict(dict(options or {}))
     except UserError as error:
         raise UserError(f"config: '{path}' cannot be read: {error}") from error
     except Exception as error:  # a config is code and can raise any exception
         raise UserError(f"config: '{path}' {_reason(error)}") from error
+    if options:
+        _check_options(config, options)
+        try:
+            config.merge_from_dict(dict(options))
+        except (KeyError, TypeError) as error:  # of an item that a list does not have
+            raise UserError(f"--cfg-options: '{path}' {_reason(error)}") from error
     _check_printable(config, path)
     if not isinstance(config.get('model'), dict):
         raise UserError(
@@ -149,6 +157,29 @@ def read_config(
             'of those'
         )
     return config
+
+
+def _check_options(config: Config, options: Mapping[str, object]) -> None:
+    """Raise a UserError for an override that adds a key similar to another one."""
+    # Imported here, since it takes seconds.
+    from mmengine.runner import Runner
+
+    known = {*config, *signature(Runner.__init__).parameters}
+    for key in options:
+        first, dot, _ = key.partition('.')
+        if first in known:
+            continue
+        near = get_close_matches(first, known, n=1, cutoff=SIMILAR)
+        if not (near or dot):
+            every = [each for each, _ in walk(config.to_dict())]
+            leaves = {each.rpartition('.')[2]: each for each in reversed(every)}
+            found = get_close_matches(first, leaves, n=1, cutoff=SIMILAR)
+            near = [leaves[leaf] for leaf in found]
+        if near:
+            raise UserError(
+                f"--cfg-options {key}: the config has no '{first}'; did you mean "
+                f'{near[0]}?'
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -274,6 +274,27 @@ class TestAmp:
             enable_amp(config)
 
 
+class TestOptions:
+    @pytest.mark.parametrize(
+        ('key', 'like'),
+        [
+            ('train_dataloder.batch_size', 'train_dataloader'),
+            ('default_hook.checkpoint.interval', 'default_hooks'),
+            ('max_iter', 'train_cfg.max_iters'),
+        ],
+    )
+    def test_a_misspelled_key(self, key, like):
+        message = rf'^--cfg-options {key}: .* did you mean {like}\?$'
+        with pytest.raises(UserError, match=message):
+            read_config(PLAIN, {key: 3})
+
+    @pytest.mark.parametrize(
+        'key', ['load_from', 'speed', 'skip_corrupt', 'teacher.checkpoint', 'work_dir']
+    )
+    def test_a_new_key(self, key):
+        assert read_config(PLAIN, {key: 'auto'}).get(key.partition('.')[0])
+
+
 class TestTesting:
     def test_visualization(self):
         config = read_config(PLAIN)
