@@ -385,7 +385,9 @@ def test_the_config_of_a_training_without_one_is_recorded(bench, readme, tmp_pat
     config = Config.fromfile(tmp_path / 'student.py')
     assert config.runner_type == 'mmkd.DistillRunner'
     assert config.teacher.model.type == 'EncoderDecoder'
-    assert config.distill_losses.loss_kd == dict(type='KDLoss', tau=2.0, loss_weight=1.0)
+    assert config.distill_losses.loss_kd == dict(
+        type='KDLoss', tau=2.0, loss_weight=1.0
+    )
     assert config.model.type == 'EncoderDecoder'
 
 
