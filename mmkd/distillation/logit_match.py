@@ -10,6 +10,7 @@ from mmkd.losses.logit_loss import TYPICAL_STD, LogitLoss
 
 from .class_map import ClassMap
 from .head_settings import activation_of, conversion, loss_settings
+from .tap_checks import check_channels
 from .taps import num_classes, num_outputs
 from .teacher_choice import TeacherTap
 
@@ -88,12 +89,9 @@ class LogitMatch:
             self._take_settings(self.loss, ours, theirs)
             self._replace_standardization(self.loss, ours)
         one_to_two = {theirs, ours} == {1, 2} and self.convert is not None
-        if theirs != ours and not one_to_two:
-            raise UserError(
-                f"{self.key}.teacher: the teacher's '{self.taps[1]}' outputs "
-                f"{theirs} classes, but the student's '{self.taps[0]}' {ours}; use "
-                'a teacher trained on the same classes, or other taps'
-            )
+        if not one_to_two:
+            features = getattr(self.loss, 'over_positions', False)
+            check_channels(self.key, self.taps, (ours, theirs), features)
 
     def _check_maps(self, loss: LogitLoss, student: nn.Module) -> None:
         """Raise a UserError if a loss of maps compares vectors."""

@@ -53,18 +53,24 @@ def check_kinds(
 
 
 def check_channels(
-    key: str, taps: tuple[str, str], student: Tensor, teacher: Tensor
+    key: str, taps: tuple[str, str], channels: tuple[int, int], features: bool
 ) -> None:
     """Raise a UserError for outputs of different classes.
 
-    See :func:`check_kinds` for the arguments.
+    Args:
+        key: Config key of the loss.
+        taps: Names of the student's and the teacher's tap.
+        channels: Their numbers of channels.
+        features: True if the loss also compares features.
     """
-    ours, theirs = taps
-    if student.shape[1] != teacher.shape[1]:
+    (our_tap, their_tap), (ours, theirs) = taps, channels
+    if ours != theirs:
+        fix = 'use a teacher with the same classes, teacher.class_map, or other taps'
+        if features:
+            fix += "; for features, set adapter='conv'"
         raise UserError(
-            f"{key}.teacher: the teacher's '{theirs}' outputs {teacher.shape[1]} "
-            f"classes, but the student's '{ours}' {student.shape[1]}; use a teacher "
-            'with the same classes, teacher.class_map, or other taps'
+            f"{key}: the teacher's '{their_tap}' outputs {theirs} channels, but the "
+            f"student's '{our_tap}' {ours}; {fix}"
         )
 
 

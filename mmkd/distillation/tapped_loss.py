@@ -141,7 +141,9 @@ class TappedLoss:
                 check_kinds(self.key, taps, student, output)
             teacher = self._teacher_output(teacher_outputs)
             student, teacher, _ = self.logits.align(student, teacher, None)
-            check_channels(self.key, taps, student, teacher)
+            channels = student.shape[1], teacher.shape[1]
+            features = getattr(self.loss, 'over_positions', False)
+            check_channels(self.key, taps, channels, features)
         check_gradient(f'{self.key}.student', self.student_tap, student)
 
     def describe(

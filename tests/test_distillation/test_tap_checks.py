@@ -23,7 +23,8 @@ def check(student, teacher):
     check_tap(f'{key}.student', taps[0], student, IMAGES)
     check_tap(f'{key}.teacher', taps[1], teacher, IMAGES)
     check_kinds(key, taps, student, teacher)
-    check_channels(key, taps, student, teacher)
+    channels = student.shape[1], teacher.shape[1]
+    check_channels(key, taps, channels, features=False)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +47,22 @@ def test_vectors():
         ((4, 5), (2, 5), r"\.student: 'ours' .*of the 2 images"),
         ((2, 5, 8, 16), (2, 5), r": the teacher's 'theirs' outputs a vector"),
         ((2, 5), (2, 5, 8, 16), r": the teacher's 'theirs' outputs a map"),
-        ((2, 5), (2, 6), r"\.teacher: .* outputs 6 classes, but .*'ours' 5"),
+        (
+            (2, 5),
+            (2, 6),
+            r": the teacher's 'theirs' outputs 6 channels, but .*'ours' 5",
+        ),
     ],
 )
 def test_invalid_outputs(student, teacher, message):
     with pytest.raises(UserError, match=KEY + message) as raised:
         check(student, teacher)
     assert '\n' not in str(raised.value)
+
+
+def test_features_may_have_an_adapter():
+    with pytest.raises(UserError, match=r"or other taps; for features, set adapter='"):
+        check_channels('distill_losses.loss_cwd', ('a', 'b'), (5, 6), features=True)
 
 
 def test_no_gradient():
