@@ -44,6 +44,7 @@ from mmkd.datasets.position_seeding import (
 )
 from mmkd.datasets.wrapped_dataset import with_dataset
 from mmkd.engine.atomic_file import write_atomically
+from mmkd.engine.batch_padding import check_padding
 from mmkd.engine.checkpoint_hook import SafeCheckpointHook, latest_checkpoint
 from mmkd.engine.end_with_launcher import end_with_launcher
 from mmkd.engine.freed_pages import keep_freed_pages
@@ -299,6 +300,7 @@ class Runner(MMEngineRunner):
         labeled = self._split == 'train'
         if labeled:
             check_num_classes(self.network, loader.dataset)
+            check_padding(self.network)
         head = segmentation_head(self.network)
         dataset = CheckedDataset(
             loader.dataset,

@@ -142,6 +142,10 @@ OPTIONS = {
         ['model.backbone.type=ResNetV1cc'],
         ["model.backbone.type: unknown type 'ResNetV1cc'"],
     ),
+    'no_size': (
+        ['model.data_preprocessor.size=None'],
+        ['model.data_preprocessor.size: neither it nor size_divisor is set; set one'],
+    ),
     'loop_key': (
         ['train_cfg.max_iter=2'],
         ['train_cfg.max_iter: unknown key of IterBasedTrainLoop', 'max_iters?'],
@@ -195,6 +199,7 @@ THROUGH_THE_TOOL = (
     'long_warmup',
     'loop_key',
     'loader_key',
+    'no_size',
     'pretrained',
 )
 
