@@ -45,8 +45,13 @@ class Trial:
         return ' '.join(map(str, self.key))
 
     def training(self, folder: Path) -> Training:
-        """Return the training, whose work_dir is a subfolder of ``folder``."""
-        place = folder / self.group / self.method / f'seed_{self.seed}'
+        """Return the training, whose work_dir is a subfolder of ``folder``.
+
+        Its path has neither commas nor blanks, at which ``--cfg-options`` would split
+        the path of a teacher's checkpoint, or which it would remove.
+        """
+        parts = (part.replace(',', '').replace(' ', '_') for part in self.key[:2])
+        place = folder.joinpath(*parts, f'seed_{self.seed}')
         options = {'randomness.seed': self.seed, **self.options}
         return Training(self.config, place, options, self.name)
 
