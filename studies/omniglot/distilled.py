@@ -6,5 +6,8 @@ teacher = dict(
 )
 train_cfg = dict(val_interval=20)
 val_evaluator = [_base_.val_evaluator, dict(type='mmkd.FidelityMetric')]
-# All trials share a teacher, which has been validated.
-custom_hooks = [dict(type='mmkd.TeacherMetricHook', images=0)]
+# All trials share a teacher, which has been validated, and those of a seed its outputs.
+custom_hooks = [
+    dict(type='mmkd.TeacherMetricHook', images=0),
+    dict(type='studies.shared_teacher.SharedTeacherHook'),
+]
