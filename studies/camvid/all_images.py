@@ -3,6 +3,7 @@
 from studies.camvid.plan import PLAN
 from studies.camvid_page import equal_time
 from studies.camvid_plan import BASELINE, METRIC, TUNING, group_of, length_options
+from studies.comparison import comparison_table
 from studies.trials import Trial, Trials
 
 GROUP = 'all images'
@@ -28,10 +29,20 @@ def all_images_table(trials: Trials) -> tuple[list, list]:
     """Return columns and rows of the table of this teacher and of its students."""
     runs, length = trials.of(GROUP), PLAN.lengths[-1]
     short, long = (trials.of(group_of(n))[BASELINE] for n in (length, 2 * length))
-    methods = [METHOD] if METHOD in runs else []
     columns, rows = equal_time(trials).table(
-        {**runs, BASELINE: short}, {BASELINE: long}, methods
+        {**runs, BASELINE: short}, {BASELINE: long}, [METHOD]
     )
     level = f'{runs["teacher"][0]["metrics"][METRIC]:.2f}'
     teacher = ['teacher', '1', level]
     return columns, [*rows, [*teacher, *['-'] * (len(columns) - len(teacher))]]
+
+
+def teachers_table(trials: Trials) -> tuple[list, list]:
+    """Return columns and rows of the table of the same method from two teachers."""
+    groups = {'that of the comparison': group_of(PLAN.lengths[-1]), 'all images': GROUP}
+    values = {
+        teacher: trials.values(group, METRIC)[METHOD]
+        for teacher, group in groups.items()
+    }
+    (_, *columns), rows = comparison_table(values, next(iter(groups)), METRIC)
+    return ['teacher', *columns], rows

@@ -8,7 +8,7 @@ Finally the tables and figures of the page are redrawn; with --draw nothing is t
 """
 
 from studies.camvid.all_images import GROUP as ALL_IMAGES
-from studies.camvid.all_images import all_images_table
+from studies.camvid.all_images import METHOD, all_images_table, teachers_table
 from studies.camvid.few_labels import few_label_tables
 from studies.camvid.other_students import family_table
 from studies.camvid.plan import PLAN
@@ -28,8 +28,9 @@ def draw(trials: Trials) -> None:
         page.fill('families', *family_table(trials))
     for fraction, table in few_label_tables(trials).items():
         page.fill(fraction, *table)
-    if trials.of(ALL_IMAGES):
+    if METHOD in trials.of(ALL_IMAGES):
         page.fill(ALL_IMAGES, *all_images_table(trials))
+        page.fill('teachers', *teachers_table(trials))
 
 
 if __name__ == '__main__':

@@ -2,7 +2,12 @@ from math import log2
 
 import pytest
 
-from studies.camvid.all_images import GROUP, all_images, all_images_table
+from studies.camvid.all_images import (
+    GROUP,
+    all_images,
+    all_images_table,
+    teachers_table,
+)
 from studies.camvid.plan import PLAN
 from studies.camvid_page import equal_time
 from studies.camvid_plan import METRIC
@@ -32,8 +37,6 @@ def test_table():
     trials.records[GROUP, 'teacher', 0] = dict(
         group=GROUP, method='teacher', seed=0, metrics={METRIC: 60.0}
     )
-    _, rows = all_images_table(trials)
-    assert [row[0] for row in rows] == ['baseline', 'twice as long', 'teacher']
     for seed in PLAN.seeds:
         value = short['baseline'][seed] + 3
         trials.records[GROUP, 'KD', seed] = dict(
@@ -47,3 +50,18 @@ def test_table():
     expected = 3 - log2(equal_time(trials).ratio('KD')) * sum(gained) / 3
     found = float(cells['at equal time'].partition(' ')[0])
     assert found == pytest.approx(expected, abs=0.005)
+
+
+def test_teachers():
+    """Students of the second teacher, 1 mIoU below those of the first."""
+    trials = PLAN.trials
+    first = trials.values('6400 iterations', METRIC)['KD']
+    for seed in PLAN.seeds:
+        metrics = {METRIC: first[seed] - 1}
+        trials.records[GROUP, 'KD', seed] = dict(
+            group=GROUP, method='KD', seed=seed, metrics=metrics
+        )
+    columns, rows = teachers_table(trials)
+    assert columns[0] == 'teacher'
+    assert [row[1] for row in rows] == ['5', '3']
+    assert '-1.00 ± 0.00' in rows[1]
