@@ -47,8 +47,8 @@ class Trial:
     def training(self, folder: Path) -> Training:
         """Return the training, whose work_dir is a subfolder of ``folder``.
 
-        Its path has neither commas nor blanks, at which ``--cfg-options`` would split
-        the path of a teacher's checkpoint, or which it would remove.
+        Its path has neither commas nor blanks: ``--cfg-options``, which contains the
+        path of a teacher's checkpoint, splits a value at commas and removes blanks.
         """
         parts = (part.replace(',', '').replace(' ', '_') for part in self.key[:2])
         place = folder.joinpath(*parts, f'seed_{self.seed}')

@@ -42,7 +42,9 @@ def test_table():
         trials.records[GROUP, 'KD', seed] = dict(
             group=GROUP, method='KD', seed=seed, metrics={METRIC: value}
         )
-    columns, (*_, kd, teacher) = all_images_table(trials)
+    columns, rows = all_images_table(trials)
+    assert [row[0] for row in rows] == ['baseline', 'twice as long', 'KD', 'teacher']
+    *_, kd, teacher = rows
     assert teacher[:4] == ['teacher', '1', '60.00', '-']
     cells = dict(zip(columns, kd, strict=True))
     assert cells['at equal iterations'] == '+3.00 ± 0.00'
