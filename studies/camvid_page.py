@@ -29,7 +29,7 @@ def class_table(
 
 
 def draw_settings(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Insert class weights, pair and settings into the page, as far as they exist."""
+    """Insert class weights, pair and settings into the page."""
     powers = single_runs(trials, 'weighting', METRIC).items()
     page.fill('weighting', ['power', METRIC], [[p, f'{v:.2f}'] for p, v in powers])
     page.fill('pair', *pair_table(trials))
@@ -37,27 +37,18 @@ def draw_settings(page: Page, trials: Trials, plan: CamVidPlan) -> None:
 
 
 def draw_camvid_comparison(page: Page, trials: Trials, plan: CamVidPlan) -> None:
-    """Insert the settings, the comparisons and the fidelity into the page.
-
-    Methods without a run are left out.
-    """
+    """Insert the settings, the comparisons and the fidelity into the page."""
     draw_settings(page, trials, plan)
-    settings = plan.weighting, plan.teachers, plan.pair, plan.tuning, plan.combined
-    if any(trials.missing(stage(trials)) for stage in (*settings, plan.times)):
-        return
     groups = {n: trials.of(group_of(n)) for n in plan.all_lengths}
     equal = equal_time(trials)
     compared = [UNWEIGHTED, *plan.chosen(trials)]
     for n in plan.lengths:
         runs, long = groups[n], groups[2 * n]
         methods = [method for method in compared if method in runs]
-        if BASELINE in runs and BASELINE in long:
-            page.fill(group_of(n), *equal.table(runs, long, methods))
+        page.fill(group_of(n), *equal.table(runs, long, methods))
     page.fill('gains', *equal.gains(groups, plan.lengths, compared))
     text = f'{METRIC} against the time of a training, a line for each method'
     page.save('time', equal.draw(groups, compared), text)
-    if any(trials.missing(stage(trials)) for stage in (plan.baselines, plan.methods)):
-        return
     runs = groups[plan.lengths[-1]]
     best, *others = plan.ranked(trials)
     against = {method: values_of(runs, METRIC)[method] for method in (best, *others)}

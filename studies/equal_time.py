@@ -160,16 +160,14 @@ class EqualTime:
 
         Args:
             runs: Records by number of iterations, method and seed.
-            lengths: Numbers of iterations to compare, without missing ones.
+            lengths: Numbers of iterations to compare.
             methods: Methods to compare.
         """
         columns = ['method', 'time']
         cells = {method: [method, f'{self.ratio(method):.2f}'] for method in methods}
         for n in lengths:
-            short, long = runs.get(n, {}), runs.get(2 * n, {})
+            short, long = runs[n], runs[2 * n]
             found = [method for method in methods if method in short]
-            if not found or self.baseline not in long:
-                continue
             columns.append(f'{n:,} iterations')
             gains = self.differences(short, long, found)
             tests = {row['config']: gain_cell(row) for row in summarize_gains(gains)}
@@ -197,8 +195,6 @@ class EqualTime:
                 for n, found in sorted(runs.items())
                 if method in found
             ]
-            if not points:
-                continue
             axes.plot(
                 *zip(*points, strict=True),
                 marker='o' if i <= len(COLORS) else '^',

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,35 +134,11 @@ def flatten(config: Mapping, place: str) -> dict:
     return found
 
 
-def reached(
-    trials: Trials, stages: Sequence[Stage]
-) -> Iterator[tuple[str, Sequence[Trial]]]:
-    """Yield name and trials of each stage up to the first incomplete one.
-
-    The settings of later ones may depend on it.
-    """
-    for stage in stages:
-        wanted = stage(trials)
-        yield stage.__name__, wanted
-        if trials.missing(wanted):
-            return
-
-
-def progress_table(trials: Trials, stages: Sequence[Stage]) -> tuple[list, list]:
-    """Return columns and rows of the table of trained and missing trials."""
-    rows = []
-    for name, wanted in reached(trials, stages):
-        missing = len(trials.missing(wanted))
-        rows.append([name, len(wanted) - missing, missing])
-    return ['stage', 'trained', 'missing'], rows
-
-
 def run_study(
     doc: str,
     trials: Trials,
     stages: Sequence[Stage],
     draw: Callable[[Trials], None],
-    partial: bool = False,
 ) -> None:
     """Run the missing trainings stage by stage, then draw the page.
 
@@ -172,7 +148,6 @@ def run_study(
         stages: Functions that return the trials of a stage, whose settings may depend
             on earlier stages.
         draw: Function that draws the page.
-        partial: The page can be drawn while trials are missing.
     """
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=doc, formatter_class=kind)
@@ -187,7 +162,7 @@ def run_study(
         for stage in stages:
             if not args.draw:
                 trials.complete(stage(trials), args.jobs)
-            elif not partial and (missing := trials.missing(stage(trials))):
+            elif missing := trials.missing(stage(trials)):
                 raise UserError(
                     f'{trials.path}: trials are missing, such as {missing[0].name}; '
                     'leave out --draw to train them'

@@ -51,7 +51,7 @@ def few_labels(trials: Trials) -> list[Trial]:
 
 
 def few_label_tables(trials: Trials) -> dict[str, tuple[list, list]]:
-    """Return columns and rows of the table of each fraction with finished trials."""
+    """Return columns and rows of the table of each fraction."""
     values, tables = trials.values(GROUP, METRIC), {}
     for fraction in FRACTIONS:
         start = f'{fraction}, '
@@ -60,8 +60,7 @@ def few_label_tables(trials: Trials) -> dict[str, tuple[list, list]]:
             for name, runs in values.items()
             if name.startswith(start)
         }
-        if BASELINE in found:
-            ordered = sorted(found, key=lambda name: (name != BASELINE, name))
-            runs = {name: found[name] for name in ordered}
-            tables[fraction] = comparison_table(runs, BASELINE, METRIC)
+        ordered = sorted(found, key=lambda name: (name != BASELINE, name))
+        runs = {name: found[name] for name in ordered}
+        tables[fraction] = comparison_table(runs, BASELINE, METRIC)
     return tables

@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import mean
 from typing import Any
 
-from mmkd.analysis.statistics import NONE, format_mean, mean_and_sd, summarize
+from mmkd.analysis.statistics import format_mean, summarize
 from mmkd.engine.config import read_config
 from studies.camvid.plan import PLAN
 from studies.camvid_plan import BASELINE, METRIC, length_options
@@ -79,19 +79,16 @@ def family_table(trials: Trials) -> tuple[list, list]:
     methods = sorted({name.partition(', ')[2] for name in values} - {BASELINE})
     rows, differences = [], {method: [] for method in methods}
     for family in FAMILIES:
-        of_family = {m: values.get(method_of(family, m), {}) for m in methods}
-        baseline = values.get(method_of(family, BASELINE), {})
+        of_family = {m: values[method_of(family, m)] for m in (BASELINE, *methods)}
+        baseline, *others = summarize(of_family, BASELINE)
         row = [family, f'{parameters(config_of(family)) / 1e6:.2f} M']
-        row.append(format_mean(*mean_and_sd(baseline.values())))
-        for found in summarize({BASELINE: baseline, **of_family}, BASELINE)[1:]:
+        row.append(format_mean(baseline['mean'], baseline['sd']))
+        for found in others:
             row.append(difference_cell(found))
-            if found['pairs']:
-                differences[found['config']].append(found['difference'])
+            differences[found['config']].append(found['difference'])
         rows.append(row)
     for name, reduce in ('mean', mean), ('smallest', min):
-        cells = [
-            f'{reduce(each):+.2f}' if each else NONE for each in differences.values()
-        ]
+        cells = [f'{reduce(each):+.2f}' for each in differences.values()]
         rows.append([name, '', '', *cells])
     return ['student', 'parameters', BASELINE, *methods], rows
 
@@ -112,8 +109,6 @@ def with_automatic_weights(trial: Trial) -> Trial:
 
 def difference_cell(row: Mapping[str, Any]) -> str:
     """Return a row of :func:`summarize` as difference and number above."""
-    if not row['pairs']:
-        return NONE
     difference = format_mean(row['difference'], row['difference sd'], '+')
     return f'{difference}, {row["above"]} of {row["pairs"]}'
 

@@ -8,7 +8,7 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 from studies.camvid_page import draw_camvid_comparison
 from studies.camvid_plan import camvid_plan
 from studies.page import Page
-from studies.plan import progress_table, run_study
+from studies.plan import run_study
 from studies.trials import Trials
 
 PLAN = camvid_plan(
@@ -32,7 +32,6 @@ STAGES = (
 def draw(trials: Trials) -> None:
     """Fill the page."""
     page = Page(PLAN.folder / 'README.md')
-    page.fill('progress', *progress_table(trials, STAGES))
     draw_camvid_comparison(page, trials, PLAN)
 
 

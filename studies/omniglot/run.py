@@ -10,8 +10,7 @@ the page are redrawn; with --draw nothing is trained.
 
 from matplotlib.figure import Figure
 
-from mmkd.analysis.statistics import summarize, summary_cells
-from studies.comparison import draw_comparison
+from studies.comparison import comparison_table, draw_comparison
 from studies.grid import Tuning, single_runs
 from studies.omniglot.trainings import (
     BASELINE,
@@ -38,7 +37,11 @@ def draw(trials: Trials) -> None:
     page.save('weights', draw_weights(tuned), text)
     page.fill('warmup', *warmup_table(tuned, single_runs(trials, 'warmup', METRIC)))
     page.fill('longer', *longer_table(tuned, single_runs(trials, 'longer', METRIC)))
-    page.fill('lengths', *length_table(trials))
+    for epochs in LENGTHS:
+        values = trials.values(group_of(epochs), METRIC)
+        values = {method: values[method] for method in (BASELINE, *COMPARED)}
+        table = comparison_table(values, BASELINE, 'top-1, %')
+        page.fill(group_of(epochs), *table)
 
 
 def recipe_table(tuned: Tuning, found: dict) -> tuple[list, list]:
@@ -88,18 +91,5 @@ def longer_table(tuned: Tuning, found: dict) -> tuple[list, list]:
     return ['method', '20 epochs', '40 epochs'], rows
 
 
-def length_table(trials: Trials) -> tuple[list, list]:
-    """Return columns and rows of the table of the comparison after some epochs."""
-    columns, rows = ['method'], {method: [method] for method in (BASELINE, *COMPARED)}
-    for epochs in (20, *LENGTHS):
-        found = trials.values(group_of(epochs), METRIC)
-        if BASELINE in found:
-            columns += [f'{epochs} epochs, top-1, %', 'difference']
-            values = {method: found.get(method, {}) for method in rows}
-            for row in summarize(values, BASELINE):
-                rows[row['config']] += summary_cells(row)[1:3]
-    return columns, list(rows.values())
-
-
 if __name__ == '__main__':
-    run_study(__doc__, PLAN.trials, STAGES, draw, partial=True)
+    run_study(__doc__, PLAN.trials, STAGES, draw)

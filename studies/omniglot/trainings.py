@@ -80,8 +80,8 @@ def length_options(epochs: int) -> dict:
 
 
 def group_of(epochs: int) -> str:
-    """Return the group of the trials of the comparison after a number of epochs."""
-    return f'{epochs} epochs' if epochs in LENGTHS else 'methods'
+    """Return the group of the trials of the comparison after more epochs."""
+    return f'{epochs} epochs'
 
 
 def recipe(trials: Trials) -> list[Trial]:

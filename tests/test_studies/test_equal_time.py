@@ -67,9 +67,9 @@ def test_table_of_gains():
     lengths = {
         10: {'baseline': several[10], 'kd': records(43.0, 44.1, 45.0)},
         20: {'baseline': several[20], 'slow': records(43.0, 41.0, 43.0)},
-        40: {'baseline': several[20], 'kd': several[20]},
+        40: {'baseline': several[20]},
     }
-    columns, rows = EQUAL.gains(lengths, [10, 20, 40], ['kd', 'slow'])
+    columns, rows = EQUAL.gains(lengths, [10, 20], ['kd', 'slow'])
     assert columns == ['method', 'time', '10 iterations', '20 iterations']
     assert rows == [
         ['kd', '1.41', '**+2.53 ± 0.06**', '-'],

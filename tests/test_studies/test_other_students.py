@@ -90,24 +90,26 @@ def test_class_weights_of_each_loss(family):
     assert all(list(loss.class_weight) == weights for loss in several)
 
 
-def test_table_with_missing_trials():
+def test_table():
     values = {
-        'STDC, baseline': {0: 50.0, 1: 51.0},
-        'STDC, KD': {0: 51.0, 1: 52.5},
-        'DDRNet, baseline': {0: 40.0},
-        'DDRNet, KD': {0: 39.0, 1: 42.0},
-        'DDRNet, DIST': {1: 42.0},
+        f'{family}, {method}': {0: value, 1: value + step}
+        for family in FAMILIES
+        for method, value, step in (
+            ('baseline', 50.0, 1.0),
+            ('KD', 51.0, 1.5),
+            ('DIST', 49.0, 1.0),
+        )
     }
+    values['DDRNet, KD'] = {0: 49.0, 1: 51.0}
     columns, rows = family_table(SimpleNamespace(values=lambda group, metric: values))
     assert columns == ['student', 'parameters', 'baseline', 'DIST', 'KD']
     found = {row[0]: row[2:] for row in rows}
-    assert found['STDC'] == ['50.50 ± 0.71', '-', '+1.25 ± 0.35, 2 of 2']
-    assert found['DDRNet'] == ['40.00', '-', '-1.00, 0 of 1']
-    assert found['SegFormer'] == ['-', '-', '-']
-    assert (found['mean'], found['smallest']) == (
-        ['', '-', '+0.12'],
-        ['', '-', '-1.00'],
-    )
+    assert [*found] == [*FAMILIES, 'mean', 'smallest']
+    same = ['50.50 ± 0.71', '-1.00 ± 0.00, 0 of 2']
+    assert found['STDC'] == [*same, '+1.25 ± 0.35, 2 of 2']
+    assert found['DDRNet'] == [*same, '-0.50 ± 0.71, 0 of 2']
+    assert found['mean'] == ['', '-1.00', '+0.90']
+    assert found['smallest'] == ['', '-1.00', '-0.50']
 
 
 def additions(student, distilled):
