@@ -79,7 +79,7 @@ def summary_table() -> tuple[list, list]:
         *with_class_weights(),
         compared('CamVid, 400 iterations', CAMVID_400),
         single('CamVid, 1,600 iterations, one run'),
-        compared('Omniglot, top-1', OMNIGLOT),
+        compared('Omniglot, top-1, 20 epochs', OMNIGLOT),
     ]
     names = [name for column in columns for name in column.gains]
     methods = dict.fromkeys([CLASS_WEIGHTS, *names])
