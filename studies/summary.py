@@ -1,4 +1,4 @@
-"""Fill the table of all studies' results in docs/choose_a_method.md.
+"""Fill the table of most studies' results in docs/choose_a_method.md.
 
 python -m studies.summary
 """
