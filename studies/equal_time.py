@@ -125,6 +125,20 @@ class EqualTime:
             }
         return found
 
+    def compare(
+        self, runs: Runs, long: Runs, methods: Sequence[str]
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return the rows of :func:`summarize` of each method, in pairs.
+
+        The first is at equal iterations, the second at equal time. Arguments as in
+        :meth:`differences`.
+        """
+        values = values_of(runs, self.metric)
+        values = {method: values[method] for method in (self.baseline, *methods)}
+        plain = summarize(values, self.baseline)[1:]
+        equal = summarize_gains(self.differences(runs, long, methods))
+        return list(zip(plain, equal, strict=True))
+
     def table(
         self, runs: Runs, long: Runs, methods: Sequence[str]
     ) -> tuple[list, list]:
@@ -140,11 +154,7 @@ class EqualTime:
         ):
             cells = [str(len(each)), format_mean(*mean_and_sd(each.values())), time]
             rows.append([name, *cells, *['-'] * 5])
-        tests = summarize_gains(self.differences(runs, long, methods))
-        usual = summarize(
-            {baseline: values[baseline]} | {m: values[m] for m in methods}, baseline
-        )[1:]
-        for equal, plain in zip(tests, usual, strict=True):
+        for plain, equal in self.compare(runs, long, methods):
             runs_, level, difference, *_ = summary_cells(plain)
             time = f'{self.ratio(plain["config"]):.2f}'
             row = [plain['config'], runs_, level, time, difference]

@@ -5,6 +5,7 @@ python -m studies.summary
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 from mmkd.analysis.statistics import NONE, summarize
@@ -14,7 +15,7 @@ from studies.camvid_class_balance.ablation import CLASS_WEIGHTS, compared_scores
 from studies.camvid_class_balance.plan import PLAN as CLASS_BALANCE
 from studies.camvid_page import equal_time
 from studies.camvid_plan import BASELINE, METRIC, group_of
-from studies.equal_time import gain_cell, summarize_gains, values_of
+from studies.equal_time import gain_cell, values_of
 from studies.omniglot.trainings import PLAN as OMNIGLOT
 from studies.page import Page
 from studies.plan import Plan
@@ -56,20 +57,16 @@ def with_class_weights() -> list[Column]:
     """Return the columns with class weights, at equal iterations and equal time."""
     trials, length = CAMVID.trials, CAMVID.lengths[-1]
     runs, long = (trials.of(group_of(n)) for n in (length, 2 * length))
-    compared = CAMVID.chosen(trials)
-    values = values_of(runs, METRIC)
-    alone, *others = summarize({m: values[m] for m in (BASELINE, *compared)}, BASELINE)
-    gains = equal_time(trials).differences(runs, long, compared)
-    title, baseline = f'CamVid, class weights, {length:,} iterations', alone['mean']
+    pairs = equal_time(trials).compare(runs, long, CAMVID.chosen(trials))
+    plain, equal = (
+        {row['config']: gain_cell(row) for row in rows}
+        for rows in zip(*pairs, strict=True)
+    )
+    baseline = mean(values_of(runs, METRIC)[BASELINE].values())
+    title = f'CamVid, class weights, {length:,} iterations'
     return [
-        Column(
-            title, f'{baseline:.2f}', {row['config']: gain_cell(row) for row in others}
-        ),
-        Column(
-            'the same, at equal time',
-            NONE,
-            {row['config']: gain_cell(row) for row in summarize_gains(gains)},
-        ),
+        Column(title, f'{baseline:.2f}', plain),
+        Column('the same, at equal time', NONE, equal),
     ]
 
 

@@ -7,12 +7,10 @@ Works like studies.camvid.run, with a separate trials.jsonl.
 
 from collections.abc import Mapping, Sequence
 
-from mmkd.analysis.statistics import summarize
 from studies.camvid.plan import PLAN as CAMVID
 from studies.camvid_page import equal_time
 from studies.camvid_plan import BASELINE, METRIC, group_of
-from studies.comparison import Runs
-from studies.equal_time import EqualTime, gain_cell, summarize_gains, values_of
+from studies.equal_time import gain_cell
 from studies.page import Page
 from studies.plan import run_study
 from studies.street_scenes.trainings import (
@@ -30,15 +28,15 @@ def draw(trials: Trials) -> None:
     """Fill the page."""
     page = Page(FOLDER / 'README.md')
     page.fill('teachers', *teacher_table(trials))
-    methods = CAMVID.chosen(CAMVID.trials)
-    equal, drawn = equal_time(trials), {}
+    equal, methods = equal_time(trials), CAMVID.chosen(CAMVID.trials)
+    runs, long = (CAMVID.trials.of(group_of(n)) for n in (LENGTH, 2 * LENGTH))
+    compared = {'CamVid': equal_time(CAMVID.trials).compare(runs, long, methods)}
     for scenes in SCENES:
         runs = trials.of(scenes)
-        drawn[scenes] = equal, runs, {BASELINE: runs[TWICE]}
-        page.fill(scenes, *equal.table(*drawn[scenes][1:], methods))
-    short, long = (CAMVID.trials.of(group_of(n)) for n in (LENGTH, 2 * LENGTH))
-    camvid = {'CamVid': (equal_time(CAMVID.trials), short, long)}
-    page.fill('transfer', *transfer_table(camvid | drawn, methods))
+        long = {BASELINE: runs[TWICE]}
+        page.fill(scenes, *equal.table(runs, long, methods))
+        compared[scenes] = equal.compare(runs, long, methods)
+    page.fill('transfer', *transfer_table(compared))
 
 
 def teacher_table(trials: Trials) -> tuple[list, list]:
@@ -50,22 +48,19 @@ def teacher_table(trials: Trials) -> tuple[list, list]:
 
 
 def transfer_table(
-    data: Mapping[str, tuple[EqualTime, Runs, Runs]], methods: Sequence[str]
+    compared: Mapping[str, Sequence[tuple[Mapping, Mapping]]],
 ) -> tuple[list, list]:
     """Return columns and rows of the table of differences to the baselines.
 
     Args:
-        data: Comparison at equal time of each data set, with its records of a length
-            and those of the baseline at twice the length.
-        methods: Methods to compare.
+        compared: Results of :meth:`EqualTime.compare`, by data set.
     """
-    columns, rows = ['method'], {method: [method] for method in methods}
-    for name, (equal, runs, long) in data.items():
-        columns += [name, 'at equal time']
-        values = values_of(runs, METRIC)
-        plain = summarize({m: values[m] for m in (BASELINE, *methods)}, BASELINE)[1:]
-        for row in (*plain, *summarize_gains(equal.differences(runs, long, methods))):
-            rows[row['config']].append(gain_cell(row))
+    columns, rows = ['method'], {}
+    for data, pairs in compared.items():
+        columns += [data, 'at equal time']
+        for plain, equal in pairs:
+            row = rows.setdefault(plain['config'], [plain['config']])
+            row += [gain_cell(plain), gain_cell(equal)]
     return columns, list(rows.values())
 
 
